@@ -1,0 +1,36 @@
+namespace Tributary.Log;
+
+/// <summary>Settings of a data directory.</summary>
+public sealed record LogDirectoryOptions
+{
+    /// <summary>Most bytes that may be appended and not yet flushed; beyond it <see cref="LogDirectory.WaitForRoomAsync"/> waits.</summary>
+    public long MaxUnflushedBytes { get; init; } = 64L << 20;
+
+    /// <summary>Most bytes of batches kept in memory after their flush, over all partitions, for readers at the tail.</summary>
+    public long TailCacheBytes { get; init; } = 32L << 20;
+
+    /// <summary>How long the writer thread waits for more before it flushes. Zero: as soon as the flush before is done.</summary>
+    public TimeSpan CommitWindow { get; init; } = TimeSpan.Zero;
+}
+
+/// <summary>Settings of one partition's log.</summary>
+public sealed record PartitionLogOptions
+{
+    /// <summary>Size of a segment file, bytes.</summary>
+    public int SegmentBytes { get; init; } = 64 << 20;
+
+    /// <summary>Most bytes of a batch.</summary>
+    public int MaxBatchBytes { get; init; } = 16 << 20;
+
+    /// <summary>Bytes of log between two entries of an index.</summary>
+    public int IndexIntervalBytes { get; init; } = 16 << 10;
+
+    /// <summary>Age of a segment, from its last append, after which it may be removed; null: never.</summary>
+    public TimeSpan? RetentionTime { get; init; }
+
+    /// <summary>Bytes above which the oldest segments may be removed; null: never.</summary>
+    public long? RetentionBytes { get; init; }
+
+    /// <summary>Idle time after which a producer is forgotten; null: never.</summary>
+    public TimeSpan? ProducerExpiration { get; init; } = TimeSpan.FromDays(1);
+}
