@@ -76,7 +76,11 @@ public sealed class PartitionLog
 
     /// <summary>Cuts the log so that it ends at <paramref name="offset"/>; durable before it returns. For followers.</summary>
     public void Truncate(long offset) => throw new NotImplementedException();
+
+    /// <summary>Drops the oldest chunk of the tail in memory, if it is durable.</summary>
+    internal bool EvictTail() => throw new NotImplementedException();
 }
+
 
 /// <summary>Why an append was refused.</summary>
 public enum AppendError
@@ -118,19 +122,6 @@ public readonly record struct TimestampedOffset(long Offset, long Timestamp, int
 /// <param name="LastOffset">Offset of its last record.</param>
 /// <param name="LastTimestamp">Time of its last append, Unix ms.</param>
 public readonly record struct ProducerSummary(long ProducerId, short Epoch, int LastSequence, long LastOffset, long LastTimestamp);
-
-/// <summary>Whole batches read from a log, in memory that is given back at <see cref="Dispose"/>.</summary>
-public sealed class LogRead : IDisposable
-{
-    /// <summary>The batches, one behind the other.</summary>
-    public ReadOnlySequence<byte> Bytes => throw new NotImplementedException();
-
-    /// <summary>The offset after the last batch; the asked one if nothing was read.</summary>
-    public long NextOffset => throw new NotImplementedException();
-
-    /// <inheritdoc/>
-    public void Dispose() => throw new NotImplementedException();
-}
 
 /// <summary>The offset is not in the log.</summary>
 public sealed class OffsetOutOfRangeException(long offset, long start, long end)

@@ -34,6 +34,12 @@ public interface IStorage
 
     /// <summary>Bytes that can still be written to the file system that holds <paramref name="path"/>.</summary>
     long FreeBytes(string path);
+
+    /// <summary>
+    /// Takes the lock file <paramref name="path"/>, making it if need be, until what is returned is disposed or the process ends.
+    /// </summary>
+    /// <returns>Null if somebody else holds it.</returns>
+    IDisposable? TryLock(string path);
 }
 
 /// <summary>An open file. Reads may run beside writes; writes and flushes come from one thread at a time.</summary>

@@ -1,0 +1,39 @@
+using System.Collections.Frozen;
+using System.Collections.Immutable;
+
+namespace Tributary.Broker.Metadata;
+
+/// <summary>A broker that clients can reach.</summary>
+/// <param name="NodeId">Its number, stable for its name.</param>
+/// <param name="Host">Advertised host.</param>
+/// <param name="Port">Advertised port of the Kafka listener.</param>
+public sealed record BrokerNode(int NodeId, string Host, int Port);
+
+/// <summary>Who serves a partition, as its topic's controller decided.</summary>
+/// <param name="Index">Partition number.</param>
+/// <param name="Leader">Node id of the leader, −1 if none.</param>
+/// <param name="LeaderEpoch">Raised with each change of leadership, a restart of the leader included.</param>
+/// <param name="Replicas">Node ids that should hold it, the preferred leader first.</param>
+/// <param name="InSync">Node ids of the in-sync set.</param>
+public sealed record PartitionAssignment(int Index, int Leader, int LeaderEpoch, ImmutableArray<int> Replicas, ImmutableArray<int> InSync);
+
+/// <summary>A topic as brokers know it.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Id">Its id: a topic of the same name that is made anew has another.</param>
+/// <param name="Partitions">Ordered by index, without gaps.</param>
+/// <param name="Configs">Topic configs that were set, by Kafka's names.</param>
+public sealed record TopicInfo(
+    string Name, Guid Id, ImmutableArray<PartitionAssignment> Partitions, ImmutableSortedDictionary<string, string> Configs);
+
+/// <summary>Everything a broker knows of the cluster, immutable. Replaced as a whole.</summary>
+/// <param name="ClusterId">Id of the cluster, 22 characters as Kafka's are.</param>
+/// <param name="NodeId">This broker.</param>
+/// <param name="ControllerId">The broker that admin requests go to; any one serves them.</param>
+/// <param name="Brokers">All of them.</param>
+/// <param name="Topics">By name.</param>
+public sealed record ClusterSnapshot(
+    string ClusterId, int NodeId, int ControllerId, ImmutableArray<BrokerNode> Brokers, FrozenDictionary<string, TopicInfo> Topics)
+{
+    /// <summary>The same topics by id.</summary>
+    public FrozenDictionary<Guid, TopicInfo> TopicsById { get; } = Topics.Values.ToFrozenDictionary(topic => topic.Id);
+}

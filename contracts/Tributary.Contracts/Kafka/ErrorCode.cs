@@ -1,0 +1,146 @@
+namespace Tributary.Contracts.Kafka;
+
+/// <summary>Error codes of the Kafka protocol that are sent or understood here. Source: Kafka's protocol guide, "Error codes".</summary>
+public enum ErrorCode : short
+{
+    /// <summary>Not expected; the server has logged it.</summary>
+    UnknownServerError = -1,
+
+    /// <summary>No error.</summary>
+    None = 0,
+
+    /// <summary>The offset is outside of the log.</summary>
+    OffsetOutOfRange = 1,
+
+    /// <summary>A record or batch fails its CRC or is malformed.</summary>
+    CorruptMessage = 2,
+
+    /// <summary>No such topic or partition here. Retriable.</summary>
+    UnknownTopicOrPartition = 3,
+
+    /// <summary>A fetch size is negative.</summary>
+    InvalidFetchSize = 4,
+
+    /// <summary>No leader at this moment. Retriable.</summary>
+    LeaderNotAvailable = 5,
+
+    /// <summary>Another broker leads the partition. Retriable after a metadata request.</summary>
+    NotLeaderOrFollower = 6,
+
+    /// <summary>Not done in time; it may still happen. Retriable.</summary>
+    RequestTimedOut = 7,
+
+    /// <summary>The broker is not available.</summary>
+    BrokerNotAvailable = 8,
+
+    /// <summary>No replica has it.</summary>
+    ReplicaNotAvailable = 9,
+
+    /// <summary>The batch exceeds <c>max.message.bytes</c>.</summary>
+    MessageTooLarge = 10,
+
+    /// <summary>Offset metadata is too large.</summary>
+    OffsetMetadataTooLarge = 12,
+
+    /// <summary>The broker went away before it answered. Retriable.</summary>
+    NetworkException = 13,
+
+    /// <summary>Invalid topic name, or an internal topic.</summary>
+    InvalidTopicException = 17,
+
+    /// <summary>The batches exceed the segment size.</summary>
+    RecordListTooLarge = 18,
+
+    /// <summary>Fewer in-sync replicas than required. Retriable.</summary>
+    NotEnoughReplicas = 19,
+
+    /// <summary>Written, but then fewer in-sync replicas than required. Retriable.</summary>
+    NotEnoughReplicasAfterAppend = 20,
+
+    /// <summary>Acks is not −1, 0 or 1.</summary>
+    InvalidRequiredAcks = 21,
+
+    /// <summary>The timestamp is out of the acceptable range.</summary>
+    InvalidTimestamp = 32,
+
+    /// <summary>This version of the request is not served.</summary>
+    UnsupportedVersion = 35,
+
+    /// <summary>A topic of this name exists.</summary>
+    TopicAlreadyExists = 36,
+
+    /// <summary>The number of partitions is invalid.</summary>
+    InvalidPartitions = 37,
+
+    /// <summary>The replication factor is below 1 or above the number of brokers.</summary>
+    InvalidReplicationFactor = 38,
+
+    /// <summary>The replica assignment is invalid.</summary>
+    InvalidReplicaAssignment = 39,
+
+    /// <summary>A config is invalid.</summary>
+    InvalidConfig = 40,
+
+    /// <summary>Not the controller. Retriable.</summary>
+    NotController = 41,
+
+    /// <summary>The request makes no sense.</summary>
+    InvalidRequest = 42,
+
+    /// <summary>The message format does not support the operation.</summary>
+    UnsupportedForMessageFormat = 43,
+
+    /// <summary>A policy forbids it.</summary>
+    PolicyViolation = 44,
+
+    /// <summary>The sequence is not the next one of its producer.</summary>
+    OutOfOrderSequenceNumber = 45,
+
+    /// <summary>The batch was written before, too long ago to say where.</summary>
+    DuplicateSequenceNumber = 46,
+
+    /// <summary>A newer epoch of the producer has written.</summary>
+    InvalidProducerEpoch = 47,
+
+    /// <summary>Storage failed while the request was served. Retriable.</summary>
+    KafkaStorageError = 56,
+
+    /// <summary>The broker knows nothing of the producer id.</summary>
+    UnknownProducerId = 59,
+
+    /// <summary>The fetch session is not known here. Retriable.</summary>
+    FetchSessionIdNotFound = 70,
+
+    /// <summary>The fetch session epoch is not the next one. Retriable.</summary>
+    InvalidFetchSessionEpoch = 71,
+
+    /// <summary>The client's leader epoch is older than the broker's. Retriable.</summary>
+    FencedLeaderEpoch = 74,
+
+    /// <summary>The client's leader epoch is newer than the broker's. Retriable.</summary>
+    UnknownLeaderEpoch = 75,
+
+    /// <summary>The codec is not supported by this version of the request.</summary>
+    UnsupportedCompressionType = 76,
+
+    /// <summary>The leader does not know the high watermark yet. Retriable.</summary>
+    OffsetNotAvailable = 78,
+
+    /// <summary>A record is invalid; per-record errors say which.</summary>
+    InvalidRecord = 87,
+
+    /// <summary>Topic deletion is off.</summary>
+    TopicDeletionDisabled = 73,
+
+    /// <summary>A newer producer with the same transactional id exists.</summary>
+    ProducerFenced = 90,
+
+    /// <summary>No such topic id. Retriable.</summary>
+    UnknownTopicId = 100,
+
+    /// <summary>The topic id is not the one of the fetch session. Retriable.</summary>
+    InconsistentTopicId = 103,
+
+    /// <summary>The transactional id has no state here.</summary>
+    TransactionalIdNotFound = 105,
+}

@@ -1,0 +1,208 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Tributary.Log.Storage;
+
+/// <summary>
+/// The real file system. Paths are the system's own. Files are read and written at positions, never through a stream's buffer;
+/// on Linux a flush is <c>fdatasync</c>, which skips the journal when only already allocated blocks were overwritten.
+/// Callable from any thread; a crash leaves what the kernel had on disk.
+/// </summary>
+public sealed partial class FileStorage : IStorage
+{
+    private const int LinuxWouldBlock = 11;
+    private const int MacWouldBlock = 35;
+    private const int WindowsSharingViolation = unchecked((int)0x80070020);
+
+    /// <inheritdoc/>
+    public IStorageFile Open(string path, bool create)
+    {
+        FileMode mode = create ? FileMode.OpenOrCreate : FileMode.Open;
+        return new DiskFile(path, File.OpenHandle(path, mode, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete));
+    }
+
+    /// <inheritdoc/>
+    public bool Exists(string path) => File.Exists(path) || Directory.Exists(path);
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> List(string directory)
+    {
+        var names = new List<string>();
+        foreach (string path in Directory.EnumerateFileSystemEntries(directory))
+        {
+            names.Add(Path.GetFileName(path));
+        }
+        return names;
+    }
+
+    /// <inheritdoc/>
+    public void CreateDirectory(string path) => Directory.CreateDirectory(path);
+
+    /// <inheritdoc/>
+    public void Rename(string from, string to)
+    {
+        if (Directory.Exists(from))
+        {
+            Directory.Move(from, to);
+        }
+        else
+        {
+            File.Move(from, to, overwrite: true);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Delete(string path) => File.Delete(path);
+
+    /// <inheritdoc/>
+    public void DeleteDirectory(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            Directory.Delete(path, recursive: true);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void SyncDirectory(string path)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            return; // NTFS journals its names; a directory cannot be flushed there
+        }
+        int fd = Native.Open(path.Length == 0 ? "." : path, Native.OpenReadOnly);
+        if (fd < 0)
+        {
+            throw Native.Error("open", path);
+        }
+        try
+        {
+            if (Native.FSync(fd) != 0)
+            {
+                throw Native.Error("fsync", path);
+            }
+        }
+        finally
+        {
+            _ = Native.Close(fd);
+        }
+    }
+
+    /// <inheritdoc/>
+    public long FreeBytes(string path) => new DriveInfo(Path.GetFullPath(path)).AvailableFreeSpace;
+
+    /// <inheritdoc/>
+    public IDisposable? TryLock(string path)
+    {
+        try
+        {
+            return File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e) when (e.HResult is LinuxWouldBlock or MacWouldBlock or WindowsSharingViolation)
+        {
+            return null;
+        }
+    }
+
+    private sealed class DiskFile(string path, SafeFileHandle handle) : IStorageFile
+    {
+        public long Length => RandomAccess.GetLength(handle);
+
+        public int Read(long position, Span<byte> into)
+        {
+            int done = 0;
+            while (done < into.Length)
+            {
+                int n = RandomAccess.Read(handle, into[done..], position + done);
+                if (n == 0)
+                {
+                    break;
+                }
+                done += n;
+            }
+            return done;
+        }
+
+        public void Write(long position, ReadOnlySpan<byte> bytes) => RandomAccess.Write(handle, bytes, position);
+
+        public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> pieces)
+        {
+            if (pieces.Count == 1)
+            {
+                RandomAccess.Write(handle, pieces[0].Span, position);
+            }
+            else
+            {
+                RandomAccess.Write(handle, pieces, position);
+            }
+        }
+
+        public void Flush()
+        {
+            if (!OperatingSystem.IsLinux())
+            {
+                RandomAccess.FlushToDisk(handle);
+            }
+            else if (Native.FDataSync(handle) != 0)
+            {
+                throw Native.Error("fdatasync", path);
+            }
+        }
+
+        public void SetLength(long length) => RandomAccess.SetLength(handle, length);
+
+        public void Allocate(long length)
+        {
+            long have = Length;
+            if (length <= have)
+            {
+                return;
+            }
+            if (!OperatingSystem.IsLinux())
+            {
+                RandomAccess.SetLength(handle, length);
+                return;
+            }
+            int error = Native.Allocate(handle, have, length - have);
+            if (error != 0)
+            {
+                throw Native.Error("posix_fallocate", path, error);
+            }
+        }
+
+        public void Dispose() => handle.Dispose();
+    }
+
+    /// <summary>The few calls that .NET does not offer: data-only flush, allocation of an open file, flush of a directory.</summary>
+    private static partial class Native
+    {
+        public const int OpenReadOnly = 0;
+
+        [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+        public static partial int Open(string path, int flags);
+
+        [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
+        public static partial int Close(int fd);
+
+        [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+        public static partial int FSync(int fd);
+
+        [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
+        public static partial int FDataSync(SafeFileHandle file);
+
+        [LibraryImport("libc", EntryPoint = "posix_fallocate")]
+        private static partial int Allocate64(SafeFileHandle file, long offset, long length);
+
+        [LibraryImport("libc", EntryPoint = "posix_fallocate64")]
+        private static partial int Allocate32(SafeFileHandle file, long offset, long length);
+
+        /// <summary>posix_fallocate returns its error instead of setting errno; off_t has 32 bits on 32-bit systems.</summary>
+        public static int Allocate(SafeFileHandle file, long offset, long length) =>
+            IntPtr.Size == sizeof(long) ? Allocate64(file, offset, length) : Allocate32(file, offset, length);
+
+        public static IOException Error(string call, string path) => Error(call, path, Marshal.GetLastPInvokeError());
+
+        public static IOException Error(string call, string path, int error) =>
+            new($"{call} of '{path}' failed: {Marshal.GetPInvokeErrorMessage(error)}", error);
+    }
+}

@@ -1,0 +1,36 @@
+namespace Tributary.Edge.Status;
+
+/// <summary>What the uplink tells about itself.</summary>
+internal interface IUplinkStatus
+{
+    /// <summary>Whether the cloud answered lately, and if not why, in a sentence.</summary>
+    UplinkLinkStatus Link { get; }
+
+    /// <summary>One entry for each local partition, as of now.</summary>
+    IReadOnlyList<UplinkPartitionStatus> Partitions { get; }
+}
+
+/// <summary>State of the connection to the cloud.</summary>
+/// <param name="Connected">Whether a request was answered on the connection that is open now.</param>
+/// <param name="ClusterId">Id of the cluster, null before the first answer ever.</param>
+/// <param name="LastError">Why the last attempt failed, null if it did not.</param>
+/// <param name="LastAck">When the last acks=all answer came, null if none did since the start.</param>
+/// <param name="Requests">Produce requests answered since the start.</param>
+/// <param name="BytesSent">Bytes of produce requests sent since the start.</param>
+/// <param name="Retries">Times that the position was looked up again after doubt.</param>
+internal sealed record UplinkLinkStatus(
+    bool Connected, string? ClusterId, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent, long Retries);
+
+/// <summary>State of one local partition's way to the cloud.</summary>
+/// <param name="Topic">Kafka topic.</param>
+/// <param name="Index">Local partition.</param>
+/// <param name="State">A word: <c>starting</c>, <c>resolving</c>, <c>sending</c>, <c>idle</c>, <c>backoff</c>, <c>stopped</c>.</param>
+/// <param name="Reason">A sentence when it is stopped or backs off.</param>
+/// <param name="AckedOffset">Local offset below which the cloud has everything durably.</param>
+/// <param name="ProducerId">Producer id in use, −1 if none yet.</param>
+/// <param name="ProducerEpoch">Its epoch.</param>
+/// <param name="Refused">Records that the cloud refused for good.</param>
+/// <param name="GapRecords">Records that were lost between the edge and the cloud, as far as is known.</param>
+internal sealed record UplinkPartitionStatus(
+    string Topic, int Index, string State, string? Reason, long AckedOffset, long ProducerId, short ProducerEpoch, long Refused,
+    long GapRecords);
