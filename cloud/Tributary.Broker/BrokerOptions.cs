@@ -1,0 +1,98 @@
+namespace Tributary.Broker;
+
+/// <summary>
+/// Limits and defaults of a broker. Immutable; <see cref="Validate"/> is called before anything is served. Where Kafka has a broker
+/// config of the same meaning, its name is given.
+/// </summary>
+public sealed record BrokerOptions
+{
+    /// <summary>Most bytes of a request, without its length field (<c>socket.request.max.bytes</c>). A larger one closes the connection.</summary>
+    public int MaxFrameBytes { get; init; } = 100 << 20;
+
+    /// <summary>
+    /// Most bytes of requests of one connection that were read and not yet answered. A single request may exceed it when nothing else waits.
+    /// </summary>
+    public long MaxConnectionRequestBytes { get; init; } = 32L << 20;
+
+    /// <summary>Most bytes of request buffers over all connections; further requests wait before their bytes are read.</summary>
+    public long MaxListenerRequestBytes { get; init; } = 512L << 20;
+
+    /// <summary>Most Produce requests of one connection that wait for their flush; further ones wait unread.</summary>
+    public int MaxPipelinedProduces { get; init; } = 128;
+
+    /// <summary>Most connections at a time (<c>max.connections</c>). One more is closed at once.</summary>
+    public int MaxConnections { get; init; } = 10_000;
+
+    /// <summary>Time without a request after which a connection is closed (<c>connections.max.idle.ms</c>).</summary>
+    public TimeSpan IdleLimit { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Time that a request may take to arrive, on top of what <see cref="MinFrameBytesPerSecond"/> allows for its size.</summary>
+    public TimeSpan FrameGrace { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>The rate below which an arriving request is taken for an attack or a dead peer.</summary>
+    public int MinFrameBytesPerSecond { get; init; } = 1024;
+
+    /// <summary>Most bytes of records in a Fetch response (<c>fetch.max.bytes</c>); the first batch is returned even if it is larger.</summary>
+    public int MaxFetchBytes { get; init; } = 55 << 20;
+
+    /// <summary>Longest time that a Fetch may wait for bytes, whatever it asks for.</summary>
+    public TimeSpan MaxFetchWait { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Longest time that a Produce waits for its flush when it doesn't ask for the in-sync replicas (acks=1).</summary>
+    public TimeSpan MaxFlushWait { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Longest time that DescribeProducers waits until the last batches of the producers it tells of are committed.</summary>
+    public TimeSpan DescribeProducersWait { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Whether Metadata creates unknown topics for clients that allow it (<c>auto.create.topics.enable</c>).</summary>
+    public bool AutoCreateTopics { get; init; } = true;
+
+    /// <summary>Partitions of a topic that is created without a number (<c>num.partitions</c>).</summary>
+    public int DefaultPartitions { get; init; } = 4;
+
+    /// <summary>Most partitions of a topic.</summary>
+    public int MaxPartitionsPerTopic { get; init; } = 1_000;
+
+    /// <summary>Most topics that one request may create, Metadata's automatic creation included.</summary>
+    public int MaxTopicsPerCreate { get; init; } = 1_000;
+
+    /// <summary>Time between two rounds of retention (<c>log.retention.check.interval.ms</c>).</summary>
+    public TimeSpan RetentionInterval { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Checks every setting.</summary>
+    /// <returns>This.</returns>
+    /// <exception cref="ArgumentException">A setting can't be; the message names it.</exception>
+    public BrokerOptions Validate()
+    {
+        Require(MaxFrameBytes is >= 1024 and <= 1 << 30, nameof(MaxFrameBytes), "must be 1 KiB to 1 GiB");
+        Require(MaxConnectionRequestBytes > 0, nameof(MaxConnectionRequestBytes), "must be positive");
+        Require(MaxListenerRequestBytes >= MaxFrameBytes, nameof(MaxListenerRequestBytes), $"must be at least {nameof(MaxFrameBytes)}");
+        Require(MaxPipelinedProduces is > 0 and <= 65_536, nameof(MaxPipelinedProduces), "must be 1 to 65536");
+        Require(MaxConnections > 0, nameof(MaxConnections), "must be positive");
+        RequireTime(IdleLimit, nameof(IdleLimit));
+        RequireTime(FrameGrace, nameof(FrameGrace));
+        Require(MinFrameBytesPerSecond > 0, nameof(MinFrameBytesPerSecond), "must be positive");
+        Require(MaxFetchBytes >= 1024, nameof(MaxFetchBytes), "must be at least 1 KiB");
+        RequireTime(MaxFetchWait, nameof(MaxFetchWait));
+        RequireTime(MaxFlushWait, nameof(MaxFlushWait));
+        RequireTime(DescribeProducersWait, nameof(DescribeProducersWait));
+        Require(MaxPartitionsPerTopic > 0, nameof(MaxPartitionsPerTopic), "must be positive");
+        Require(
+            DefaultPartitions > 0 && DefaultPartitions <= MaxPartitionsPerTopic,
+            nameof(DefaultPartitions), $"must be 1 to {nameof(MaxPartitionsPerTopic)}");
+        Require(MaxTopicsPerCreate > 0, nameof(MaxTopicsPerCreate), "must be positive");
+        RequireTime(RetentionInterval, nameof(RetentionInterval));
+        return this;
+    }
+
+    private static void RequireTime(TimeSpan value, string name) =>
+        Require(value > TimeSpan.Zero && value <= TimeSpan.FromDays(1), name, "must be above zero and at most a day");
+
+    private static void Require(bool holds, string name, string rule)
+    {
+        if (!holds)
+        {
+            throw new ArgumentException($"broker setting {name} {rule}", name);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+namespace Tributary.Broker.Gateway.Handlers;
+
+/// <summary>Serves an API whose requests overlap on a connection: each is begun in the order of arrival and answered, in that order, later.</summary>
+internal abstract class PipelinedHandler(BrokerContext broker, short key, string name, short minVersion, short maxVersion)
+    : ApiHandler(broker, key, name, minVersion, maxVersion)
+{
+    /// <summary>Begins the request. Its frame is not touched after this returns.</summary>
+    /// <returns>What is to be answered once it is over, null if no answer is wanted.</returns>
+    public abstract ValueTask<PendingProduce?> BeginAsync(Request request, CancellationToken cancellation);
+
+    /// <inheritdoc/>
+    public sealed override ValueTask HandleAsync(Request request, ResponseFrame response, CancellationToken cancellation) =>
+        throw new InvalidOperationException($"{Name} is begun and answered later");
+}

@@ -1,0 +1,275 @@
+using System.IO.Pipelines;
+using System.Threading.Channels;
+using Microsoft.AspNetCore.Connections;
+using Tributary.Broker.Gateway.Handlers;
+
+namespace Tributary.Broker.Gateway;
+
+/// <summary>
+/// One client's connection. A reading loop takes requests and serves them one after the other; a Produce is only begun (appended) there,
+/// and an answering loop sends its answer when the flush has come, in the order of arrival. Any other request waits until the answers
+/// before it are sent.
+/// </summary>
+/// <remarks>
+/// Invariants: answers leave in the order of the requests; the pipe is written by one loop at a time (the reading loop writes only while
+/// no answer is outstanding). <see cref="RunAsync"/> is called once; <see cref="CloseIfStuck"/> from any thread.
+/// </remarks>
+internal sealed class KafkaConnection(
+    BrokerContext broker, RequestDispatcher dispatcher, ByteBudget listenerBudget, ConnectionContext connection, CancellationToken stopping)
+{
+    private readonly Channel<Outstanding> _outstanding = Channel.CreateBounded<Outstanding>(
+        new BoundedChannelOptions(broker.Options.MaxPipelinedProduces) { SingleReader = true, SingleWriter = true });
+
+    private readonly FrameReader _frames = new(connection.Transport.Input, broker.Options, listenerBudget, broker.Time, broker.Metrics);
+    private readonly ByteBudget _unanswered = new(broker.Options.MaxConnectionRequestBytes);
+    private readonly ResponseFrame _response = new();
+    /// <summary>Reads no further requests. What came before the client hung up is read all the same.</summary>
+    private readonly CancellationTokenSource _closing = CancellationTokenSource.CreateLinkedTokenSource(stopping);
+
+    /// <summary>Sends no further answers.</summary>
+    private readonly CancellationTokenSource _broken = new();
+    private readonly ClientInfo _client = new(connection.ConnectionId, connection.RemoteEndPoint, connection.LocalEndPoint);
+    private int _outstandingCount;
+    private int _stuck = -1;
+    private long _lastActivity = broker.Time.GetTimestamp();
+
+    private CloseReason CancelReason => stopping.IsCancellationRequested ? CloseReason.Shutdown
+        : connection.ConnectionClosed.IsCancellationRequested ? CloseReason.ClosedByClient
+        : CloseReason.Broken;
+
+    private PipeWriter Output => connection.Transport.Output;
+
+    /// <summary>Serves the client until either side ends the connection.</summary>
+    public async Task RunAsync()
+    {
+        broker.Logger.ConnectionOpened(_client.ConnectionId, _client.Remote);
+        Task answering = AnswerAsync();
+        (CloseReason reason, Exception? failure) = await ServeAsync();
+        _outstanding.Writer.Complete();
+        await answering;
+        await EndAsync(reason, failure);
+    }
+
+    /// <summary>Closes the connection if it has been idle, or a request has been arriving, for too long.</summary>
+    public void CloseIfStuck(long timestamp)
+    {
+        CloseReason reason;
+        if (_frames.IsOverdue(timestamp))
+        {
+            reason = CloseReason.FrameTimeout;
+        }
+        else if (broker.Time.GetElapsedTime(Interlocked.Read(ref _lastActivity), timestamp) > broker.Options.IdleLimit)
+        {
+            reason = CloseReason.Idle;
+        }
+        else
+        {
+            return;
+        }
+        if (Interlocked.CompareExchange(ref _stuck, (int)reason, -1) == -1)
+        {
+            Cancel(_closing);
+            Cancel(_broken);
+        }
+    }
+
+    private async Task<(CloseReason Reason, Exception? Failure)> ServeAsync()
+    {
+        try
+        {
+            while (await _frames.ReadAsync(_closing.Token))
+            {
+                Touch();
+                Request request = dispatcher.Parse(_frames.Frame, _client);
+                if (request.Handler is PipelinedHandler produce)
+                {
+                    await ProduceAsync(produce, request);
+                }
+                else
+                {
+                    await AnswerInTurnAsync(request);
+                }
+            }
+            return (CloseReason.ClosedByClient, null);
+        }
+        catch (ConnectionRefusedException e)
+        {
+            return (e.Reason, e);
+        }
+        catch (OperationCanceledException)
+        {
+            return (CancelReason, null);
+        }
+        catch (Exception e) when (e is IOException or ConnectionAbortedException or ConnectionResetException)
+        {
+            return (CloseReason.Broken, null);
+        }
+        catch (Exception e)
+        {
+            return (CloseReason.InternalError, e);
+        }
+        finally
+        {
+            _frames.Release();
+        }
+    }
+
+    private async ValueTask ProduceAsync(PipelinedHandler handler, Request request)
+    {
+        int size = request.Frame.Length;
+        await _unanswered.AcquireAsync(size, _closing.Token);
+        PendingProduce? pending;
+        try
+        {
+            pending = await handler.BeginAsync(request, _closing.Token);
+        }
+        catch
+        {
+            _unanswered.Release(size);
+            throw;
+        }
+        _frames.Release();
+        if (pending is null)
+        {
+            _unanswered.Release(size); // acks=0: nobody waits for an answer
+            broker.Metrics.RequestServed(request.Handler.Name, broker.Time.GetElapsedTime(request.ReceivedAt));
+            return;
+        }
+        Interlocked.Increment(ref _outstandingCount);
+        await _outstanding.Writer.WriteAsync(new Outstanding(pending, null, size), _broken.Token);
+    }
+
+    private async ValueTask AnswerInTurnAsync(Request request)
+    {
+        if (Volatile.Read(ref _outstandingCount) > 0)
+        {
+            var turn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            await _outstanding.Writer.WriteAsync(new Outstanding(null, turn, 0), _broken.Token);
+            await turn.Task.WaitAsync(_broken.Token);
+        }
+        try
+        {
+            using var gone = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token, connection.ConnectionClosed);
+            await request.Handler.HandleAsync(request, _response, gone.Token);
+            _frames.Release();
+            _response.WriteTo(Output);
+        }
+        finally
+        {
+            _response.Clear();
+        }
+        await FlushAsync();
+        broker.Metrics.RequestServed(request.Handler.Name, broker.Time.GetElapsedTime(request.ReceivedAt));
+    }
+
+    /// <summary>The answering loop. It ends when the reading loop has, and everything outstanding is answered or the connection is broken.</summary>
+    private async Task AnswerAsync()
+    {
+        using ResponseFrame response = new();
+        using var deadline = new PendingDeadline(broker.Time);
+        try
+        {
+            ChannelReader<Outstanding> outstanding = _outstanding.Reader;
+            while (await outstanding.WaitToReadAsync(_broken.Token))
+            {
+                while (outstanding.TryRead(out Outstanding next))
+                {
+                    await AnswerAsync(next, response, deadline);
+                }
+                await FlushAsync();
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException or ConnectionAbortedException or ConnectionResetException)
+        {
+            // The client is gone: what it sent is appended, and nobody is there to be told.
+        }
+        catch (Exception e)
+        {
+            broker.Logger.AnswerFailed(e, _client.ConnectionId);
+        }
+        finally
+        {
+            Cancel(_closing);
+            Cancel(_broken);
+        }
+    }
+
+    private async ValueTask AnswerAsync(Outstanding next, ResponseFrame response, PendingDeadline deadline)
+    {
+        if (next.Turn is not null)
+        {
+            await FlushAsync();
+            next.Turn.SetResult();
+            return;
+        }
+        PendingProduce pending = next.Pending!;
+        if (!pending.Wait.IsOver)
+        {
+            await FlushAsync(); // answers that are ready don't wait for one that isn't
+            await deadline.WaitAsync(pending);
+        }
+        pending.WriteTo(response);
+        response.WriteTo(Output);
+        Interlocked.Decrement(ref _outstandingCount);
+        _unanswered.Release(next.Size);
+        broker.Metrics.RequestServed(pending.Request.Handler.Name, broker.Time.GetElapsedTime(pending.Request.ReceivedAt));
+    }
+
+    private async ValueTask FlushAsync()
+    {
+        FlushResult flushed = await Output.FlushAsync(_broken.Token);
+        if (flushed.IsCompleted)
+        {
+            throw new IOException("the client reads no more");
+        }
+        Touch();
+    }
+
+    private async ValueTask EndAsync(CloseReason reason, Exception? failure)
+    {
+        if (_stuck >= 0)
+        {
+            reason = (CloseReason)_stuck;
+        }
+        if (reason == CloseReason.InternalError)
+        {
+            broker.Logger.ConnectionFailed(failure!, _client.ConnectionId, _client.Remote);
+        }
+        else if (failure is not null)
+        {
+            broker.Logger.ConnectionRefused(_client.ConnectionId, _client.Remote, reason.ToString(), failure.Message);
+        }
+        else
+        {
+            broker.Logger.ConnectionClosed(_client.ConnectionId, _client.Remote, reason.ToString());
+        }
+        _frames.Dispose();
+        _response.Dispose();
+        await connection.Transport.Input.CompleteAsync();
+        await connection.Transport.Output.CompleteAsync();
+        if (reason is CloseReason.Idle or CloseReason.FrameTimeout)
+        {
+            connection.Abort();
+        }
+        _closing.Dispose();
+        _broken.Dispose();
+        broker.Metrics.ConnectionClosed(reason);
+    }
+
+    private void Touch() => Interlocked.Exchange(ref _lastActivity, broker.Time.GetTimestamp());
+
+    private static void Cancel(CancellationTokenSource source)
+    {
+        try
+        {
+            source.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The connection has ended meanwhile.
+        }
+    }
+
+    /// <summary>A Produce that waits for its flush, or a request whose turn comes when everything before it is sent.</summary>
+    private readonly record struct Outstanding(PendingProduce? Pending, TaskCompletionSource? Turn, int Size);
+}

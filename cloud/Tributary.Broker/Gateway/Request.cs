@@ -1,0 +1,29 @@
+using System.Net;
+using Tributary.Broker.Gateway.Handlers;
+
+namespace Tributary.Broker.Gateway;
+
+/// <summary>Who is at the other end of a connection.</summary>
+internal sealed record ClientInfo(string ConnectionId, EndPoint? RemoteEndPoint, EndPoint? LocalEndPoint)
+{
+    /// <summary>The client's address as text.</summary>
+    public string Remote { get; } = RemoteEndPoint?.ToString() ?? "unknown";
+}
+
+/// <summary>A request whose header is understood.</summary>
+/// <param name="Handler">Who serves it.</param>
+/// <param name="Version">Its version.</param>
+/// <param name="IsVersionSupported">False only for an ApiVersions request that is too new: its body isn't read.</param>
+/// <param name="CorrelationId">What the answer repeats.</param>
+/// <param name="ClientId">What the client calls itself.</param>
+/// <param name="Frame">All bytes; they belong to the connection and are valid until the handler returns.</param>
+/// <param name="BodyStart">Where in them the body begins.</param>
+/// <param name="Client">Who sent it.</param>
+/// <param name="ReceivedAt">Timestamp of its last byte.</param>
+internal sealed record Request(
+    ApiHandler Handler, short Version, bool IsVersionSupported, int CorrelationId, string? ClientId, ReadOnlyMemory<byte> Frame, int BodyStart,
+    ClientInfo Client, long ReceivedAt)
+{
+    /// <summary>The body.</summary>
+    public ReadOnlySpan<byte> Body => Frame.Span[BodyStart..];
+}

@@ -1,0 +1,52 @@
+using Microsoft.Extensions.Logging;
+
+namespace Tributary.Broker;
+
+/// <summary>Everything that the broker logs.</summary>
+internal static partial class LogMessages
+{
+    [LoggerMessage(1, LogLevel.Information, "Partition {Partition} opened in leader epoch {LeaderEpoch}: offsets {StartOffset} to {EndOffset}")]
+    public static partial void PartitionOpened(this ILogger logger, string partition, int leaderEpoch, long startOffset, long endOffset);
+
+    [LoggerMessage(2, LogLevel.Error, "Partition {Partition} can't be served: its clients get KAFKA_STORAGE_ERROR until it can be opened")]
+    public static partial void PartitionUnavailable(this ILogger logger, Exception reason, string partition);
+
+    [LoggerMessage(3, LogLevel.Information, "Partition {Partition} of topic id {FormerTopicId} deleted: the topic is now {TopicId}")]
+    public static partial void PartitionOfFormerTopicDeleted(this ILogger logger, string partition, Guid formerTopicId, Guid topicId);
+
+    [LoggerMessage(4, LogLevel.Warning,
+        "Directory {Partition} belongs to topic id {FoundTopicId}, not to {TopicId}: moved to {Target}. Delete it there when nobody needs it")]
+    public static partial void PartitionMovedAside(this ILogger logger, string partition, Guid foundTopicId, Guid topicId, string target);
+
+    [LoggerMessage(5, LogLevel.Critical,
+        "Directory {Partition} has no valid {File}, so it isn't known which topic its records belong to. It is not served. "
+        + "Restore the file from a backup, or move the directory to {Aside} to begin with an empty partition")]
+    public static partial void PartitionIdentityUnreadable(this ILogger logger, string partition, string file, string aside);
+
+    [LoggerMessage(6, LogLevel.Error, "Retention of partition {Partition} failed and is tried again later")]
+    public static partial void RetentionFailed(this ILogger logger, Exception reason, string partition);
+
+    [LoggerMessage(10, LogLevel.Debug, "Connection {Connection} from {Remote} opened")]
+    public static partial void ConnectionOpened(this ILogger logger, string connection, string remote);
+
+    [LoggerMessage(11, LogLevel.Debug, "Connection {Connection} from {Remote} closed: {Reason}")]
+    public static partial void ConnectionClosed(this ILogger logger, string connection, string remote, string reason);
+
+    [LoggerMessage(12, LogLevel.Warning, "Connection {Connection} from {Remote} closed by the broker: {Reason}. {Detail}")]
+    public static partial void ConnectionRefused(this ILogger logger, string connection, string remote, string reason, string detail);
+
+    [LoggerMessage(13, LogLevel.Error, "Connection {Connection} from {Remote} closed: a request failed")]
+    public static partial void ConnectionFailed(this ILogger logger, Exception reason, string connection, string remote);
+
+    [LoggerMessage(14, LogLevel.Error, "Connection {Connection} closed: an answer failed")]
+    public static partial void AnswerFailed(this ILogger logger, Exception reason, string connection);
+
+    [LoggerMessage(20, LogLevel.Error, "Topic {Topic} could not be created")]
+    public static partial void TopicCreationFailed(this ILogger logger, Exception reason, string topic);
+
+    [LoggerMessage(21, LogLevel.Error, "No producer id could be had")]
+    public static partial void ProducerIdFailed(this ILogger logger, Exception reason);
+
+    [LoggerMessage(22, LogLevel.Error, "Partition {Partition} could not be read")]
+    public static partial void ReadFailed(this ILogger logger, Exception reason, string partition);
+}
