@@ -59,6 +59,12 @@ public sealed record BrokerOptions
     /// <summary>Time between two rounds of retention (<c>log.retention.check.interval.ms</c>).</summary>
     public TimeSpan RetentionInterval { get; init; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>
+    /// Idle time after which a partition forgets a producer (<c>producer.id.expiration.ms</c>). Longer than Kafka's day: an edge that comes
+    /// back later than this can't learn any more what it had sent.
+    /// </summary>
+    public TimeSpan ProducerExpiration { get; init; } = TimeSpan.FromDays(90);
+
     /// <summary>Checks every setting.</summary>
     /// <returns>This.</returns>
     /// <exception cref="ArgumentException">A setting can't be; the message names it.</exception>
@@ -82,6 +88,9 @@ public sealed record BrokerOptions
             nameof(DefaultPartitions), $"must be 1 to {nameof(MaxPartitionsPerTopic)}");
         Require(MaxTopicsPerCreate > 0, nameof(MaxTopicsPerCreate), "must be positive");
         RequireTime(RetentionInterval, nameof(RetentionInterval));
+        Require(ProducerExpiration > TimeSpan.Zero, nameof(ProducerExpiration), "must be above zero");
+        Require(MaxFetchWait < IdleLimit, nameof(MaxFetchWait), $"must be below {nameof(IdleLimit)}");
+        Require(MaxFlushWait < IdleLimit, nameof(MaxFlushWait), $"must be below {nameof(IdleLimit)}");
         return this;
     }
 

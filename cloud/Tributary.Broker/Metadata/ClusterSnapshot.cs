@@ -34,6 +34,20 @@ public sealed record TopicInfo(
 public sealed record ClusterSnapshot(
     string ClusterId, int NodeId, int ControllerId, ImmutableArray<BrokerNode> Brokers, FrozenDictionary<string, TopicInfo> Topics)
 {
+    /// <summary>The topics by name.</summary>
+    public FrozenDictionary<string, TopicInfo> Topics
+    {
+        get;
+        init
+        {
+            field = value;
+            TopicsById = ById(value); // a copy made by "with" must not keep the old index
+        }
+    } = Topics;
+
     /// <summary>The same topics by id.</summary>
-    public FrozenDictionary<Guid, TopicInfo> TopicsById { get; } = Topics.Values.ToFrozenDictionary(topic => topic.Id);
+    public FrozenDictionary<Guid, TopicInfo> TopicsById { get; private init; } = ById(Topics);
+
+    private static FrozenDictionary<Guid, TopicInfo> ById(FrozenDictionary<string, TopicInfo> topics) =>
+        topics.Values.ToFrozenDictionary(topic => topic.Id);
 }

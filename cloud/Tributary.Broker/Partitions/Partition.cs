@@ -23,6 +23,7 @@ public sealed class Partition : ILogListener
     private readonly List<ProgressWait> _readers = [];
     private InSyncSet _inSync;
     private long _highWatermark;
+    private long _epochStart;
     private int _leaderEpoch;
     private ErrorCode _unavailable;
     private TopicSettings _settings;
@@ -57,6 +58,9 @@ public sealed class Partition : ILogListener
     /// <summary>The epoch in which this node leads it.</summary>
     public int LeaderEpoch => Volatile.Read(ref _leaderEpoch);
 
+    /// <summary>Where the epoch began; until the high watermark is there, the last offset isn't known to consumers (KIP-207).</summary>
+    internal long EpochStart => Volatile.Read(ref _epochStart);
+
     /// <summary>The offset below which every in-sync replica has everything durably; what consumers may see.</summary>
     public long HighWatermark => Volatile.Read(ref _highWatermark);
 
@@ -88,6 +92,7 @@ public sealed class Partition : ILogListener
             if (assignment.LeaderEpoch > Log.LeaderEpoch)
             {
                 Log.BeginLeaderEpoch(assignment.LeaderEpoch);
+                Volatile.Write(ref _epochStart, Log.AppendedEnd);
             }
             Volatile.Write(ref _leaderEpoch, assignment.LeaderEpoch);
             Volatile.Write(ref _settings, settings);

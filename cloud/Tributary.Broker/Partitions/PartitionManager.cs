@@ -22,6 +22,7 @@ public sealed class PartitionManager : IAsyncDisposable
     public const string AsideDirectory = "aside";
 
     private readonly LogDirectory _logs;
+    private readonly BrokerOptions _options;
     private readonly IStorage _storage;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -34,6 +35,7 @@ public sealed class PartitionManager : IAsyncDisposable
     internal PartitionManager(LogDirectory logs, IStorage storage, BrokerOptions options, TimeProvider time, ILogger logger)
     {
         _logs = logs;
+        _options = options;
         _storage = storage;
         _time = time;
         _logger = logger;
@@ -144,7 +146,7 @@ public sealed class PartitionManager : IAsyncDisposable
                 {
                     return new Slot(null, ErrorCode.KafkaStorageError);
                 }
-                PartitionLog log = _logs.OpenPartition(name, settings.ToLogOptions());
+                PartitionLog log = _logs.OpenPartition(name, settings.ToLogOptions(_options.ProducerExpiration));
                 partition = new Partition(topic.Name, topic.Id, log, settings, assignment, node);
                 _open.Add(name, partition);
                 _logger.PartitionOpened(name, assignment.LeaderEpoch, log.StartOffset, log.FlushedEnd);

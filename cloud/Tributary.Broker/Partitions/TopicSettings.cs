@@ -14,6 +14,8 @@ public sealed record TopicSettings
     /// <summary>What Kafka's brokers have unless told otherwise, except that segments are 64 MiB.</summary>
     public static readonly TopicSettings Default = new();
 
+    private const int MostBatchBytes = 1 << 29;
+
     private static readonly FrozenDictionary<string, Func<TopicSettings, string, TopicSettings?>> Setters =
         new Dictionary<string, Func<TopicSettings, string, TopicSettings?>>(StringComparer.Ordinal)
         {
@@ -67,8 +69,18 @@ public sealed record TopicSettings
     /// <summary><c>message.timestamp.type</c> is <c>LogAppendTime</c>: the broker's time replaces the producer's.</summary>
     public bool LogAppendTime { get; init; }
 
-    /// <summary>Names of the configs that can be set.</summary>
-    public static ImmutableArray<string> Names => Setters.Keys;
+    private static readonly ImmutableSortedDictionary<string, string> Defaults = new Dictionary<string, string>(StringComparer.Ordinal)
+    {
+        ["cleanup.policy"] = "delete",
+        ["compression.type"] = "producer",
+        ["retention.ms"] = Text(Default.RetentionMs),
+        ["retention.bytes"] = Text(Default.RetentionBytes),
+        ["segment.bytes"] = Text(Default.SegmentBytes),
+        ["index.interval.bytes"] = Text(Default.IndexIntervalBytes),
+        ["max.message.bytes"] = Text(Default.MaxMessageBytes),
+        ["min.insync.replicas"] = Text(Default.MinInSyncReplicas),
+        ["message.timestamp.type"] = "CreateTime",
+    }.ToImmutableSortedDictionary(StringComparer.Ordinal);
 
     /// <summary>Says what is wrong with a config, null if nothing is.</summary>
     public static string? Validate(string name, string? value)
@@ -79,6 +91,10 @@ public sealed record TopicSettings
         }
         return value is null || set(Default, value) is null ? $"Invalid value {value ?? "null"} for configuration {name}: {Rules[name]}" : null;
     }
+
+    /// <summary>Every config with its value, in the order of names; <c>IsSet</c> if it is among <paramref name="configs"/>.</summary>
+    public static IEnumerable<(string Name, string Value, bool IsSet)> Describe(ImmutableSortedDictionary<string, string> configs) =>
+        Defaults.Select(config => configs.TryGetValue(config.Key, out string? set) ? (config.Key, set, true) : (config.Key, config.Value, false));
 
     /// <summary>The settings of a topic.</summary>
     /// <param name="configs">Those that were set on it.</param>
@@ -96,14 +112,18 @@ public sealed record TopicSettings
     }
 
     /// <summary>What the log needs to know of them.</summary>
-    public PartitionLogOptions ToLogOptions() => new()
+    /// <param name="producerExpiration">Idle time after which a producer is forgotten.</param>
+    public PartitionLogOptions ToLogOptions(TimeSpan producerExpiration) => new()
     {
         SegmentBytes = SegmentBytes,
-        MaxBatchBytes = Math.Min(Math.Max(MaxMessageBytes, 1), SegmentBytes),
+        MaxBatchBytes = Math.Clamp(MaxMessageBytes, 1, Math.Min(SegmentBytes, MostBatchBytes)),
+        ProducerExpiration = producerExpiration,
         IndexIntervalBytes = Math.Max(IndexIntervalBytes, 1),
         RetentionTime = RetentionMs < 0 ? null : TimeSpan.FromMilliseconds(Math.Min(RetentionMs, long.MaxValue / 20_000)),
         RetentionBytes = RetentionBytes < 0 ? null : RetentionBytes,
     };
+
+    private static string Text(long value) => value.ToString(CultureInfo.InvariantCulture);
 
     private static long? Int64(string value, long min, long max) =>
         long.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long parsed) && parsed >= min && parsed <= max

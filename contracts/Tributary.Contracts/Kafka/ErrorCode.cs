@@ -45,6 +45,9 @@ public enum ErrorCode : short
     /// <summary>The broker went away before it answered. Retriable.</summary>
     NetworkException = 13,
 
+    /// <summary>What decides is not ready yet. Retriable; also answered to InitProducerId when no producer id can be had.</summary>
+    CoordinatorLoadInProgress = 14,
+
     /// <summary>Invalid topic name, or an internal topic.</summary>
     InvalidTopicException = 17,
 

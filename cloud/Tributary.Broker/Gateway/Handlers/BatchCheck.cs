@@ -1,0 +1,115 @@
+using System.Buffers.Binary;
+using Tributary.Broker.Partitions;
+using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Records;
+
+namespace Tributary.Broker.Gateway.Handlers;
+
+/// <summary>
+/// What a produced batch must be before it is appended. The records of an uncompressed batch are walked; those of a compressed one are
+/// what its producer's CRC says they are.
+/// </summary>
+internal static class BatchCheck
+{
+    private const short ZstdSince = 7;
+
+    /// <summary>Checks the records of one partition of a Produce request.</summary>
+    /// <param name="records">The field as it came.</param>
+    /// <param name="version">Version of the request.</param>
+    /// <param name="settings">Configs of the topic.</param>
+    /// <param name="batch">The batch, when there is no error.</param>
+    /// <param name="message">What is wrong, for the client.</param>
+    public static ErrorCode Check(
+        ReadOnlySpan<byte> records, short version, TopicSettings settings, out RecordBatch batch, out string? message)
+    {
+        message = null;
+        BatchStatus status = RecordBatch.TryRead(records, out batch);
+        if (status != BatchStatus.Ok || batch.Size != records.Length)
+        {
+            return CheckShape(records, status, out message);
+        }
+        if (batch.Size > settings.MaxMessageBytes)
+        {
+            message = $"the batch has {batch.Size} bytes; max.message.bytes is {settings.MaxMessageBytes}";
+            return ErrorCode.MessageTooLarge;
+        }
+        if (!batch.IsCrcValid())
+        {
+            message = "the batch fails its CRC";
+            return ErrorCode.CorruptMessage;
+        }
+        ErrorCode error = CheckHeader(batch, version, out message);
+        if (error == ErrorCode.None && batch.Codec == CompressionCodec.None && !AreRecordsValid(batch))
+        {
+            message = "the batch's records are malformed";
+            error = ErrorCode.InvalidRecord;
+        }
+        return error;
+    }
+
+    /// <summary>Stamps the broker's time on a batch, as <c>message.timestamp.type=LogAppendTime</c> asks for.</summary>
+    public static void StampAppendTime(Span<byte> batch, long nowMs)
+    {
+        short attributes = BinaryPrimitives.ReadInt16BigEndian(batch[BatchLayout.Attributes..]);
+        BinaryPrimitives.WriteInt16BigEndian(batch[BatchLayout.Attributes..], (short)(attributes | (short)BatchAttributes.LogAppendTime));
+        BinaryPrimitives.WriteInt64BigEndian(batch[BatchLayout.MaxTimestamp..], nowMs);
+        BinaryPrimitives.WriteUInt32BigEndian(batch[BatchLayout.Crc..], Crc32C.Compute(batch[BatchLayout.Attributes..]));
+    }
+
+    private static ErrorCode CheckShape(ReadOnlySpan<byte> records, BatchStatus status, out string message)
+    {
+        if (records.IsEmpty)
+        {
+            message = "a partition must come with exactly one record batch, and none is there";
+            return ErrorCode.InvalidRecord;
+        }
+        if (status == BatchStatus.Ok)
+        {
+            message = "a partition must come with exactly one record batch, and more bytes follow it";
+            return ErrorCode.InvalidRecord;
+        }
+        if (records.Length > BatchLayout.Magic && records[BatchLayout.Magic] != BatchLayout.CurrentMagic)
+        {
+            message = $"message format {(sbyte)records[BatchLayout.Magic]} is not served, only 2";
+            return ErrorCode.InvalidRecord;
+        }
+        message = "the record batch is malformed or ends early";
+        return ErrorCode.CorruptMessage;
+    }
+
+    private static ErrorCode CheckHeader(RecordBatch batch, short version, out string? message)
+    {
+        (ErrorCode error, message) = 0 switch
+        {
+            _ when batch.RecordCount <= 0 || batch.RecordCount - 1 != batch.LastOffsetDelta =>
+                (ErrorCode.InvalidRecord, $"the batch says it has {batch.RecordCount} records and last offset delta {batch.LastOffsetDelta}"),
+            _ when batch.IsControl => (ErrorCode.InvalidRecord, "clients may not write control records"),
+            _ when batch.IsTransactional => (ErrorCode.InvalidRequest, "transactions are not served"),
+            _ when batch.Codec > CompressionCodec.Zstd =>
+                (ErrorCode.UnsupportedCompressionType, $"compression codec {(byte)batch.Codec} is unknown"),
+            _ when batch.Codec == CompressionCodec.Zstd && version < ZstdSince =>
+                (ErrorCode.UnsupportedCompressionType, $"zstd needs Produce version {ZstdSince}"),
+            _ when (batch.Attributes & BatchAttributes.LogAppendTime) != 0 =>
+                (ErrorCode.InvalidTimestamp, "producers must send batches with CreateTime"),
+            _ when batch.ProducerId >= 0 && (batch.BaseSequence < 0 || batch.ProducerEpoch < 0) =>
+                (ErrorCode.InvalidRecord, "the batch has a producer id, and no epoch or sequence"),
+            _ when batch.Codec != CompressionCodec.None && batch.Payload.IsEmpty => (ErrorCode.InvalidRecord, "the batch has no payload"),
+            _ => (ErrorCode.None, (string?)null),
+        };
+        return error;
+    }
+
+    private static bool AreRecordsValid(RecordBatch batch)
+    {
+        var reader = new RecordReader(batch.Payload, batch.RecordCount);
+        int expected = 0;
+        while (reader.Read(out Record record))
+        {
+            if (record.OffsetDelta != expected++)
+            {
+                return false;
+            }
+        }
+        return !reader.IsMalformed && expected == batch.RecordCount;
+    }
+}

@@ -1,0 +1,24 @@
+using Tributary.Broker.Metadata;
+using Tributary.Broker.Partitions;
+using Tributary.Contracts.Kafka;
+
+namespace Tributary.Broker.Gateway.Handlers;
+
+/// <summary>Checks that several handlers make before they touch a partition.</summary>
+internal static class TopicLookup
+{
+    /// <summary>Compares the leader epoch that a client has with the partition's (KIP-320).</summary>
+    /// <param name="partition">The partition.</param>
+    /// <param name="clientEpoch">What the client has, −1 if it doesn't say.</param>
+    public static ErrorCode CheckEpoch(Partition partition, int clientEpoch)
+    {
+        int current = partition.LeaderEpoch;
+        return clientEpoch < 0 || clientEpoch == current ? ErrorCode.None
+            : clientEpoch < current ? ErrorCode.FencedLeaderEpoch
+            : ErrorCode.UnknownLeaderEpoch;
+    }
+
+    /// <summary>Who leads a partition as the snapshot has it; null if the snapshot doesn't know it.</summary>
+    public static PartitionAssignment? FindAssignment(TopicInfo? topic, int index) =>
+        topic is not null && (uint)index < (uint)topic.Partitions.Length ? topic.Partitions[index] : null;
+}
