@@ -1,0 +1,201 @@
+using System.Buffers;
+using Tributary.Contracts.Records;
+
+namespace Tributary.Edge.Uplink;
+
+/// <summary>What the next round should hold.</summary>
+/// <param name="From">First local offset.</param>
+/// <param name="UpTo">The offset that it must not reach beyond; flushed.</param>
+/// <param name="Numbering">How records are numbered.</param>
+/// <param name="NextOrdinals">Next ordinal of each target at <paramref name="From"/>.</param>
+/// <param name="Covered">By target, the ordinal below which the cloud has everything: such records are counted and not sent.</param>
+/// <param name="ProducerId">Producer id.</param>
+/// <param name="ProducerEpoch">Its epoch.</param>
+/// <param name="MaxBatchRecords">Most records of a batch.</param>
+internal sealed record RoundRequest(
+    long From, long UpTo, Numbering Numbering, long[] NextOrdinals, long[] Covered, long ProducerId, short ProducerEpoch,
+    int MaxBatchRecords);
+
+/// <summary>
+/// Makes rounds: reads a contiguous range of the local log and merges its records into one batch for each target. Not safe for
+/// concurrent use; builders are kept between rounds.
+/// </summary>
+internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) : IDisposable
+{
+    private const int MaxIdleBuilders = 16;
+    private readonly RecordScanner _scanner = new(source, options.ReadBytes);
+    private readonly Stack<RecordBatchBuilder> _idle = new();
+
+    /// <summary>Reads a round. It may be shorter than asked for, and empty only at a hole.</summary>
+    /// <exception cref="IOException">The log can't be read at the moment.</exception>
+    public Round Read(RoundRequest request)
+    {
+        var gathering = new Gathering(this, request);
+        try
+        {
+            ScanEnd end = _scanner.Scan(request.From, request.UpTo, gathering);
+            if (end.IsCorrupt)
+            {
+                // Damage between the disk and here may be gone at a second look; only what stays is a hole.
+                gathering.Clear();
+                end = _scanner.Scan(request.From, request.UpTo, gathering);
+            }
+            return new Round(request.From, end.Next, gathering.Build(), gathering.NextOrdinals, end.HoleEnd);
+        }
+        finally
+        {
+            gathering.Clear();
+        }
+    }
+
+    /// <summary>
+    /// Finds, by target, the offset below which all counted records between <paramref name="from"/> and <paramref name="upTo"/> are
+    /// covered: ordinals below <paramref name="covered"/>. Also counts what is held of each target. Stops at a hole.
+    /// </summary>
+    public (long[] Resume, long[] Held, ScanEnd End) Locate(long from, long upTo, Numbering numbering, long[] ordinals, long[] covered)
+    {
+        var locating = new Locating(numbering, from, ordinals, covered);
+        ScanEnd end = _scanner.Scan(from, upTo, locating);
+        return (locating.Resume, locating.Held, end);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _scanner.Dispose();
+        while (_idle.TryPop(out RecordBatchBuilder? builder))
+        {
+            builder.Dispose();
+        }
+    }
+
+    private RecordBatchBuilder RentBuilder() => _idle.TryPop(out RecordBatchBuilder? builder) ? builder : new RecordBatchBuilder();
+
+    private void ReturnBuilder(RecordBatchBuilder builder)
+    {
+        builder.Reset();
+        if (_idle.Count < MaxIdleBuilders)
+        {
+            _idle.Push(builder);
+        }
+        else
+        {
+            builder.Dispose();
+        }
+    }
+
+    /// <summary>Gathers a round's records by target.</summary>
+    private sealed class Gathering(RoundReader owner, RoundRequest request) : IRecordVisitor
+    {
+        private readonly Part?[] _parts = new Part?[request.Numbering.Targets];
+        private long _bytes;
+
+        public long[] NextOrdinals { get; private set; } = [.. request.NextOrdinals];
+
+        public bool Visit(long offset, long timestamp, in Record record)
+        {
+            int size = record.Key.Length + record.Value.Length + record.EncodedHeaders.Length;
+            if (_bytes > 0 && _bytes + size > owner.Options.MaxRoundBytes)
+            {
+                return false;
+            }
+            int target = request.Numbering.Target(offset, record.HasKey, record.Key);
+            if (target < 0)
+            {
+                _bytes += size;
+                return true;
+            }
+            long ordinal = NextOrdinals[target];
+            if (ordinal >= request.Covered[target] && !TryAdd(target, ordinal, offset, timestamp, record, size))
+            {
+                return false;
+            }
+            NextOrdinals[target] = ordinal + 1;
+            _bytes += size;
+            return true;
+        }
+
+        public List<RoundBatch> Build()
+        {
+            var batches = new List<RoundBatch>();
+            for (int target = 0; target < _parts.Length; target++)
+            {
+                if (_parts[target] is not { } part)
+                {
+                    continue;
+                }
+                var producer = new BatchProducer(request.ProducerId, request.ProducerEpoch, Sequence.FromOrdinal(part.BaseOrdinal));
+                int records = part.Builder.Count;
+                Memory<byte> batch = part.Builder.Build(producer, owner.Options.Codec, owner.Options.CompressionLevel);
+                byte[] pooled = ArrayPool<byte>.Shared.Rent(batch.Length);
+                batch.Span.CopyTo(pooled);
+                batches.Add(new RoundBatch(target, part.BaseOrdinal, records, part.FirstOffset, part.LastOffset, pooled, batch.Length));
+            }
+            return batches;
+        }
+
+        public void Clear()
+        {
+            for (int i = 0; i < _parts.Length; i++)
+            {
+                if (_parts[i] is { } part)
+                {
+                    owner.ReturnBuilder(part.Builder);
+                    _parts[i] = null;
+                }
+            }
+            NextOrdinals = [.. request.NextOrdinals];
+            _bytes = 0;
+        }
+
+        private bool TryAdd(int target, long ordinal, long offset, long timestamp, in Record record, int size)
+        {
+            Part part = _parts[target] ??= new Part(owner.RentBuilder(), ordinal, offset);
+            RecordBatchBuilder builder = part.Builder;
+            if (builder.Count > 0 && (builder.Count >= request.MaxBatchRecords || builder.Size + size > owner.Options.MaxBatchBytes))
+            {
+                return false;
+            }
+            builder.Add(
+                timestamp, record.Key, record.HasKey, record.Value, record.HasValue, record.EncodedHeaders, record.HeaderCount);
+            part.LastOffset = offset;
+            return true;
+        }
+    }
+
+    private UplinkOptions Options => options;
+
+    private sealed class Part(RecordBatchBuilder builder, long baseOrdinal, long firstOffset)
+    {
+        public RecordBatchBuilder Builder { get; } = builder;
+
+        public long BaseOrdinal { get; } = baseOrdinal;
+
+        public long FirstOffset { get; } = firstOffset;
+
+        public long LastOffset { get; set; } = firstOffset;
+    }
+
+    private sealed class Locating(Numbering numbering, long from, long[] ordinals, long[] covered) : IRecordVisitor
+    {
+        private readonly long[] _next = [.. ordinals];
+
+        public long[] Resume { get; } = [.. Enumerable.Repeat(from, ordinals.Length)];
+
+        public long[] Held { get; } = new long[ordinals.Length];
+
+        public bool Visit(long offset, long timestamp, in Record record)
+        {
+            int target = numbering.Target(offset, record.HasKey, record.Key);
+            if (target >= 0)
+            {
+                Held[target]++;
+                if (_next[target]++ < covered[target])
+                {
+                    Resume[target] = offset + 1;
+                }
+            }
+            return true;
+        }
+    }
+}

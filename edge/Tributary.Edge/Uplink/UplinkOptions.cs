@@ -1,0 +1,136 @@
+using Tributary.Contracts.Records;
+
+namespace Tributary.Edge.Uplink;
+
+/// <summary>What to do when something that exactly once rests on was replaced.</summary>
+internal enum OnReplaced
+{
+    /// <summary>Stop and say so, until the setting is changed.</summary>
+    Stop,
+
+    /// <summary>Take a new producer id and send what is not acknowledged yet to what is there now.</summary>
+    Follow,
+}
+
+/// <summary>What to do when a checkpoint file is damaged.</summary>
+internal enum OnDamaged
+{
+    /// <summary>Stop and say so, until the setting is changed or the file is restored.</summary>
+    Stop,
+
+    /// <summary>Take a new producer id and send everything again that is held: nothing is lost, some may come twice.</summary>
+    Resend,
+}
+
+/// <summary>Settings of the uplink.</summary>
+internal sealed record UplinkOptions
+{
+    /// <summary>Requests in flight for one target; Kafka remembers the last five batches of a producer.</summary>
+    public const int MaxRoundsInFlight = 5;
+
+    /// <summary>Cloud partitions of a topic beyond which the uplink stops: each takes memory here.</summary>
+    public const int MaxTargets = 10_000;
+
+    /// <summary>Refused records above the acknowledged offset beyond which the uplink stops.</summary>
+    public const int MaxRefusedHeld = 65_536;
+
+    /// <summary>The cloud's Kafka endpoint: host name or address.</summary>
+    public required string CloudHost { get; init; }
+
+    /// <summary>Its port.</summary>
+    public required int CloudPort { get; init; }
+
+    /// <summary>Client id in the requests: the edge's name.</summary>
+    public string ClientId { get; init; } = "tributary-edge";
+
+    /// <summary>Codec of the batches sent.</summary>
+    public CompressionCodec Codec { get; init; } = CompressionCodec.Zstd;
+
+    /// <summary>Level of the codec, 0 for its default.</summary>
+    public int CompressionLevel { get; init; }
+
+    /// <summary>Most bytes of a batch before compression (one record may exceed it).</summary>
+    public int MaxBatchBytes { get; init; } = 1_000_000;
+
+    /// <summary>Most bytes of local log read for one round.</summary>
+    public int MaxRoundBytes { get; init; } = 4 << 20;
+
+    /// <summary>Bytes read from the local log at once.</summary>
+    public int ReadBytes { get; init; } = 1 << 20;
+
+    /// <summary>While a round is in flight, the next one waits for its answer or for this many records.</summary>
+    public int PipelineRecords { get; init; } = 512;
+
+    /// <summary>Largest response frame that is accepted, bytes.</summary>
+    public int MaxResponseBytes { get; init; } = 16 << 20;
+
+    /// <summary>Time for a connection to be made.</summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Time for one request to be answered; also what the cloud is given to commit a batch.</summary>
+    public TimeSpan RequestTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Time without an acknowledgement, while batches are in flight, after which the connection is given up.</summary>
+    public TimeSpan ProgressTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// Time after a lost link (or the start) in which a request of before may still be carried out. A new numbering of records never
+    /// begins within it.
+    /// </summary>
+    public TimeSpan QuietPeriod { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Bound of the first wait after a failure.</summary>
+    public TimeSpan FirstBackoff { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Greatest bound of a wait after a failure.</summary>
+    public TimeSpan MaxBackoff { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Time without failure after which waits begin small again.</summary>
+    public TimeSpan StablePeriod { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Time between two saves of the checkpoint while nothing but the acknowledged offset changes.</summary>
+    public TimeSpan CheckpointInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Time between two looks at the topic's partition count.</summary>
+    public TimeSpan MetadataRefresh { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>When the topic was deleted and made again.</summary>
+    public OnReplaced OnTopicRecreated { get; init; } = OnReplaced.Stop;
+
+    /// <summary>When another cluster answers.</summary>
+    public OnReplaced OnClusterReplaced { get; init; } = OnReplaced.Stop;
+
+    /// <summary>When a checkpoint file is damaged.</summary>
+    public OnDamaged OnCheckpointDamaged { get; init; } = OnDamaged.Stop;
+
+    /// <summary>Checks that the settings make sense.</summary>
+    /// <exception cref="ArgumentException">One does not; the message names it.</exception>
+    public UplinkOptions Validate()
+    {
+        Require(CloudHost.Length > 0, "cloud host", "must not be empty");
+        Require(CloudPort is > 0 and <= 65535, "cloud port", "must lie between 1 and 65535");
+        Require(ClientId.Length is > 0 and <= 255, "client id", "must have 1 to 255 characters");
+        Require(MaxBatchBytes is >= 1024 and <= 64 << 20, "max batch bytes", "must lie between 1 KiB and 64 MiB");
+        Require(MaxRoundBytes >= MaxBatchBytes && MaxRoundBytes <= 256 << 20, "max round bytes", "must lie between max batch bytes and 256 MiB");
+        Require(ReadBytes is >= 4096 and <= 64 << 20, "read bytes", "must lie between 4 KiB and 64 MiB");
+        Require(PipelineRecords > 0, "pipeline records", "must be positive");
+        Require(MaxResponseBytes is >= 4096 and <= 256 << 20, "max response bytes", "must lie between 4 KiB and 256 MiB");
+        Require(ConnectTimeout > TimeSpan.Zero, "connect timeout", "must be positive");
+        Require(RequestTimeout > TimeSpan.Zero && RequestTimeout.TotalMilliseconds <= int.MaxValue, "request timeout", "must be positive");
+        Require(ProgressTimeout > TimeSpan.Zero, "progress timeout", "must be positive");
+        Require(QuietPeriod >= TimeSpan.Zero, "quiet period", "must not be negative");
+        Require(FirstBackoff > TimeSpan.Zero && FirstBackoff <= MaxBackoff, "first backoff", "must be positive and at most max backoff");
+        Require(StablePeriod >= TimeSpan.Zero, "stable period", "must not be negative");
+        Require(CheckpointInterval >= TimeSpan.Zero, "checkpoint interval", "must not be negative");
+        Require(MetadataRefresh > TimeSpan.Zero, "metadata refresh", "must be positive");
+        return this;
+    }
+
+    private static void Require(bool condition, string setting, string rule)
+    {
+        if (!condition)
+        {
+            throw new ArgumentException($"uplink setting '{setting}' {rule}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+using Tributary.Contracts.Kafka;
+
+namespace Tributary.Edge.Uplink;
+
+/// <summary>
+/// The uplink of one local partition as a pure state machine: it hears what happened, with the time, and <see cref="Next"/> says what to
+/// do. It does no I/O, reads no clock and starts nothing. One thread at a time.
+/// <para>
+/// Invariants. (1) A record's sequence is its ordinal among the counted records for its target since the epoch began; what decides
+/// target and counting (<see cref="Numbering"/>, producer id, epoch) is durable in the checkpoint before a record is sent under it.
+/// (2) <c>Acked</c> only moves over rounds whose batches were all acknowledged by acks=all, or were found in the cloud. (3) Nothing at or
+/// beyond <c>_sentEnd</c> was ever sent in this epoch. (4) A new numbering (epoch) begins only when no request of the old one can still
+/// be carried out: all were answered, or the quiet period has passed; and after the positions were looked up again.
+/// (5) Rounds are contiguous: the first begins at <c>_acked</c>, the last ends at <c>_next</c>.
+/// </para>
+/// <para>
+/// Found in the cloud: DescribeProducers tells the last sequence of each target. Tributary answers it from state at or below the high
+/// watermark, so what it names is committed and counts as acknowledged, like an acks=all answer. A Kafka broker answers from its
+/// leader's state, which a failover within its replication lag may still lose: for such clusters the README names the bound.
+/// </para>
+/// <para>
+/// A crash leaves the checkpoint, which may lag behind: the scan from there finds by the positions what to send next, whatever batches
+/// were made before.
+/// </para>
+/// </summary>
+internal sealed partial class UplinkState
+{
+    private const int MaxCorruptTries = 3;
+    private const int MaxNotices = 256;
+    private readonly UplinkOptions _options;
+    private readonly Backoff _backoff;
+    private readonly Queue<UplinkNotice> _notices = new();
+    private readonly LinkedList<Round> _rounds = new();
+
+    // What the checkpoint says, as of now.
+    private UplinkCheckpoint _identity;
+    private Numbering _numbering;
+    private long _acked;
+    private long[] _ackedOrdinals;
+    private long[] _cloudEnds;
+
+    // Where sending stands.
+    private long _next;
+    private long[] _nextOrdinals;
+    private long[] _covered;
+    private long _sentEnd;
+    private bool _isVerified;
+    private int _newCount;
+    private long _startOffset;
+    private long _flushedEnd;
+
+    // What is going on.
+    private Step _step;
+    private long _ticket;
+    private bool _isAsking;
+    private TimeSpan _waitUntil;
+    private TimeSpan _doubtUntil;
+    private TimeSpan _lastProgress;
+    private TimeSpan _metadataDue;
+    private bool _mustSave;
+    private long _savingTicket;
+    private TimeSpan _lastSave;
+    private UplinkCheckpoint _saved;
+    private long _trimmed;
+    private int _splitRecords = int.MaxValue;
+    private long _splitUntil;
+    private int _corruptTries;
+
+    /// <summary>Takes over where <paramref name="checkpoint"/> stands; it is the result of <see cref="Begin"/> and is durable.</summary>
+    public UplinkState(UplinkOptions options, UplinkCheckpoint checkpoint, long startOffset, long flushedEnd, Random random, TimeSpan now)
+    {
+        _options = options;
+        _backoff = new Backoff(options.FirstBackoff, options.MaxBackoff, options.StablePeriod, random);
+        _identity = checkpoint;
+        _saved = checkpoint;
+        _numbering = NumberingOf(checkpoint);
+        _acked = checkpoint.Acked;
+        _ackedOrdinals = [.. checkpoint.Targets.Select(target => target.NextOrdinal)];
+        _cloudEnds = [.. checkpoint.Targets.Select(target => target.CloudEnd)];
+        _next = _acked;
+        _nextOrdinals = [.. _ackedOrdinals];
+        _covered = [.. _ackedOrdinals];
+        _startOffset = startOffset;
+        _flushedEnd = flushedEnd;
+        _trimmed = startOffset;
+        _lastSave = now;
+        _sentEnd = checkpoint.UnresolvedEnd >= 0 ? checkpoint.UnresolvedEnd : Math.Max(_acked, checkpoint.EpochStart);
+        if (checkpoint.ProducerId >= 0)
+        {
+            _doubtUntil = now + options.QuietPeriod;
+            if (_sentEnd < _acked)
+            {
+                _pending = new PendingRebase(RebaseCause.LogWentBack, _sentEnd, _sentEnd);
+            }
+        }
+    }
+
+    private enum Step
+    {
+        Metadata,
+        ProducerId,
+        Positions,
+        Locate,
+    }
+
+    /// <summary>What it does.</summary>
+    public UplinkPhase Phase { get; private set; }
+
+    /// <summary>Whether there is nothing to send.</summary>
+    public bool IsIdle => Phase == UplinkPhase.Sending && _rounds.Count == 0 && _next >= _flushedEnd;
+
+    /// <summary>A sentence when it waits or is stopped.</summary>
+    public string? Reason { get; private set; }
+
+    /// <summary>Local offset below which the cloud has everything durably.</summary>
+    public long Acked => _acked;
+
+    /// <summary>Producer id, −1 if there is none yet.</summary>
+    public long ProducerId => _identity.ProducerId;
+
+    /// <summary>Producer epoch.</summary>
+    public short ProducerEpoch => _identity.ProducerEpoch;
+
+    /// <summary>Records that the cloud refused for good.</summary>
+    public long RefusedTotal => _identity.RefusedTotal;
+
+    /// <summary>Records lost between the edge and the cloud, as far as is known.</summary>
+    public long GapTotal => _identity.GapTotal;
+
+    /// <summary>Times that the position was looked up again after doubt.</summary>
+    public long Retries { get; private set; }
+
+    /// <summary>When <see cref="Next"/> must be called again though nothing happened; null if it need not.</summary>
+    public TimeSpan? WakeAt { get; private set; }
+
+    /// <summary>
+    /// What to write down at a start, before anything is taken in: the end of the log, unless an earlier start is not resolved yet.
+    /// </summary>
+    public static UplinkCheckpoint Begin(UplinkCheckpoint checkpoint, long startOffset, long flushedEnd)
+    {
+        if (checkpoint.ProducerId < 0)
+        {
+            return checkpoint with { Acked = startOffset, EpochStart = startOffset };
+        }
+        long end = checkpoint.UnresolvedEnd < 0 ? flushedEnd : Math.Min(checkpoint.UnresolvedEnd, flushedEnd);
+        return checkpoint with { UnresolvedEnd = end };
+    }
+
+    /// <summary>The next thing to be done, null if there is nothing now. Call it until it says null after whatever happened.</summary>
+    public UplinkAction? Next(TimeSpan now)
+    {
+        WakeAt = null;
+        if (Phase == UplinkPhase.Waiting && now >= _waitUntil)
+        {
+            BeginResolve();
+        }
+        if (Phase == UplinkPhase.Draining && _rounds.All(round => round.Unanswered == 0))
+        {
+            EndDrain(now);
+        }
+        return Phase switch
+        {
+            UplinkPhase.Stopped => null,
+            UplinkPhase.Waiting => Sleep(_waitUntil),
+            UplinkPhase.Draining => Watch(now),
+            UplinkPhase.Resolving => NextStep(),
+            _ => NextSending(now),
+        };
+    }
+
+    /// <summary>Positions of the local log.</summary>
+    public void OnLog(long startOffset, long flushedEnd)
+    {
+        _startOffset = startOffset;
+        _flushedEnd = Math.Max(_flushedEnd, flushedEnd);
+    }
+
+    /// <summary>The next thing that happened, null if there is nothing more.</summary>
+    public UplinkNotice? TakeNotice() => _notices.TryDequeue(out UplinkNotice? notice) ? notice : null;
+
+    /// <summary>What would be saved now: at a clean end.</summary>
+    public UplinkCheckpoint Snapshot()
+    {
+        var targets = new TargetCheckpoint[_ackedOrdinals.Length];
+        for (int i = 0; i < targets.Length; i++)
+        {
+            targets[i] = new TargetCheckpoint(_ackedOrdinals[i], _numbering.Resume[i], _cloudEnds[i]);
+        }
+        return _identity with { Acked = _acked, Targets = targets };
+    }
+
+    private static Numbering NumberingOf(UplinkCheckpoint checkpoint) =>
+        new(checkpoint.Counts, [.. checkpoint.Targets.Select(target => target.ResumeOffset)], checkpoint.Refused);
+
+    private UplinkAction? Sleep(TimeSpan until)
+    {
+        WakeAt = WakeAt is { } earlier && earlier < until ? earlier : until;
+        return null;
+    }
+
+    private void Notice(UplinkNoticeKind kind, string message, long records = 0, long offset = -1)
+    {
+        if (_notices.Count < MaxNotices)
+        {
+            _notices.Enqueue(new UplinkNotice(kind, message, records, offset));
+        }
+    }
+
+    private void Stop(string reason)
+    {
+        DropRounds();
+        Phase = UplinkPhase.Stopped;
+        Reason = reason;
+        Notice(UplinkNoticeKind.Stopped, reason, offset: _acked);
+    }
+
+    private void Wait(TimeSpan until, string reason)
+    {
+        DropRounds();
+        _isAsking = false;
+        _ticket++;
+        Phase = UplinkPhase.Waiting;
+        _waitUntil = until;
+        Reason = reason;
+    }
+
+    /// <summary>Gives up what is in flight and looks the position up again after a wait.</summary>
+    private void Doubt(TimeSpan now, string reason)
+    {
+        if (Phase == UplinkPhase.Stopped)
+        {
+            return;
+        }
+        if (_rounds.Any(round => round.Unanswered > 0))
+        {
+            _doubtUntil = now + _options.QuietPeriod;
+        }
+        Retries++;
+        Notice(UplinkNoticeKind.InDoubt, reason, offset: _acked);
+        Wait(now + _backoff.Next(now), reason);
+    }
+
+    private void DropRounds()
+    {
+        foreach (Round round in _rounds)
+        {
+            round.IsDropped = true;
+            round.ReleaseBytes();
+        }
+        _rounds.Clear();
+        _next = _acked;
+        _nextOrdinals = [.. _ackedOrdinals];
+    }
+}

@@ -1,0 +1,116 @@
+using Tributary.Edge.Uplink;
+using Xunit;
+
+namespace Tributary.Tests.Edge.Uplink;
+
+/// <summary>Runs the uplink's state machine against a simulated cloud, network and disk.</summary>
+public sealed class UplinkSimulationTests
+{
+    /// <summary>More of them when the environment variable <c>TRIBUTARY_SEEDS</c> says so.</summary>
+    private static readonly int Seeds = int.TryParse(Environment.GetEnvironmentVariable("TRIBUTARY_SEEDS"), out int seeds) ? seeds : 400;
+
+    private const int Steps = 60;
+
+    [Fact]
+    public void Every_flushed_record_is_in_the_cloud_exactly_once_and_in_order_whatever_happens()
+    {
+        for (int seed = 1; seed <= Seeds; seed++)
+        {
+            string? fault = Play(seed, Planted.Nothing);
+            Assert.True(fault is null, $"seed {seed}: {fault}");
+        }
+    }
+
+    [Theory]
+    [InlineData(nameof(Planted.PositionOneTooHigh))]
+    [InlineData(nameof(Planted.OrdinalOneTooLowAfterRestart))]
+    [InlineData(nameof(Planted.CheckpointNotDurable))]
+    [InlineData(nameof(Planted.TrimsWhatWasSent))]
+    [InlineData(nameof(Planted.NoSequences))]
+    public void The_simulation_finds_a_planted_bug(string bug)
+    {
+        Planted planted = Enum.Parse<Planted>(bug);
+        int found = Enumerable.Range(1, 20).Count(seed => Play(seed, planted) is not null);
+        Assert.True(found > 0, $"{planted} was not noticed");
+    }
+
+    /// <summary>One life of a system, with faults. Returns what was wrong with it.</summary>
+    private static string? Play(int seed, Planted planted)
+    {
+        var random = new Random(seed * 7919);
+        var simulation = new UplinkSimulation(seed, planted);
+        try
+        {
+            simulation.Start();
+            for (int step = 0; step < Steps; step++)
+            {
+                Step(simulation, random);
+            }
+            simulation.ErrorRate = 0;
+            if (!simulation.RunUntil(simulation.IsSettled, TimeSpan.FromMinutes(20)))
+            {
+                UplinkState state = simulation.State;
+                return $"not settled: {state.Phase} ({state.Reason}) at {state.Acked} of {simulation.Log.FlushedEnd}";
+            }
+            return (simulation.FindFault() ?? Counts(simulation)) is { } fault
+                ? fault + "\n" + string.Join('\n', simulation.Notices.TakeLast(20))
+                : null;
+        }
+        catch (InvalidOperationException e)
+        {
+            return e + "\n" + string.Join('\n', simulation.Notices.TakeLast(10));
+        }
+    }
+
+    private static string? Counts(UplinkSimulation simulation)
+    {
+        int poisoned = simulation.Poisoned.Count(simulation.Flushed.ContainsKey);
+        return simulation.State.RefusedTotal != poisoned ? $"{simulation.State.RefusedTotal} records refused of {poisoned} bad ones"
+            : simulation.State.GapTotal != 0 ? $"a gap of {simulation.State.GapTotal} records that is not there"
+            : null;
+    }
+
+    private static void Step(UplinkSimulation simulation, Random random)
+    {
+        switch (random.Next(20))
+        {
+            case 0:
+                simulation.CutLink(TimeSpan.FromMilliseconds(random.Next(1500)));
+                break;
+            case 1:
+                simulation.FailOver();
+                break;
+            case 2 or 3:
+                simulation.Kill();
+                simulation.Run(TimeSpan.FromMilliseconds(random.Next(800)));
+                simulation.Start();
+                break;
+            case 4 when random.Next(3) == 0:
+                simulation.Cloud.SetPartitions(Math.Min(8, simulation.Cloud.Partitions.Count + 1));
+                break;
+            case 5 when random.Next(4) == 0:
+                simulation.Ingest(1 + random.Next(30), isPoisoned: true);
+                break;
+            case 6:
+                simulation.ErrorRate = random.Next(3) == 0 ? 0.1 : 0;
+                break;
+            case 7:
+                simulation.Run(TimeSpan.FromSeconds(random.Next(8)));
+                break;
+            case 8:
+                simulation.Options = simulation.Options with
+                {
+                    MaxBatchBytes = 1024 + random.Next(2000),
+                    PipelineRecords = 1 + random.Next(60),
+                };
+                break;
+            case < 14:
+                simulation.Ingest(1 + random.Next(40));
+                break;
+            default:
+                simulation.FlushLog();
+                break;
+        }
+        simulation.Run(TimeSpan.FromMilliseconds(random.Next(60)));
+    }
+}
