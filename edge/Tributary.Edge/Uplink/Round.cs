@@ -31,6 +31,9 @@ internal sealed class RoundBatch(int target, long baseOrdinal, int records, long
     /// <summary>Whether the cloud has acknowledged it.</summary>
     public bool IsAcked { get; set; }
 
+    /// <summary>Cloud offset of the first record once it is acknowledged, −1 if the answer did not say.</summary>
+    public long CloudOffset { get; set; } = -1;
+
     /// <summary>The batch, as it is sent; until <see cref="ReleaseBytes"/>.</summary>
     public ReadOnlyMemory<byte> Bytes => (_pooled ?? throw new InvalidOperationException("the bytes were given back")).AsMemory(0, Size);
 

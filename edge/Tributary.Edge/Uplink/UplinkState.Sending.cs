@@ -49,7 +49,11 @@ internal sealed partial class UplinkState
         round.Unanswered--;
         if (error == ErrorCode.None)
         {
-            TakeAck(now, batch, baseOffset);
+            batch.IsAcked = true;
+            batch.CloudOffset = baseOffset;
+            _lastProgress = now;
+            _corruptTries = 0;
+            PopAcked();
         }
         else if (ProduceErrors.IsPermanent(error) || (error == ErrorCode.CorruptMessage && ++_corruptTries >= MaxCorruptTries))
         {
@@ -274,23 +278,6 @@ internal sealed partial class UplinkState
         return new UplinkAction.DropLink(reason);
     }
 
-    private void TakeAck(TimeSpan now, RoundBatch batch, long baseOffset)
-    {
-        batch.IsAcked = true;
-        _lastProgress = now;
-        _corruptTries = 0;
-        if (baseOffset >= 0)
-        {
-            bool isLower = baseOffset < _cloudEnds[batch.Target];
-            _cloudEnds[batch.Target] = baseOffset + batch.Records;
-            if (isLower)
-            {
-                BeginDrain($"partition {batch.Target} begins again at offset {baseOffset}: the topic may have been made anew");
-            }
-        }
-        PopAcked();
-    }
-
     private void PopAcked()
     {
         while (_rounds.First?.Value is { } round && round.IsAcked)
@@ -298,6 +285,24 @@ internal sealed partial class UplinkState
             _rounds.RemoveFirst();
             _acked = round.End;
             _ackedOrdinals = round.NextOrdinals;
+            foreach (RoundBatch batch in round.Batches)
+            {
+                NoteCloudOffset(batch);
+            }
+        }
+    }
+
+    private void NoteCloudOffset(RoundBatch batch)
+    {
+        if (batch.CloudOffset < 0)
+        {
+            return;
+        }
+        bool isLower = batch.CloudOffset < _cloudEnds[batch.Target];
+        _cloudEnds[batch.Target] = batch.CloudOffset + batch.Records;
+        if (isLower)
+        {
+            BeginDrain($"partition {batch.Target} begins again at offset {batch.CloudOffset}: the topic may have been made anew");
         }
     }
 

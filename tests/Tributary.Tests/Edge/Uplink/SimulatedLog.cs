@@ -20,6 +20,9 @@ internal sealed class SimulatedLog : IUplinkSource
 
     public long AppendedEnd { get; private set; }
 
+    /// <summary>Ids of records that were damaged.</summary>
+    public HashSet<long> LostIds { get; } = [];
+
     public LogRead Read(long offset, int maxBytes, long upTo)
     {
         if (offset < StartOffset || offset > AppendedEnd)
@@ -85,19 +88,24 @@ internal sealed class SimulatedLog : IUplinkSource
     public void CutTo(long end)
     {
         _batches.RemoveAll(batch => batch.NextOffset > end);
-        AppendedEnd = Math.Min(AppendedEnd, Math.Max(end, StartOffset));
+        AppendedEnd = Math.Min(AppendedEnd, end);
+        StartOffset = Math.Min(StartOffset, AppendedEnd);
         _ids.RemoveRange((int)AppendedEnd, _ids.Count - (int)AppendedEnd);
         FlushedEnd = Math.Min(FlushedEnd, AppendedEnd);
     }
 
     /// <summary>Flips a bit in the batch that holds <paramref name="offset"/>.</summary>
-    public (long From, long To) Damage(long offset)
+    public void Damage(long offset)
     {
         (long from, long to, byte[] bytes) = _batches.Single(batch => batch.BaseOffset <= offset && offset < batch.NextOffset);
         bytes[^1] ^= 1;
-        return (from, to);
+        LostIds.UnionWith(_ids[(int)from..(int)to]);
     }
 
     /// <summary>The batch that holds <paramref name="offset"/> can't be read any more.</summary>
-    public void Quarantine(long offset) => _batches.RemoveAll(batch => batch.BaseOffset <= offset && offset < batch.NextOffset);
+    public void Quarantine(long offset)
+    {
+        Damage(offset);
+        _batches.RemoveAll(batch => batch.BaseOffset <= offset && offset < batch.NextOffset);
+    }
 }

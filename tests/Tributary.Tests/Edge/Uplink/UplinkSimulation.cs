@@ -268,7 +268,7 @@ internal sealed class UplinkSimulation
         }
         foreach (long id in _flushed.Keys)
         {
-            if (!seen.ContainsKey(id) && !_poisoned.Contains(id))
+            if (!seen.ContainsKey(id) && !_poisoned.Contains(id) && !Log.LostIds.Contains(id))
             {
                 return $"record {id} of {_flushed[id]} is missing";
             }
@@ -526,7 +526,8 @@ internal sealed class UplinkSimulation
 
     private void Trim(long offset)
     {
-        foreach (long id in Log.IdsUpTo(offset).Where(id => !_poisoned.Contains(id) && !Cloud.CommittedIds.Contains(id)))
+        foreach (long id in Log.IdsUpTo(offset).Where(id => !_poisoned.Contains(id) && !Log.LostIds.Contains(id)
+            && !Cloud.CommittedIds.Contains(id)))
         {
             throw new InvalidOperationException($"record {id} was trimmed and is not in the cloud");
         }
