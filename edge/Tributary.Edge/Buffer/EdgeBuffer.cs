@@ -1,4 +1,8 @@
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+using Tributary.Contracts.Telemetry;
 using Tributary.Log;
+using Tributary.Log.Storage;
 
 namespace Tributary.Edge.Buffer;
 
@@ -17,4 +21,144 @@ internal interface IEdgeBuffer
 
     /// <summary>Calls <paramref name="opened"/> for each partition that is open, and later for each one that is opened, on any thread.</summary>
     void Subscribe(Action<BufferPartition> opened);
+}
+
+/// <summary>
+/// The local partitions in one log directory, each in a directory <c>TOPIC-INDEX</c>. Nothing is removed here: the uplink trims what
+/// the cloud has acknowledged. Callable from any thread; a partition is opened under the lock, subscribers are called without it.
+/// </summary>
+internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
+{
+    private readonly EdgeBufferOptions _options;
+    private readonly ILogger _logger;
+    private readonly Lock _lock = new();
+    private readonly List<Action<BufferPartition>> _subscribers = [];
+    private volatile BufferPartition[] _partitions = [];
+
+    private EdgeBuffer(LogDirectory directory, IStorage storage, EdgeBufferOptions options, TimeProvider time, ILoggerFactory loggers)
+    {
+        Directory = directory;
+        _options = options;
+        _logger = loggers.CreateLogger<EdgeBuffer>();
+        try
+        {
+            OpenExisting();
+            Space = new DiskSpace(storage, directory.Path, options, () => _partitions.Sum(partition => partition.Log.SizeBytes), time, _logger);
+        }
+        catch
+        {
+            directory.DisposeAsync().AsTask().GetAwaiter().GetResult();
+            throw;
+        }
+    }
+
+    /// <summary>The log.</summary>
+    public LogDirectory Directory { get; }
+
+    /// <summary>Whether the disk takes more.</summary>
+    public DiskSpace Space { get; }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<BufferPartition> Partitions => _partitions;
+
+    /// <summary>Opens the log directory and all partitions in it.</summary>
+    /// <exception cref="ArgumentException">A setting is out of range.</exception>
+    /// <exception cref="IOException">The directory is in use or can't be read.</exception>
+    public static EdgeBuffer Open(IStorage storage, string path, EdgeBufferOptions options, TimeProvider time, ILoggerFactory loggers)
+    {
+        options.Validate();
+        var events = new LogEventsLogger(loggers.CreateLogger<EdgeBuffer>());
+        return new EdgeBuffer(LogDirectory.Open(storage, path, options.ToDirectoryOptions(), time, events), storage, options, time, loggers);
+    }
+
+    /// <summary>The partition, which is opened or made if need be.</summary>
+    /// <exception cref="LogException">There would be more topics than the setting allows.</exception>
+    /// <exception cref="IOException">It can't be opened.</exception>
+    public BufferPartition OpenPartition(string topic, int index)
+    {
+        KafkaTopicName.Check(topic);
+        BufferPartition partition;
+        Action<BufferPartition>[] subscribers;
+        lock (_lock)
+        {
+            if (_partitions.FirstOrDefault(p => p.Topic == topic && p.Index == index) is { } open)
+            {
+                return open;
+            }
+            int topics = _partitions.Select(p => p.Topic).Append(topic).Distinct().Count();
+            if (topics > _options.MaxTopics)
+            {
+                throw new LogException(
+                    $"topic {topic} would be number {topics} in the buffer; the setting buffer:maxTopics allows {_options.MaxTopics}");
+            }
+            partition = Open(topic, index);
+            _partitions = [.. _partitions, partition];
+            subscribers = [.. _subscribers];
+        }
+        _logger.PartitionOpened(topic, index, partition.Log.StartOffset, partition.Log.FlushedEnd);
+        foreach (Action<BufferPartition> subscriber in subscribers)
+        {
+            subscriber(partition);
+        }
+        return partition;
+    }
+
+    /// <inheritdoc/>
+    public void Subscribe(Action<BufferPartition> opened)
+    {
+        BufferPartition[] partitions;
+        lock (_lock)
+        {
+            _subscribers.Add(opened);
+            partitions = _partitions;
+        }
+        foreach (BufferPartition partition in partitions)
+        {
+            opened(partition);
+        }
+    }
+
+    /// <summary>Flushes what was appended and closes the log.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Space.Dispose();
+        await Directory.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private BufferPartition Open(string topic, int index)
+    {
+        string name = NameOf(topic, index);
+        return new BufferPartition(topic, index, Directory.OpenPartition(name, _options.ToPartitionOptions()), $"{Directory.Path}/{name}");
+    }
+
+    private static string NameOf(string topic, int index) => string.Create(CultureInfo.InvariantCulture, $"{topic}-{index}");
+
+    /// <summary>Whatever the settings say now: what waits in a partition must get to the cloud.</summary>
+    private void OpenExisting()
+    {
+        foreach (string name in Directory.List())
+        {
+            int dash = name.LastIndexOf('-');
+            if (dash > 0 && int.TryParse(name.AsSpan(dash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int index)
+                && KafkaTopicName.IsValid(name.AsSpan(0, dash)) && name == NameOf(name[..dash], index))
+            {
+                BufferPartition partition = Open(name[..dash], index);
+                _partitions = [.. _partitions, partition];
+                _logger.PartitionOpened(partition.Topic, index, partition.Log.StartOffset, partition.Log.FlushedEnd);
+            }
+            else
+            {
+                _logger.NoPartition(name, Directory.Path);
+            }
+        }
+    }
+
+    private sealed class LogEventsLogger(ILogger logger) : ILogEvents
+    {
+        public void Report(LogEvent what)
+        {
+            LogLevel level = what.Kind is LogEventKind.TailCut or LogEventKind.Rebuilt ? LogLevel.Information : LogLevel.Error;
+            logger.LogEvent(level, what.Kind, what.Partition, what.FromOffset, what.ToOffset, what.Message);
+        }
+    }
 }

@@ -1,0 +1,66 @@
+using Tributary.Log;
+
+namespace Tributary.Edge.Buffer;
+
+/// <summary>Settings of the buffer. <see cref="Validate"/> is called once, at start.</summary>
+internal sealed record EdgeBufferOptions
+{
+    /// <summary>What each partition holds however much is trimmed: the segment in use and those kept for use again.</summary>
+    private const int SegmentsHeld = 4;
+
+    /// <summary>Quota: most bytes on disk, everything counted. Messages are refused when another segment would not fit.</summary>
+    public long MaxDiskBytes { get; init; } = 8L << 30;
+
+    /// <summary>Floor: bytes that stay free on the file system. Below it messages are refused.</summary>
+    public long MinFreeBytes { get; init; } = 256L << 20;
+
+    /// <summary>Size of a segment file, bytes: the step in which space is given back after the cloud has acknowledged.</summary>
+    public int SegmentBytes { get; init; } = 16 << 20;
+
+    /// <summary>Most Kafka topics with local partitions.</summary>
+    public int MaxTopics { get; init; } = 8;
+
+    /// <summary>Local partitions of each topic, for the check that the quota holds them all.</summary>
+    public int PartitionsPerTopic { get; init; } = 1;
+
+    /// <summary>Most bytes that may be appended and not yet flushed; beyond it connections are not read.</summary>
+    public long MaxUnflushedBytes { get; init; } = 8L << 20;
+
+    /// <summary>Most bytes of batches kept in memory after their flush, for the uplink.</summary>
+    public long TailCacheBytes { get; init; } = 4L << 20;
+
+    /// <summary>How long the writer waits for more before it flushes. Zero: as soon as the flush before is done. More saves flash.</summary>
+    public TimeSpan CommitWindow { get; init; } = TimeSpan.Zero;
+
+    /// <summary>Time between two looks at the free space while little is written.</summary>
+    public TimeSpan SpaceCheckInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Checks every setting.</summary>
+    /// <exception cref="ArgumentException">One is out of range; the message names it and says what it may be.</exception>
+    public EdgeBufferOptions Validate()
+    {
+        Settings.Range("buffer:segmentBytes", SegmentBytes, 64 << 10, 1 << 30);
+        Settings.Range("buffer:maxTopics", MaxTopics, 2, 1_000);
+        long least = (long)SegmentsHeld * SegmentBytes * MaxTopics * PartitionsPerTopic;
+        Settings.Check(MaxDiskBytes >= least, "buffer:maxDiskBytes",
+            $"is {MaxDiskBytes}; it must be at least {least}: {SegmentsHeld} segments of {SegmentBytes} bytes for each of "
+            + $"{MaxTopics} topics with {PartitionsPerTopic} partitions (see buffer:segmentBytes and buffer:maxTopics)");
+        Settings.Range("buffer:minFreeBytes", MinFreeBytes, 0, long.MaxValue);
+        Settings.Range("buffer:maxUnflushedBytes", MaxUnflushedBytes, 64L << 10, 1L << 30);
+        Settings.Range("buffer:tailCacheBytes", TailCacheBytes, 0, 1L << 30);
+        Settings.Range("buffer:commitWindow", CommitWindow, TimeSpan.Zero, TimeSpan.FromSeconds(10));
+        Settings.Range("buffer:spaceCheckInterval", SpaceCheckInterval, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(1));
+        return this;
+    }
+
+    /// <summary>As the log wants them.</summary>
+    public LogDirectoryOptions ToDirectoryOptions() => new()
+    {
+        MaxUnflushedBytes = MaxUnflushedBytes,
+        TailCacheBytes = TailCacheBytes,
+        CommitWindow = CommitWindow,
+    };
+
+    /// <summary>As the log wants them. Nothing expires: only what the cloud has acknowledged is trimmed.</summary>
+    public PartitionLogOptions ToPartitionOptions() => new() { SegmentBytes = SegmentBytes, ProducerExpiration = null };
+}

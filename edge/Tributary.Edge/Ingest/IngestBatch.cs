@@ -1,0 +1,48 @@
+using Tributary.Contracts.Records;
+
+namespace Tributary.Edge.Ingest;
+
+/// <summary>
+/// Messages that go to the log in one record batch, and who waits for them. First filled under the partition's lock, then owned by the
+/// writer thread until it is used again.
+/// </summary>
+internal sealed class IngestBatch : IDisposable
+{
+    private readonly HashSet<ICommitListener> _listeners = new(ReferenceEqualityComparer.Instance);
+    private ICommitListener? _last;
+
+    /// <summary>The records.</summary>
+    public RecordBatchBuilder Records { get; } = new();
+
+    /// <summary>Number of the message after the last one.</summary>
+    public long EndNumber { get; private set; }
+
+    /// <summary>The offset after the last record, once it is appended.</summary>
+    public long EndOffset { get; set; }
+
+    /// <summary>Those who wait, each once.</summary>
+    public HashSet<ICommitListener> Listeners => _listeners;
+
+    public void Add(
+        long number, long timestamp, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, EncodedHeaders headers, ICommitListener listener)
+    {
+        Records.Add(timestamp, key, value, headers);
+        EndNumber = number + 1;
+        // One connection sends many in a row.
+        if (!ReferenceEquals(listener, _last))
+        {
+            _last = listener;
+            _listeners.Add(listener);
+        }
+    }
+
+    public void Reset()
+    {
+        Records.Reset();
+        _listeners.Clear();
+        _last = null;
+        EndNumber = EndOffset = 0;
+    }
+
+    public void Dispose() => Records.Dispose();
+}
