@@ -33,4 +33,46 @@ internal static partial class LogMessages
     [LoggerMessage(EventId = 224, Message = "{Kind} in {Partition} at {From} to {To}: {Text}")]
     public static partial void LogEvent(
         this ILogger logger, LogLevel level, LogEventKind kind, string partition, long from, long to, string text);
+
+    // Uplink
+
+    [LoggerMessage(300, LogLevel.Information, "Uplink of {Topic}-{Partition}: begins at offset {Acked} of {FlushedEnd}, producer {ProducerId} epoch {ProducerEpoch}")]
+    public static partial void UplinkBegins(
+        this ILogger logger, string topic, int partition, long acked, long flushedEnd, long producerId, short producerEpoch);
+
+    [LoggerMessage(301, LogLevel.Information, "Uplink of {Topic}-{Partition}: looks up its position again from offset {Offset}: {Reason}")]
+    public static partial void UplinkInDoubt(this ILogger logger, string topic, int partition, long offset, string reason);
+
+    [LoggerMessage(302, LogLevel.Warning, "Uplink of {Topic}-{Partition}: {Message}; from offset {Offset}")]
+    public static partial void UplinkNewEpoch(this ILogger logger, string topic, int partition, string message, long offset);
+
+    [LoggerMessage(303, LogLevel.Error, "Uplink of {Topic}-{Partition}: gap of {Records} records at offset {Offset}: {Message}")]
+    public static partial void UplinkGap(this ILogger logger, string topic, int partition, long records, long offset, string message);
+
+    [LoggerMessage(304, LogLevel.Error, "Uplink of {Topic}-{Partition}: {Message}")]
+    public static partial void UplinkRefused(this ILogger logger, string topic, int partition, string message);
+
+    [LoggerMessage(305, LogLevel.Information, "Uplink of {Topic}-{Partition}: from offset {Offset} on {Message}")]
+    public static partial void UplinkPartitionCount(this ILogger logger, string topic, int partition, long offset, string message);
+
+    [LoggerMessage(306, LogLevel.Error, "Uplink of {Topic}-{Partition}: records from offset {Offset} on may come twice: {Message}")]
+    public static partial void UplinkMayRepeat(this ILogger logger, string topic, int partition, long offset, string message);
+
+    [LoggerMessage(307, LogLevel.Error, "Uplink of {Topic}-{Partition} stopped at offset {Offset}: {Reason}")]
+    public static partial void UplinkStopped(this ILogger logger, string topic, int partition, long offset, string reason);
+
+    [LoggerMessage(308, LogLevel.Error, "Uplink of {Topic}-{Partition}: the checkpoint could not be saved, the old one stands")]
+    public static partial void UplinkCheckpointNotSaved(this ILogger logger, string topic, int partition, Exception reason);
+
+    [LoggerMessage(309, LogLevel.Warning, "Uplink of {Topic}-{Partition}: the local log could not be trimmed to offset {Offset}")]
+    public static partial void UplinkNotTrimmed(this ILogger logger, string topic, int partition, long offset, Exception reason);
+
+    [LoggerMessage(310, LogLevel.Critical, "Uplink of {Topic}-{Partition} ended by a defect; nothing more is sent until the agent is restarted")]
+    public static partial void UplinkDefect(this ILogger logger, string topic, int partition, Exception reason);
+
+    [LoggerMessage(311, LogLevel.Information, "Cloud: connected to {Endpoint} of cluster node {Node}")]
+    public static partial void CloudConnected(this ILogger logger, string endpoint, int node);
+
+    [LoggerMessage(312, LogLevel.Information, "Cloud: connection to {Endpoint} is gone: {Reason}")]
+    public static partial void CloudDisconnected(this ILogger logger, string endpoint, string reason);
 }

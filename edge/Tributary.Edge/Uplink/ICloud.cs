@@ -1,0 +1,50 @@
+using Tributary.Contracts.Kafka;
+
+namespace Tributary.Edge.Uplink;
+
+/// <summary>The cloud did not answer, or answered with an error that says to try again; the message says which.</summary>
+internal sealed class CloudException : IOException
+{
+    /// <inheritdoc/>
+    public CloudException(string message) : base(message) { }
+
+    /// <inheritdoc/>
+    public CloudException(string message, Exception inner) : base(message, inner) { }
+}
+
+/// <summary>The answer to one batch.</summary>
+/// <param name="BaseOffset">Cloud offset of its first record, −1 if there is none.</param>
+internal readonly record struct ProduceAnswer(RoundBatch Batch, ErrorCode Error, long BaseOffset);
+
+/// <summary>A connection to one of the cloud's nodes.</summary>
+internal interface ICloudNode
+{
+    /// <summary>
+    /// Sends batches, at most one for each partition, in the order of the calls: they are on their way when it returns and their bytes
+    /// may be given back. acks=all.
+    /// </summary>
+    /// <returns>One answer for each batch. Faults with <see cref="CloudException"/> if the connection is lost or an answer is late.</returns>
+    Task<IReadOnlyList<ProduceAnswer>> Produce(string topic, IReadOnlyList<RoundBatch> batches);
+
+    /// <summary>Closes the connection; all its requests fail.</summary>
+    void Drop(string reason);
+}
+
+/// <summary>What the uplink asks of the cloud. Every task faults with <see cref="CloudException"/> if it can't be done now.</summary>
+internal interface ICloud
+{
+    /// <summary>Looks up a topic and who leads its partitions.</summary>
+    Task<TopicMetadata> GetMetadataAsync(string topic, bool allowCreate, CancellationToken cancellation);
+
+    /// <summary>Gets a new producer id.</summary>
+    Task<(long ProducerId, short ProducerEpoch)> InitProducerIdAsync(CancellationToken cancellation);
+
+    /// <summary>
+    /// Asks the leaders of partitions 0 to <paramref name="targets"/> − 1 what they have of a producer, and after their answers where
+    /// their logs end.
+    /// </summary>
+    Task<CloudPosition[]> GetPositionsAsync(string topic, long producerId, int targets, CancellationToken cancellation);
+
+    /// <summary>The connection to the leader of a partition, as of the last metadata; it is made if need be.</summary>
+    ValueTask<ICloudNode> GetLeaderAsync(string topic, int target, CancellationToken cancellation);
+}

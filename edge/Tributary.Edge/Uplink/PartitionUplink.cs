@@ -1,0 +1,443 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using Tributary.Edge.Buffer;
+using Tributary.Edge.Status;
+using Tributary.Log;
+
+namespace Tributary.Edge.Uplink;
+
+/// <summary>
+/// Drives <see cref="UplinkState"/> for one local partition: performs what it asks for and tells it what happened. One loop owns the
+/// state; answers and flushes come from other threads through <c>_events</c> and the signal. Questions to the cloud run beside the loop
+/// (at most one at a time); reading, compressing and saving run in it. A crash at any point leaves the checkpoint and the log.
+/// </summary>
+internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
+{
+    private readonly BufferPartition _partition;
+    private readonly ICloud _cloud;
+    private readonly TimeProvider _time;
+    private readonly long _origin;
+    private readonly UplinkCounters _counters;
+    private readonly ILogger _logger;
+    private readonly IUplinkSource _source;
+    private readonly CheckpointFile _file;
+    private readonly RoundReader _reader;
+    private readonly UplinkState _state;
+    private readonly ConcurrentQueue<Action<TimeSpan>> _events = new();
+    private readonly SemaphoreSlim _signal = new(0, 1);
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly Dictionary<ICloudNode, int> _inFlight = [];
+    private Task _loop = Task.CompletedTask;
+    private Task _asking = Task.CompletedTask;
+    private volatile UplinkPartitionStatus _status;
+
+    /// <summary>
+    /// Takes over where the checkpoint stands. Writes the log's end down before it returns: nothing may be ingested before that.
+    /// </summary>
+    /// <exception cref="UplinkStoppedException">The checkpoint is damaged and the settings say to stop.</exception>
+    /// <exception cref="IOException">The checkpoint can't be read or written.</exception>
+    public PartitionUplink(
+        BufferPartition partition, IUplinkSource source, CheckpointFile file, ICloud cloud, UplinkOptions options, TimeProvider time,
+        UplinkCounters counters, ILogger logger, Random random)
+    {
+        _partition = partition;
+        _cloud = cloud;
+        _time = time;
+        _origin = time.GetTimestamp();
+        _counters = counters;
+        _logger = logger;
+        _source = source;
+        _file = file;
+        UplinkCheckpoint begun = UplinkState.Begin(Load(file, options), source.StartOffset, source.FlushedEnd);
+        if (begun.ProducerId >= 0)
+        {
+            file.Save(begun);
+        }
+        _reader = new RoundReader(source, options);
+        _state = new UplinkState(options, begun, source.StartOffset, source.FlushedEnd, random, TimeSpan.Zero);
+        _status = DescribeStatus();
+        logger.UplinkBegins(partition.Topic, partition.Index, begun.Acked, source.FlushedEnd, begun.ProducerId, begun.ProducerEpoch);
+    }
+
+    /// <summary>State as of the last thing that happened.</summary>
+    public UplinkPartitionStatus Status => _status;
+
+    /// <summary>Times that the position was looked up again.</summary>
+    public long Retries { get; private set; }
+
+    private TimeSpan Now => _time.GetElapsedTime(_origin);
+
+    /// <summary>Starts the loop.</summary>
+    public void Start() => _loop = Task.Run(RunAsync);
+
+    /// <inheritdoc/>
+    public void OnFlushed(PartitionLog log, long flushedEnd) => Wake();
+
+    /// <inheritdoc/>
+    public void OnFailed(PartitionLog log, long fromOffset, Exception reason) => Wake();
+
+    /// <summary>Wakes the loop: the log has grown.</summary>
+    public void Wake()
+    {
+        if (_signal.CurrentCount == 0)
+        {
+            try
+            {
+                _signal.Release();
+            }
+            catch (SemaphoreFullException)
+            {
+                // Another thread has just done it.
+            }
+        }
+    }
+
+    /// <summary>Stops, and saves how far it came.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stopping.CancelAsync();
+        Wake();
+        await _loop;
+        await _asking;
+        if (_state.ProducerId >= 0 && _state.Phase != UplinkPhase.Stopped)
+        {
+            TrySave(_state.Snapshot());
+        }
+        _reader.Dispose();
+    }
+
+    private static UplinkCheckpoint Load(CheckpointFile file, UplinkOptions options)
+    {
+        if (file.Load(out UplinkCheckpoint checkpoint) != CheckpointStatus.Damaged)
+        {
+            return checkpoint;
+        }
+        if (options.OnCheckpointDamaged == OnDamaged.Resend)
+        {
+            return new UplinkCheckpoint();
+        }
+        throw new UplinkStoppedException(
+            $"the checkpoint {file.Path} is damaged, so nobody can tell what the cloud has: restore it, or set onCheckpointDamaged to "
+            + "resend, which sends everything again that is held");
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            while (!_stopping.IsCancellationRequested)
+            {
+                while (_events.TryDequeue(out Action<TimeSpan>? happened))
+                {
+                    happened(Now);
+                }
+                _state.OnLog(_source.StartOffset, _source.FlushedEnd);
+                if (_state.Next(Now) is { } action)
+                {
+                    await PerformAsync(action);
+                    continue;
+                }
+                Report();
+                await WaitAsync();
+            }
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+        }
+        catch (Exception e)
+        {
+            _logger.UplinkDefect(_partition.Topic, _partition.Index, e);
+            _status = _status with { State = "stopped", Reason = e.Message };
+        }
+    }
+
+    private async Task WaitAsync()
+    {
+        TimeSpan wait = _state.WakeAt is { } at ? at - Now : Timeout.InfiniteTimeSpan;
+        if (wait != Timeout.InfiniteTimeSpan && wait <= TimeSpan.Zero)
+        {
+            return;
+        }
+        Task signalled = _signal.WaitAsync(_stopping.Token);
+        if (wait == Timeout.InfiniteTimeSpan || signalled.IsCompleted)
+        {
+            await signalled;
+            return;
+        }
+        using var timer = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token);
+        Task delay = Task.Delay(wait, _time, timer.Token);
+        if (await Task.WhenAny(signalled, delay) == delay && !signalled.IsCompleted)
+        {
+            // The wait for the signal must not outlive this call and swallow the next one.
+            Wake();
+        }
+        await timer.CancelAsync();
+        await signalled;
+    }
+
+    private async ValueTask PerformAsync(UplinkAction action)
+    {
+        switch (action)
+        {
+            case UplinkAction.AskMetadata ask:
+                Ask(ask.Ticket, async cancellation =>
+                {
+                    TopicMetadata metadata = await _cloud.GetMetadataAsync(_partition.Topic, ask.AllowCreate, cancellation);
+                    return now => _state.OnMetadata(now, ask.Ticket, metadata);
+                });
+                break;
+            case UplinkAction.AskProducerId ask:
+                Ask(ask.Ticket, async cancellation =>
+                {
+                    (long id, short epoch) = await _cloud.InitProducerIdAsync(cancellation);
+                    return now => _state.OnProducerId(now, ask.Ticket, id, epoch);
+                });
+                break;
+            case UplinkAction.AskPositions ask:
+                Ask(ask.Ticket, async cancellation =>
+                {
+                    CloudPosition[] positions =
+                        await _cloud.GetPositionsAsync(_partition.Topic, ask.ProducerId, ask.Targets, cancellation);
+                    return now => _state.OnPositions(now, ask.Ticket, positions);
+                });
+                break;
+            case UplinkAction.ReadRound read:
+                await SendRoundAsync(read.Request);
+                break;
+            case UplinkAction.Locate locate:
+                LocateResume(locate);
+                break;
+            case UplinkAction.Save save:
+                Save(save);
+                break;
+            case UplinkAction.Trim trim:
+                Trim(trim.Offset);
+                break;
+            case UplinkAction.DropLink drop:
+                DropLinks(drop.Reason);
+                break;
+        }
+    }
+
+    private void Happened(Action<TimeSpan> what)
+    {
+        _events.Enqueue(what);
+        Wake();
+    }
+
+    private void Ask(long ticket, Func<CancellationToken, Task<Action<TimeSpan>>> question)
+    {
+        _asking = Task.Run(async () =>
+        {
+            try
+            {
+                Happened(await question(_stopping.Token));
+            }
+            catch (Exception e) when (e is IOException or OperationCanceledException)
+            {
+                _counters.Failed(e.Message);
+                Happened(now => _state.OnAskFailed(now, ticket, e.Message));
+            }
+            catch (Exception e)
+            {
+                Happened(_ => throw new InvalidOperationException("a question to the cloud failed in an unforeseen way", e));
+            }
+        });
+    }
+
+    private async ValueTask SendRoundAsync(RoundRequest request)
+    {
+        Round round;
+        try
+        {
+            round = _reader.Read(request);
+        }
+        catch (Exception e) when (e is IOException or OffsetOutOfRangeException)
+        {
+            _state.OnReadFailed(Now, e.Message);
+            return;
+        }
+        _state.OnRound(Now, round);
+        try
+        {
+            var byNode = new Dictionary<ICloudNode, List<RoundBatch>>();
+            foreach (RoundBatch batch in round.Batches)
+            {
+                ICloudNode node = await _cloud.GetLeaderAsync(_partition.Topic, batch.Target, _stopping.Token);
+                if (!byNode.TryGetValue(node, out List<RoundBatch>? batches))
+                {
+                    byNode.Add(node, batches = []);
+                }
+                batches.Add(batch);
+            }
+            foreach ((ICloudNode node, List<RoundBatch> batches) in byNode)
+            {
+                _inFlight[node] = _inFlight.GetValueOrDefault(node) + 1;
+                _ = AnswerAsync(node, round, node.Produce(_partition.Topic, batches));
+            }
+        }
+        catch (IOException e)
+        {
+            _counters.Failed(e.Message);
+            _state.OnLinkLost(Now, e.Message);
+        }
+        finally
+        {
+            round.ReleaseBytes();
+        }
+    }
+
+    private async Task AnswerAsync(ICloudNode node, Round round, Task<IReadOnlyList<ProduceAnswer>> answers)
+    {
+        try
+        {
+            IReadOnlyList<ProduceAnswer> all = await answers.ConfigureAwait(false);
+            Happened(now =>
+            {
+                Finished(node);
+                foreach (ProduceAnswer answer in all)
+                {
+                    if (answer.Error == Contracts.Kafka.ErrorCode.None)
+                    {
+                        _counters.Acked(_time.GetUtcNow());
+                    }
+                    _state.OnAnswer(now, round, answer.Batch, answer.Error, answer.BaseOffset);
+                }
+            });
+        }
+        catch (Exception e)
+        {
+            _counters.Failed(e.Message);
+            Happened(now =>
+            {
+                Finished(node);
+                if (!round.IsDropped)
+                {
+                    _state.OnLinkLost(now, e.Message);
+                }
+            });
+        }
+    }
+
+    private void Finished(ICloudNode node)
+    {
+        if (--_inFlight[node] == 0)
+        {
+            _inFlight.Remove(node);
+        }
+    }
+
+    private void LocateResume(UplinkAction.Locate locate)
+    {
+        try
+        {
+            (long[] resume, long[] held, ScanEnd end) =
+                _reader.Locate(locate.From, locate.UpTo, locate.Numbering, locate.Ordinals, locate.Covered);
+            _state.OnLocated(Now, resume, held, end);
+        }
+        catch (Exception e) when (e is IOException or OffsetOutOfRangeException)
+        {
+            _state.OnReadFailed(Now, e.Message);
+        }
+    }
+
+    private void Save(UplinkAction.Save save)
+    {
+        if (TrySave(save.Checkpoint) is { } reason)
+        {
+            _state.OnSaveFailed(Now, save.Ticket, reason);
+        }
+        else
+        {
+            _state.OnSaved(Now, save.Ticket, save.Checkpoint);
+        }
+    }
+
+    private string? TrySave(UplinkCheckpoint checkpoint)
+    {
+        try
+        {
+            _file.Save(checkpoint);
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _logger.UplinkCheckpointNotSaved(_partition.Topic, _partition.Index, e);
+            return e.Message;
+        }
+    }
+
+    private void Trim(long offset)
+    {
+        try
+        {
+            _source.AdvanceStart(offset);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _logger.UplinkNotTrimmed(_partition.Topic, _partition.Index, offset, e);
+        }
+    }
+
+    private void DropLinks(string reason)
+    {
+        foreach (ICloudNode node in _inFlight.Keys)
+        {
+            node.Drop(reason);
+        }
+    }
+
+    private void Report()
+    {
+        while (_state.TakeNotice() is { } notice)
+        {
+            Log(notice);
+        }
+        Retries = _state.Retries;
+        _status = DescribeStatus();
+    }
+
+    private void Log(UplinkNotice notice)
+    {
+        (string topic, int index) = (_partition.Topic, _partition.Index);
+        switch (notice.Kind)
+        {
+            case UplinkNoticeKind.InDoubt:
+                _logger.UplinkInDoubt(topic, index, notice.Offset, notice.Message);
+                break;
+            case UplinkNoticeKind.NewEpoch:
+                _logger.UplinkNewEpoch(topic, index, notice.Message, notice.Offset);
+                break;
+            case UplinkNoticeKind.Gap:
+                _logger.UplinkGap(topic, index, notice.Records, notice.Offset, notice.Message);
+                break;
+            case UplinkNoticeKind.Refused:
+                _logger.UplinkRefused(topic, index, notice.Message);
+                break;
+            case UplinkNoticeKind.PartitionCount:
+                _logger.UplinkPartitionCount(topic, index, notice.Offset, notice.Message);
+                break;
+            case UplinkNoticeKind.MayRepeat:
+                _logger.UplinkMayRepeat(topic, index, notice.Offset, notice.Message);
+                break;
+            case UplinkNoticeKind.Stopped:
+                _logger.UplinkStopped(topic, index, notice.Offset, notice.Message);
+                break;
+        }
+    }
+
+    private UplinkPartitionStatus DescribeStatus() => new(
+        _partition.Topic, _partition.Index, Word(), _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,
+        _state.RefusedTotal, _state.GapTotal);
+
+    private string Word() => _state.Phase switch
+    {
+        UplinkPhase.Resolving => "resolving",
+        UplinkPhase.Waiting => "backoff",
+        UplinkPhase.Stopped => "stopped",
+        _ => _state.IsIdle ? "idle" : "sending",
+    };
+}
+
+/// <summary>The uplink of a partition can't begin without a decision of the user; the message says which.</summary>
+internal sealed class UplinkStoppedException(string message) : Exception(message);
