@@ -114,6 +114,7 @@ internal sealed partial class UplinkState
         }
         else if (forgotten)
         {
+            NoteLowerEnds();
             LocateResume(RebaseCause.Forgotten, _acked, _ackedOrdinals, gap: 0, "");
         }
         else if (_pending is { } pending)
@@ -122,6 +123,7 @@ internal sealed partial class UplinkState
         }
         else
         {
+            NoteLowerEnds();
             _isVerified = false;
             BeginSending(now);
         }
@@ -345,7 +347,7 @@ internal sealed partial class UplinkState
 
     /// <summary>
     /// Some of the hole's records may be in the cloud, and even some behind it if it opened after they were sent. With one target the
-    /// count tells exactly; with several only what must be there is skipped, so that nothing is lost.
+    /// count tells exactly; with several only what must be there is skipped, so that nothing is lost, and the gap is reported at its most.
     /// </summary>
     private void StepOverHole(PendingRebase hole)
     {
@@ -358,8 +360,9 @@ internal sealed partial class UplinkState
             there += Math.Min(extra, size);
             behind[i] = Math.Max(0, extra - size);
         }
-        long gap = Math.Max(0, size - there);
-        if (there > 0 && behind.Length > 1 && _sentEnd > hole.To)
+        bool isExact = behind.Length == 1 || _sentEnd <= hole.To;
+        long gap = isExact ? Math.Max(0, size - there) : size;
+        if (there > 0 && !isExact)
         {
             Notice(UplinkNoticeKind.MayRepeat, "records behind a hole in the local log may come twice", offset: hole.To);
         }
@@ -413,6 +416,23 @@ internal sealed partial class UplinkState
         };
         _step = Step.Locate;
         _locate = new UplinkAction.Locate(from, Math.Max(from, _sentEnd), _numbering, ordinals, _covered);
+    }
+
+    /// <summary>
+    /// A partition that ends below what it acknowledged although the positions fit has lost records of an earlier epoch. How many of them
+    /// were ours nobody can tell.
+    /// </summary>
+    private void NoteLowerEnds()
+    {
+        for (int i = 0; i < _cloudEnds.Length; i++)
+        {
+            if (_positions[i].LogEnd < _cloudEnds[i])
+            {
+                string message = $"the cloud has less than it acknowledged: partition {i} ends at {_positions[i].LogEnd} and ended at {_cloudEnds[i]}";
+                Notice(UplinkNoticeKind.Gap, message, 0, _acked);
+            }
+        }
+        LowerCloudEnds();
     }
 
     private void LowerCloudEnds()

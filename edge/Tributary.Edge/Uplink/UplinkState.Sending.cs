@@ -283,11 +283,24 @@ internal sealed partial class UplinkState
         while (_rounds.First?.Value is { } round && round.IsAcked)
         {
             _rounds.RemoveFirst();
+            NoteCovered(round);
             _acked = round.End;
             _ackedOrdinals = round.NextOrdinals;
             foreach (RoundBatch batch in round.Batches)
             {
                 NoteCloudOffset(batch);
+            }
+        }
+    }
+
+    /// <summary>What was found in the cloud lies below the log end that was asked for after the position.</summary>
+    private void NoteCovered(Round round)
+    {
+        for (int i = 0; i < _positions.Length && i < _covered.Length; i++)
+        {
+            if (_ackedOrdinals[i] < _covered[i] && round.NextOrdinals[i] > _ackedOrdinals[i])
+            {
+                _cloudEnds[i] = Math.Max(_cloudEnds[i], _positions[i].LogEnd);
             }
         }
     }
@@ -308,8 +321,10 @@ internal sealed partial class UplinkState
 
     private void Refused(RoundBatch batch, ErrorCode error)
     {
-        if (_pending is null && Phase == UplinkPhase.Sending)
+        if (_pending is null or { Cause: RebaseCause.Hole } && Phase == UplinkPhase.Sending)
         {
+            // A hole further on is found again.
+            _pending = null;
             if (batch.Records == 1)
             {
                 string message = $"the cloud refused the record at local offset {batch.FirstOffset} for good ({error})";

@@ -50,6 +50,9 @@ internal sealed class SimulatedCloud
     public CloudPosition[] Describe(long producerId, int targets) =>
         [.. Enumerable.Range(0, targets).Select(target => Partitions[target].Describe(producerId))];
 
+    /// <summary>Whether committed records were lost: then a straggling batch may be taken behind the gap, and nobody can tell.</summary>
+    public bool HasLost { get; private set; }
+
     /// <summary>Ids of all records that were ever committed.</summary>
     public HashSet<long> CommittedIds { get; } = [];
 
@@ -121,7 +124,7 @@ internal sealed class SimulatedCloud
         /// <summary>Loses committed records, as a real cluster must not.</summary>
         public void LoseFrom(long offset)
         {
-            _batches.RemoveAll(batch => batch.End > offset);
+            cloud.HasLost |= _batches.RemoveAll(batch => batch.End > offset) > 0;
             CommittedEnd = AppendedEnd;
             Waiting.Clear();
         }

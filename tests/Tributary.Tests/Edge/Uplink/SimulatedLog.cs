@@ -47,7 +47,7 @@ internal sealed class SimulatedLog : IUplinkSource
             size += batch.Length;
             next = nextOffset;
         }
-        read.Own(bytes, 0, size, next);
+        read.Own(bytes, 0, size, size == 0 && !_batches.Exists(batch => batch.NextOffset > offset && batch.NextOffset <= upTo) ? upTo : next);
         return read;
     }
 
@@ -97,7 +97,11 @@ internal sealed class SimulatedLog : IUplinkSource
     /// <summary>Flips a bit in the batch that holds <paramref name="offset"/>.</summary>
     public void Damage(long offset)
     {
-        (long from, long to, byte[] bytes) = _batches.Single(batch => batch.BaseOffset <= offset && offset < batch.NextOffset);
+        (long from, long to, byte[] bytes) = _batches.Find(batch => batch.BaseOffset <= offset && offset < batch.NextOffset);
+        if (bytes is null)
+        {
+            return;
+        }
         bytes[^1] ^= 1;
         LostIds.UnionWith(_ids[(int)from..(int)to]);
     }

@@ -527,7 +527,7 @@ internal sealed class UplinkSimulation
     private void Trim(long offset)
     {
         foreach (long id in Log.IdsUpTo(offset).Where(id => !_poisoned.Contains(id) && !Log.LostIds.Contains(id)
-            && !Cloud.CommittedIds.Contains(id)))
+            && !Cloud.CommittedIds.Contains(id) && !Cloud.HasLost))
         {
             throw new InvalidOperationException($"record {id} was trimmed and is not in the cloud");
         }

@@ -21,6 +21,16 @@ public sealed class UplinkSimulationTests
         }
     }
 
+    [Fact]
+    public void What_the_disk_loses_is_reported_and_nothing_comes_twice_unannounced_whatever_the_cloud_loses()
+    {
+        for (int seed = 1; seed <= Seeds; seed++)
+        {
+            string? fault = PlayLosses(seed);
+            Assert.True(fault is null, $"seed {seed}: {fault}");
+        }
+    }
+
     [Theory]
     [InlineData(nameof(Planted.PositionOneTooHigh))]
     [InlineData(nameof(Planted.OrdinalOneTooLowAfterRestart))]
@@ -52,14 +62,63 @@ public sealed class UplinkSimulationTests
                 UplinkState state = simulation.State;
                 return $"not settled: {state.Phase} ({state.Reason}) at {state.Acked} of {simulation.Log.FlushedEnd}";
             }
-            return (simulation.FindFault() ?? Counts(simulation)) is { } fault
-                ? fault + "\n" + string.Join('\n', simulation.Notices.TakeLast(20))
-                : null;
+            return (simulation.FindFault() ?? Counts(simulation)) is { } fault ? fault + Story(simulation) : null;
         }
         catch (InvalidOperationException e)
         {
-            return e + "\n" + string.Join('\n', simulation.Notices.TakeLast(10));
+            return e + Story(simulation);
         }
+    }
+
+    /// <summary>One life of a system in which the cloud loses committed records and the disk damages flushed ones.</summary>
+    private static string? PlayLosses(int seed)
+    {
+        var random = new Random(seed * 104729);
+        var simulation = new UplinkSimulation(seed);
+        try
+        {
+            return PlayLosses(seed, random, simulation) is { } fault ? fault + Story(simulation) : null;
+        }
+        catch (InvalidOperationException e)
+        {
+            return e + Story(simulation);
+        }
+    }
+
+    private static string Story(UplinkSimulation simulation) => "\n" + string.Join('\n', simulation.Notices.TakeLast(20));
+
+    private static string? PlayLosses(int seed, Random random, UplinkSimulation simulation)
+    {
+        simulation.Start();
+        for (int step = 0; step < Steps; step++)
+        {
+            switch (random.Next(25))
+            {
+                case 0 when seed % 2 == 0:
+                    SimulatedCloud.SimulatedPartition partition = simulation.Cloud.Partitions[random.Next(simulation.Cloud.Partitions.Count)];
+                    partition.LoseFrom(random.NextInt64(partition.CommittedEnd + 1));
+                    simulation.FailOver();
+                    break;
+                case 1 when simulation.Log.FlushedEnd > simulation.Log.StartOffset:
+                    simulation.Log.Quarantine(random.NextInt64(simulation.Log.StartOffset, simulation.Log.FlushedEnd));
+                    break;
+                default:
+                    Step(simulation, random);
+                    break;
+            }
+        }
+        simulation.ErrorRate = 0;
+        if (!simulation.RunUntil(simulation.IsSettled, TimeSpan.FromMinutes(20)))
+        {
+            return $"not settled: {simulation.State.Phase} ({simulation.State.Reason}) at {simulation.State.Acked} of {simulation.Log.FlushedEnd}";
+        }
+        List<long> ids = [.. simulation.Cloud.Partitions.SelectMany(partition => partition.Committed).Select(record => record.Id)];
+        int missing = simulation.Flushed.Keys.Except(ids).Except(simulation.Poisoned).Count();
+        bool isAnnounced = simulation.Notices.Any(notice => notice.Kind == UplinkNoticeKind.MayRepeat);
+        return ids.Count != ids.Distinct().Count() && !isAnnounced ? "a record is there twice"
+            : !simulation.Cloud.HasLost && missing > simulation.State.GapTotal
+                ? $"{missing} records are missing, {simulation.State.GapTotal} are reported"
+            : null;
     }
 
     private static string? Counts(UplinkSimulation simulation)
