@@ -117,7 +117,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             return new UplinkCheckpoint();
         }
         throw new UplinkStoppedException(
-            $"the checkpoint {file.Path} is damaged, so nobody can tell what the cloud has: restore it, or set onCheckpointDamaged to "
+            $"the checkpoint {file.Path} is damaged, so nobody can tell what the cloud has: restore it, or set uplink.onCheckpointDamaged to "
             + "resend, which sends everything again that is held");
     }
 

@@ -107,30 +107,22 @@ internal sealed record UplinkOptions
     /// <exception cref="ArgumentException">One does not; the message names it.</exception>
     public UplinkOptions Validate()
     {
-        Require(CloudHost.Length > 0, "cloud host", "must not be empty");
-        Require(CloudPort is > 0 and <= 65535, "cloud port", "must lie between 1 and 65535");
-        Require(ClientId.Length is > 0 and <= 255, "client id", "must have 1 to 255 characters");
-        Require(MaxBatchBytes is >= 1024 and <= 64 << 20, "max batch bytes", "must lie between 1 KiB and 64 MiB");
-        Require(MaxRoundBytes >= MaxBatchBytes && MaxRoundBytes <= 256 << 20, "max round bytes", "must lie between max batch bytes and 256 MiB");
-        Require(ReadBytes is >= 4096 and <= 64 << 20, "read bytes", "must lie between 4 KiB and 64 MiB");
-        Require(PipelineRecords > 0, "pipeline records", "must be positive");
-        Require(MaxResponseBytes is >= 4096 and <= 256 << 20, "max response bytes", "must lie between 4 KiB and 256 MiB");
-        Require(ConnectTimeout > TimeSpan.Zero, "connect timeout", "must be positive");
-        Require(RequestTimeout > TimeSpan.Zero && RequestTimeout.TotalMilliseconds <= int.MaxValue, "request timeout", "must be positive");
-        Require(ProgressTimeout > TimeSpan.Zero, "progress timeout", "must be positive");
-        Require(QuietPeriod >= TimeSpan.Zero, "quiet period", "must not be negative");
-        Require(FirstBackoff > TimeSpan.Zero && FirstBackoff <= MaxBackoff, "first backoff", "must be positive and at most max backoff");
-        Require(StablePeriod >= TimeSpan.Zero, "stable period", "must not be negative");
-        Require(CheckpointInterval >= TimeSpan.Zero, "checkpoint interval", "must not be negative");
-        Require(MetadataRefresh > TimeSpan.Zero, "metadata refresh", "must be positive");
+        Settings.Check(CloudHost.Length > 0, "cloud", "must name a host");
+        Settings.Check(CloudPort is > 0 and <= 65535, "cloud", "must name a port from 1 to 65535");
+        Settings.Check(ClientId.Length is > 0 and <= 255, "uplink.clientId", "must have 1 to 255 characters");
+        Settings.Check(MaxBatchBytes is >= 1024 and <= 64 << 20, "uplink.maxBatchBytes", "must lie between 1 KiB and 64 MiB");
+        Settings.Check(MaxRoundBytes >= MaxBatchBytes && MaxRoundBytes <= 256 << 20, "uplink.maxRoundBytes", "must lie between max batch bytes and 256 MiB");
+        Settings.Check(ReadBytes is >= 4096 and <= 64 << 20, "uplink.readBytes", "must lie between 4 KiB and 64 MiB");
+        Settings.Check(PipelineRecords > 0, "uplink.pipelineRecords", "must be positive");
+        Settings.Check(MaxResponseBytes is >= 4096 and <= 256 << 20, "uplink.maxResponseBytes", "must lie between 4 KiB and 256 MiB");
+        Settings.Check(ConnectTimeout > TimeSpan.Zero, "uplink.connectTimeout", "must be positive");
+        Settings.Check(RequestTimeout > TimeSpan.Zero && RequestTimeout.TotalMilliseconds <= int.MaxValue, "uplink.requestTimeout", "must be positive");
+        Settings.Check(ProgressTimeout > TimeSpan.Zero, "uplink.progressTimeout", "must be positive");
+        Settings.Check(QuietPeriod >= TimeSpan.Zero, "uplink.quietPeriod", "must not be negative");
+        Settings.Check(FirstBackoff > TimeSpan.Zero && FirstBackoff <= MaxBackoff, "uplink.firstBackoff", "must be positive and at most max backoff");
+        Settings.Check(StablePeriod >= TimeSpan.Zero, "uplink.stablePeriod", "must not be negative");
+        Settings.Check(CheckpointInterval >= TimeSpan.Zero, "uplink.checkpointInterval", "must not be negative");
+        Settings.Check(MetadataRefresh > TimeSpan.Zero, "uplink.metadataRefresh", "must be positive");
         return this;
-    }
-
-    private static void Require(bool condition, string setting, string rule)
-    {
-        if (!condition)
-        {
-            throw new ArgumentException($"uplink setting '{setting}' {rule}");
-        }
     }
 }
