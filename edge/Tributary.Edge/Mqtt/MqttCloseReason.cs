@@ -1,0 +1,99 @@
+namespace Tributary.Edge.Mqtt;
+
+/// <summary>Why a connection ended.</summary>
+internal enum MqttCloseReason
+{
+    /// <summary>The client sent DISCONNECT.</summary>
+    Disconnected,
+
+    /// <summary>The client closed the connection without DISCONNECT, or the network broke it.</summary>
+    Broken,
+
+    /// <summary>The agent stops.</summary>
+    Shutdown,
+
+    /// <summary>Another connection took over the client identifier.</summary>
+    TakenOver,
+
+    /// <summary>More connections than allowed.</summary>
+    TooManyConnections,
+
+    /// <summary>No whole CONNECT in time.</summary>
+    ConnectTimeout,
+
+    /// <summary>Nothing heard for one and a half times the keep-alive.</summary>
+    KeepAlive,
+
+    /// <summary>The client does not read what is sent to it.</summary>
+    NotReading,
+
+    /// <summary>A subscriber was too slow for its QoS 1 messages.</summary>
+    SubscriberTooSlow,
+
+    /// <summary>The first packet was not CONNECT.</summary>
+    NotConnect,
+
+    /// <summary>A protocol or version other than MQTT 3.1.1 and 5.</summary>
+    UnsupportedProtocol,
+
+    /// <summary>A client identifier that is too long, or empty where it may not be.</summary>
+    ClientId,
+
+    /// <summary>A CONNECT that asks for what is not offered: extended authentication, QoS 2 or retained wills on MQTT 5.</summary>
+    ConnectRefused,
+
+    /// <summary>A packet that can't be parsed, or breaks its own rules.</summary>
+    Malformed,
+
+    /// <summary>A packet that is not allowed where it came.</summary>
+    ProtocolError,
+
+    /// <summary>A packet above the limit.</summary>
+    PacketTooLarge,
+
+    /// <summary>More unacknowledged QoS 1 messages than the Receive Maximum.</summary>
+    ReceiveMaximum,
+
+    /// <summary>A topic name that may not be, or is above the limits.</summary>
+    TopicName,
+
+    /// <summary>QoS 2, which is not offered.</summary>
+    QosNotSupported,
+
+    /// <summary>A retained message of an MQTT 5 client, which was told that there are none.</summary>
+    RetainNotSupported,
+
+    /// <summary>The client takes only packets that are too small for the answers it needs.</summary>
+    ClientPacketLimit,
+
+    /// <summary>A message that could not be stored, of an MQTT 3.1.1 client, which can't be told otherwise.</summary>
+    MessageRefused,
+
+    /// <summary>Messages that were not acknowledged are lost, so that the client must send them again.</summary>
+    MessagesLost,
+
+    /// <summary>A fault of the agent, which is logged.</summary>
+    InternalError,
+}
+
+/// <summary>Why a message was not stored, or not given to a subscriber.</summary>
+internal enum MqttDropReason
+{
+    /// <summary>QoS 0 that ingest refused: too large, disk full or partition offline.</summary>
+    Refused,
+
+    /// <summary>QoS 0 with a topic name above the limits.</summary>
+    TopicName,
+
+    /// <summary>QoS 0 for a subscriber whose queue was full.</summary>
+    QueueFull,
+
+    /// <summary>Larger than the subscriber takes.</summary>
+    TooLargeForSubscriber,
+
+    /// <summary>Its Message Expiry Interval was over before it could be sent.</summary>
+    Expired,
+
+    /// <summary>A will that ingest refused.</summary>
+    Will,
+}

@@ -1,0 +1,80 @@
+namespace Tributary.Edge.Mqtt;
+
+/// <summary>Limits and settings of the MQTT broker. <see cref="Validate"/> is called once, at start.</summary>
+internal sealed record MqttOptions
+{
+    /// <summary>Most connections at a time. One more is closed at once.</summary>
+    public int MaxConnections { get; init; } = 10_000;
+
+    /// <summary>
+    /// Largest packet taken from a client, bytes with its fixed header; told to MQTT 5 clients as Maximum Packet Size. A larger one
+    /// closes the connection before memory is taken for it.
+    /// </summary>
+    public int MaxPacketBytes { get; init; } = 1 << 20;
+
+    /// <summary>
+    /// Most QoS 1 messages of one client that are not yet acknowledged. MQTT 5 clients are told it as Receive Maximum and closed beyond
+    /// it; MQTT 3.1.1 has no such rule: what comes beyond it is not read before there is room.
+    /// </summary>
+    public int MaxInFlight { get; init; } = 1024;
+
+    /// <summary>Most QoS 1 messages sent to one client and not acknowledged by it; less if its own Receive Maximum is smaller.</summary>
+    public int MaxOutboundInFlight { get; init; } = 256;
+
+    /// <summary>Most bytes of messages that wait for one slow subscriber. Beyond it QoS 0 is dropped, and QoS 1 closes its connection.</summary>
+    public int MaxOutboundBytes { get; init; } = 1 << 20;
+
+    /// <summary>
+    /// Most bytes of messages kept for subscribers, over all connections. Beyond it a message is treated as if the queues of its
+    /// subscribers were full. It never slows what is stored.
+    /// </summary>
+    public long MaxDeliveryBytes { get; init; } = 32L << 20;
+
+    /// <summary>Most subscriptions of one client.</summary>
+    public int MaxSubscriptionsPerClient { get; init; } = 256;
+
+    /// <summary>Longest topic name or filter, bytes.</summary>
+    public int MaxTopicBytes { get; init; } = 1024;
+
+    /// <summary>Most levels of a topic name or filter.</summary>
+    public int MaxTopicLevels { get; init; } = 64;
+
+    /// <summary>Longest client identifier, bytes.</summary>
+    public int MaxClientIdBytes { get; init; } = 256;
+
+    /// <summary>Time from opening a connection to a whole CONNECT.</summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Longest keep-alive, whole seconds. An MQTT 5 client that asks for more, or for none, is told this one; MQTT 3.1.1 clients can't be
+    /// told and get what they ask for.
+    /// </summary>
+    public TimeSpan MaxKeepAlive { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>Time for which a client may not read what is sent to it.</summary>
+    public TimeSpan WriteTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Time that clients get at shutdown for acknowledgements of what they have sent.</summary>
+    public TimeSpan ShutdownGrace { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Checks every setting.</summary>
+    /// <exception cref="ArgumentException">One is out of range; the message names it and says what it may be.</exception>
+    public MqttOptions Validate()
+    {
+        Settings.Range("mqtt:maxConnections", MaxConnections, 1, 1_000_000);
+        Settings.Range("mqtt:maxPacketBytes", MaxPacketBytes, 1 << 10, 16 << 20);
+        Settings.Range("mqtt:maxInFlight", MaxInFlight, 1, ushort.MaxValue);
+        Settings.Range("mqtt:maxOutboundInFlight", MaxOutboundInFlight, 1, ushort.MaxValue);
+        Settings.Range("mqtt:maxOutboundBytes", MaxOutboundBytes, 1 << 10, 1 << 30);
+        Settings.Range("mqtt:maxDeliveryBytes", MaxDeliveryBytes, 1L << 10, 16L << 30);
+        Settings.Range("mqtt:maxSubscriptionsPerClient", MaxSubscriptionsPerClient, 1, 100_000);
+        Settings.Range("mqtt:maxTopicBytes", MaxTopicBytes, 1, ushort.MaxValue);
+        Settings.Range("mqtt:maxTopicLevels", MaxTopicLevels, 1, 256);
+        Settings.Range("mqtt:maxClientIdBytes", MaxClientIdBytes, 23, ushort.MaxValue);
+        Settings.Range("mqtt:connectTimeout", ConnectTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10));
+        Settings.Range("mqtt:maxKeepAlive", MaxKeepAlive, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(ushort.MaxValue));
+        Settings.Range("mqtt:writeTimeout", WriteTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10));
+        Settings.Range("mqtt:shutdownGrace", ShutdownGrace, TimeSpan.Zero, TimeSpan.FromMinutes(1));
+        return this;
+    }
+}

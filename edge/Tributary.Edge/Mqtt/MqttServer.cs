@@ -1,0 +1,45 @@
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+using Tributary.Edge.Ingest;
+
+namespace Tributary.Edge.Mqtt;
+
+/// <summary>
+/// The MQTT broker. The host runs <see cref="Connections"/> on a Kestrel listener, and disposes this before ingest and buffer, so that
+/// what clients have sent can still be committed and acknowledged.
+/// </summary>
+internal sealed class MqttServer : IAsyncDisposable
+{
+    private readonly ConnectionListener _connections;
+
+    /// <summary>Makes a broker; it serves connections at once.</summary>
+    /// <param name="options">Limits and settings; validated here.</param>
+    /// <param name="ingest">Where messages go.</param>
+    /// <param name="time">All time of the broker.</param>
+    /// <param name="loggers">Where it logs.</param>
+    /// <exception cref="ArgumentException">A setting is out of range.</exception>
+    public MqttServer(MqttOptions options, IIngest ingest, TimeProvider time, ILoggerFactory loggers)
+    {
+        options.Validate();
+        ArgumentNullException.ThrowIfNull(ingest);
+        ArgumentNullException.ThrowIfNull(time);
+        ArgumentNullException.ThrowIfNull(loggers);
+        _connections = new ConnectionListener(Metrics);
+    }
+
+    /// <summary>Serves MQTT clients: <c>listenOptions.Run(server.Connections.OnConnectedAsync)</c>.</summary>
+    public ConnectionHandler Connections => _connections;
+
+    /// <summary>What is counted.</summary>
+    public MqttMetrics Metrics { get; } = new();
+
+    /// <summary>
+    /// Takes no more messages, waits briefly until those that were taken are acknowledged, and closes all connections; MQTT 5 clients are
+    /// told by DISCONNECT 0x8B.
+    /// </summary>
+    public ValueTask DisposeAsync()
+    {
+        Metrics.Dispose();
+        return ValueTask.CompletedTask;
+    }
+}
