@@ -23,6 +23,12 @@ public sealed class PartitionLog
     /// <summary>Bytes that the partition takes on disk, everything counted.</summary>
     public long SizeBytes => throw new NotImplementedException();
 
+    /// <summary>
+    /// About how many bytes of batches lie between two offsets, headers included: exact to an index interval at either end. Nothing is
+    /// read from disk, so it is cheap enough for every look at a backlog. Offsets outside of the log are taken as its nearest end.
+    /// </summary>
+    public long BytesBetween(long from, long to) => throw new NotImplementedException();
+
     /// <summary>Null, or the sentence that says why no append is taken.</summary>
     public string? OfflineReason => throw new NotImplementedException();
 
