@@ -116,7 +116,8 @@ public readonly ref struct RecordBatch
             return BatchStatus.Incomplete;
         }
         var found = new RecordBatch(bytes[..size]);
-        if (found.BaseOffset < 0 || found.LastOffsetDelta < 0 || found.RecordCount < 0 || found.RecordCount > (long)found.LastOffsetDelta + 1)
+        if (found.BaseOffset < 0 || found.LastOffsetDelta < 0 || found.NextOffset < 0 // past 63 bits
+            || found.RecordCount < 0 || found.RecordCount > (long)found.LastOffsetDelta + 1)
         {
             return BatchStatus.Malformed;
         }

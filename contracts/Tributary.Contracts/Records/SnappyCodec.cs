@@ -10,8 +10,8 @@ namespace Tributary.Contracts.Records;
 /// </summary>
 internal static class SnappyCodec
 {
-    /// <summary>The densest element copies 64 bytes by 3, so that a block's stated length can be doubted before memory is taken for it.</summary>
-    private const int MaxRatio = 22;
+    /// <summary>A longer literal has its length in one to four bytes after the tag.</summary>
+    private const int LongestShortLiteral = 60;
     private const int FramingHeaderSize = 16;
     private const int LeastFramingVersion = 1;
 
@@ -27,7 +27,7 @@ internal static class SnappyCodec
     {
         if (!payload.StartsWith(FramingMagic))
         {
-            int size = StatedSize(payload, limit);
+            int size = Measure(payload, limit);
             PooledBuffer.Ensure(ref pooled, size);
             DecompressBlock(payload, pooled.AsSpan(0, size));
             return size;
@@ -45,14 +45,15 @@ internal static class SnappyCodec
         int total = 0;
         for (ReadOnlySpan<byte> rest = chunks; !rest.IsEmpty;)
         {
-            total += StatedSize(NextChunk(ref rest), limit - total);
+            total += Measure(NextChunk(ref rest), limit - total);
         }
         PooledBuffer.Ensure(ref pooled, total);
         int used = 0;
         for (ReadOnlySpan<byte> rest = chunks; !rest.IsEmpty;)
         {
             ReadOnlySpan<byte> block = NextChunk(ref rest);
-            int size = StatedSize(block, limit - used);
+            ReadOnlySpan<byte> elements = block;
+            int size = (int)ReadStatedSize(ref elements);
             DecompressBlock(block, pooled.AsSpan(used, size));
             used += size;
         }
@@ -70,7 +71,65 @@ internal static class SnappyCodec
         return block;
     }
 
-    private static int StatedSize(ReadOnlySpan<byte> block, int limit)
+    /// <summary>
+    /// Bytes that the elements of a block make, which must be what the block states. The package's decoder takes less and more, which
+    /// other readers refuse, and memory is taken only for what will come out.
+    /// </summary>
+    private static int Measure(ReadOnlySpan<byte> block, int limit)
+    {
+        uint stated = ReadStatedSize(ref block);
+        long made = 0;
+        int at = 0;
+        while (at < block.Length)
+        {
+            int tag = block[at++];
+            long length = (tag >> 2) + 1;
+            switch (tag & 3)
+            {
+                case 0:
+                    int extra = (int)length - LongestShortLiteral;
+                    if (extra > 0)
+                    {
+                        length = ReadLiteralLength(block, at, extra);
+                        at += extra;
+                    }
+                    at = (int)Math.Min(at + length, int.MaxValue);
+                    break;
+                case 1:
+                    length = 4 + ((tag >> 2) & 7);
+                    at += 1;
+                    break;
+                case 2:
+                    at += 2;
+                    break;
+                default:
+                    at += 4;
+                    break;
+            }
+            made += length;
+        }
+        if (at != block.Length || made != stated)
+        {
+            throw new InvalidDataException("the snappy block is cut off, or is not of the size that it states");
+        }
+        return made <= limit ? (int)made : throw Compression.TooLarge(limit);
+    }
+
+    private static long ReadLiteralLength(ReadOnlySpan<byte> block, int at, int bytes)
+    {
+        if (bytes > block.Length - at)
+        {
+            throw new InvalidDataException("a literal of the snappy block is cut off");
+        }
+        long length = 0;
+        for (int i = 0; i < bytes; i++)
+        {
+            length |= (long)block[at + i] << (8 * i);
+        }
+        return length + 1;
+    }
+
+    private static uint ReadStatedSize(ref ReadOnlySpan<byte> block)
     {
         uint size = 0;
         for (int at = 0; at < block.Length && at < 5; at++)
@@ -83,11 +142,8 @@ internal static class SnappyCodec
             size |= bits << (7 * at);
             if (block[at] < 0x80)
             {
-                if (size > (ulong)MaxRatio * (uint)block.Length)
-                {
-                    throw new InvalidDataException("the snappy block states a size that its bytes can't make");
-                }
-                return size <= limit ? (int)size : throw Compression.TooLarge(limit);
+                block = block[(at + 1)..];
+                return size;
             }
         }
         throw new InvalidDataException("the snappy block has no size");
@@ -95,18 +151,17 @@ internal static class SnappyCodec
 
     private static void DecompressBlock(ReadOnlySpan<byte> block, Span<byte> to)
     {
-        int written;
         try
         {
-            written = Snappy.Decompress(block, to);
+            if (Snappy.Decompress(block, to) == to.Length)
+            {
+                return;
+            }
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
             throw new InvalidDataException("the snappy block is damaged", e);
         }
-        if (written != to.Length)
-        {
-            throw new InvalidDataException("the snappy block ends before the size that it states");
-        }
+        throw new InvalidDataException("the snappy block is damaged");
     }
 }
