@@ -136,5 +136,9 @@ public sealed class BrokerMetrics : IDisposable
         _fetchedBytesCounter.Add(bytes);
     }
 
+    /// <summary>Reports what a budget holds for Fetch responses.</summary>
+    internal void ObserveFetchMemory(Func<long> held) =>
+        _meter.CreateObservableGauge("tributary.broker.fetch_memory", held, "By", "Record batches in responses that are not sent yet.");
+
     internal void RequestMemory(long change) => Interlocked.Add(ref _requestBytesHeld, change);
 }

@@ -35,11 +35,20 @@ public sealed record BrokerOptions
     /// <summary>Most bytes of records in a Fetch response (<c>fetch.max.bytes</c>); the first batch is returned even if it is larger.</summary>
     public int MaxFetchBytes { get; init; } = 55 << 20;
 
+    /// <summary>
+    /// Most bytes of records, over all connections, in Fetch responses that are not sent yet. The more of it is taken, the less a response
+    /// holds; when all of it is, further Fetches wait before they read.
+    /// </summary>
+    public long MaxListenerFetchBytes { get; init; } = 512L << 20;
+
     /// <summary>Longest time that a Fetch may wait for bytes, whatever it asks for.</summary>
     public TimeSpan MaxFetchWait { get; init; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>Longest time that a Produce waits for its flush when it doesn't ask for the in-sync replicas (acks=1).</summary>
-    public TimeSpan MaxFlushWait { get; init; } = TimeSpan.FromSeconds(30);
+    /// <summary>Longest time that a Produce waits for its flush and the in-sync replicas, whatever it asks for.</summary>
+    public TimeSpan MaxProduceWait { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>Longest time that CreateTopics waits for its topics, whatever it asks for.</summary>
+    public TimeSpan MaxCreateWait { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>Longest time that DescribeProducers waits until the last batches of the producers it tells of are committed.</summary>
     public TimeSpan DescribeProducersWait { get; init; } = TimeSpan.FromSeconds(5);
@@ -79,8 +88,10 @@ public sealed record BrokerOptions
         RequireTime(FrameGrace, nameof(FrameGrace));
         Require(MinFrameBytesPerSecond > 0, nameof(MinFrameBytesPerSecond), "must be positive");
         Require(MaxFetchBytes >= 1024, nameof(MaxFetchBytes), "must be at least 1 KiB");
+        Require(MaxListenerFetchBytes >= MaxFetchBytes, nameof(MaxListenerFetchBytes), $"must be at least {nameof(MaxFetchBytes)}");
         RequireTime(MaxFetchWait, nameof(MaxFetchWait));
-        RequireTime(MaxFlushWait, nameof(MaxFlushWait));
+        RequireTime(MaxProduceWait, nameof(MaxProduceWait));
+        RequireTime(MaxCreateWait, nameof(MaxCreateWait));
         RequireTime(DescribeProducersWait, nameof(DescribeProducersWait));
         Require(MaxPartitionsPerTopic > 0, nameof(MaxPartitionsPerTopic), "must be positive");
         Require(
@@ -90,7 +101,8 @@ public sealed record BrokerOptions
         RequireTime(RetentionInterval, nameof(RetentionInterval));
         Require(ProducerExpiration > TimeSpan.Zero, nameof(ProducerExpiration), "must be above zero");
         Require(MaxFetchWait < IdleLimit, nameof(MaxFetchWait), $"must be below {nameof(IdleLimit)}");
-        Require(MaxFlushWait < IdleLimit, nameof(MaxFlushWait), $"must be below {nameof(IdleLimit)}");
+        Require(MaxProduceWait < IdleLimit, nameof(MaxProduceWait), $"must be below {nameof(IdleLimit)}");
+        Require(MaxCreateWait < IdleLimit, nameof(MaxCreateWait), $"must be below {nameof(IdleLimit)}");
         return this;
     }
 

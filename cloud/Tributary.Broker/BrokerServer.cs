@@ -31,8 +31,9 @@ public sealed class BrokerServer : IAsyncDisposable
         options.Validate();
         Metrics = new BrokerMetrics();
         Partitions = new PartitionManager(logs, storage, options, time, loggers.CreateLogger<PartitionManager>());
-        _connections = new KafkaConnectionHandler(
-            new BrokerContext(options, logs, Partitions, control, time, Metrics, loggers.CreateLogger<KafkaConnectionHandler>()));
+        var context = new BrokerContext(options, logs, Partitions, control, time, Metrics, loggers.CreateLogger<KafkaConnectionHandler>());
+        Metrics.ObserveFetchMemory(() => context.FetchMemory.Held);
+        _connections = new KafkaConnectionHandler(context);
     }
 
     /// <summary>Serves Kafka clients: <c>listenOptions.Run(server.Connections.OnConnectedAsync)</c>.</summary>

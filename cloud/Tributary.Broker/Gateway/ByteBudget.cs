@@ -6,6 +6,7 @@ namespace Tributary.Broker.Gateway;
 /// </summary>
 internal sealed class ByteBudget(long limit)
 {
+    private const int SharedBy = 8;
     private readonly Lock _lock = new();
     private readonly LinkedList<Claim> _claims = [];
     private long _held;
@@ -19,6 +20,27 @@ internal sealed class ByteBudget(long limit)
             {
                 return _held;
             }
+        }
+    }
+
+    /// <summary>
+    /// What one of several may claim, so that the rest is left to the others: of <paramref name="wanted"/> at most a part of what isn't
+    /// held yet, and at least <paramref name="least"/>.
+    /// </summary>
+    public long Share(long wanted, long least)
+    {
+        lock (_lock)
+        {
+            return Math.Min(wanted, Math.Max(least, (limit - _held) / SharedBy));
+        }
+    }
+
+    /// <summary>Takes bytes whether or not they fit: what a claim turned out to need more.</summary>
+    public void Exceed(long bytes)
+    {
+        lock (_lock)
+        {
+            _held += bytes;
         }
     }
 

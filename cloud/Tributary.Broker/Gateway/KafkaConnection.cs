@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using System.Threading.Channels;
 using Microsoft.AspNetCore.Connections;
 using Tributary.Broker.Gateway.Handlers;
+using Tributary.Contracts.Kafka;
 
 namespace Tributary.Broker.Gateway;
 
@@ -23,6 +24,7 @@ internal sealed class KafkaConnection(
     private readonly FrameReader _frames = new(connection.Transport.Input, broker.Options, listenerBudget, broker.Time, broker.Metrics);
     private readonly ByteBudget _unanswered = new(broker.Options.MaxConnectionRequestBytes);
     private readonly ResponseFrame _response = new();
+
     /// <summary>Reads no further requests. What came before the client hung up is read all the same.</summary>
     private readonly CancellationTokenSource _closing = CancellationTokenSource.CreateLinkedTokenSource(stopping);
 
@@ -43,8 +45,9 @@ internal sealed class KafkaConnection(
     public async Task RunAsync()
     {
         broker.Logger.ConnectionOpened(_client.ConnectionId, _client.Remote);
+        using var gone = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token, connection.ConnectionClosed);
         Task answering = AnswerAsync();
-        (CloseReason reason, Exception? failure) = await ServeAsync();
+        (CloseReason reason, Exception? failure) = await ServeAsync(gone.Token);
         _outstanding.Writer.Complete();
         await answering;
         await EndAsync(reason, failure);
@@ -73,7 +76,7 @@ internal sealed class KafkaConnection(
         }
     }
 
-    private async Task<(CloseReason Reason, Exception? Failure)> ServeAsync()
+    private async Task<(CloseReason Reason, Exception? Failure)> ServeAsync(CancellationToken gone)
     {
         try
         {
@@ -87,7 +90,7 @@ internal sealed class KafkaConnection(
                 }
                 else
                 {
-                    await AnswerInTurnAsync(request);
+                    await AnswerInTurnAsync(request, gone);
                 }
             }
             return (CloseReason.ClosedByClient, null);
@@ -95,6 +98,10 @@ internal sealed class KafkaConnection(
         catch (ConnectionRefusedException e)
         {
             return (e.Reason, e);
+        }
+        catch (KafkaProtocolException e)
+        {
+            return (CloseReason.Malformed, e);
         }
         catch (OperationCanceledException)
         {
@@ -139,7 +146,7 @@ internal sealed class KafkaConnection(
         await _outstanding.Writer.WriteAsync(new Outstanding(pending, null, size), _broken.Token);
     }
 
-    private async ValueTask AnswerInTurnAsync(Request request)
+    private async ValueTask AnswerInTurnAsync(Request request, CancellationToken gone)
     {
         if (Volatile.Read(ref _outstandingCount) > 0)
         {
@@ -149,10 +156,9 @@ internal sealed class KafkaConnection(
         }
         try
         {
-            using var gone = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token, connection.ConnectionClosed);
-            await request.Handler.HandleAsync(request, _response, gone.Token);
+            await request.Handler.HandleAsync(request, _response, gone);
             _frames.Release();
-            _response.WriteTo(Output);
+            await _response.WriteToAsync(Output, FlushAsync);
         }
         finally
         {
@@ -169,14 +175,28 @@ internal sealed class KafkaConnection(
         using var deadline = new PendingDeadline(broker.Time);
         try
         {
-            ChannelReader<Outstanding> outstanding = _outstanding.Reader;
-            while (await outstanding.WaitToReadAsync(_broken.Token))
+            while (await _outstanding.Reader.WaitToReadAsync(_broken.Token))
             {
-                while (outstanding.TryRead(out Outstanding next))
+                int answered = 0;
+                while (_outstanding.Reader.TryRead(out Outstanding next))
                 {
-                    await AnswerAsync(next, response, deadline);
+                    if (next.Turn is not null)
+                    {
+                        await SendAnsweredAsync(answered);
+                        answered = 0;
+                        next.Turn.SetResult();
+                        continue;
+                    }
+                    if (!next.Pending!.Wait.IsOver)
+                    {
+                        await SendAnsweredAsync(answered); // answers that are ready don't wait for one that isn't
+                        answered = 0;
+                        await deadline.WaitAsync(next.Pending);
+                    }
+                    Answer(next, response);
+                    answered++;
                 }
-                await FlushAsync();
+                await SendAnsweredAsync(answered);
             }
         }
         catch (Exception e) when (e is OperationCanceledException or IOException or ConnectionAbortedException or ConnectionResetException)
@@ -194,25 +214,23 @@ internal sealed class KafkaConnection(
         }
     }
 
-    private async ValueTask AnswerAsync(Outstanding next, ResponseFrame response, PendingDeadline deadline)
+    private void Answer(Outstanding next, ResponseFrame response)
     {
-        if (next.Turn is not null)
-        {
-            await FlushAsync();
-            next.Turn.SetResult();
-            return;
-        }
         PendingProduce pending = next.Pending!;
-        if (!pending.Wait.IsOver)
-        {
-            await FlushAsync(); // answers that are ready don't wait for one that isn't
-            await deadline.WaitAsync(pending);
-        }
         pending.WriteTo(response);
         response.WriteTo(Output);
-        Interlocked.Decrement(ref _outstandingCount);
         _unanswered.Release(next.Size);
         broker.Metrics.RequestServed(pending.Request.Handler.Name, broker.Time.GetElapsedTime(pending.Request.ReceivedAt));
+    }
+
+    /// <summary>Sends what was written. Only then are those answers not outstanding any more, and the pipe is free for the reading loop.</summary>
+    private async ValueTask SendAnsweredAsync(int answered)
+    {
+        if (answered > 0)
+        {
+            await FlushAsync();
+            Interlocked.Add(ref _outstandingCount, -answered);
+        }
     }
 
     private async ValueTask FlushAsync()

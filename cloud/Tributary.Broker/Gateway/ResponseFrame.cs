@@ -14,10 +14,15 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
 {
     private const int InitialCapacity = 1024;
     private const int KeptCapacity = 256 << 10;
+
+    /// <summary>Bytes that are written to the pipe before it is flushed: what a pipe holds at most of a large response.</summary>
+    private const int FlushStep = 64 << 10;
     private readonly List<(int Position, LogRead Read)> _splices = [];
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(InitialCapacity);
     private int _written;
     private long _spliced;
+    private ByteBudget? _budget;
+    private long _charged;
 
     /// <summary>Bytes of record batches in it.</summary>
     public long SplicedBytes => _spliced;
@@ -27,6 +32,17 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
     {
         _splices.Add((_written, read));
         _spliced += read.Size;
+    }
+
+    /// <summary>Takes over bytes that were claimed from a budget: they go back when the reads do.</summary>
+    public void Charge(ByteBudget budget, long bytes)
+    {
+        if (_budget is not null)
+        {
+            throw new InvalidOperationException("a response is charged to one budget, once");
+        }
+        _budget = budget;
+        _charged = bytes;
     }
 
     /// <inheritdoc/>
@@ -51,22 +67,47 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
         return _buffer.AsSpan(_written);
     }
 
-    /// <summary>Writes length and content to the pipe, without flushing it, and clears the frame.</summary>
+    /// <summary>Writes length and content of a response without record batches to the pipe, without flushing it, and clears the frame.</summary>
     public void WriteTo(PipeWriter output)
     {
-        long size = _written + _spliced;
-        Span<byte> length = output.GetSpan(sizeof(int));
-        BinaryPrimitives.WriteInt32BigEndian(length, checked((int)size));
-        output.Advance(sizeof(int));
+        if (_splices.Count > 0)
+        {
+            throw new InvalidOperationException("a response with record batches is written piece by piece");
+        }
+        WriteLength(output);
+        output.Write(_buffer.AsSpan(0, _written));
+        Clear();
+    }
+
+    /// <summary>
+    /// Writes length and content to the pipe and clears the frame. A large response is flushed piece by piece, so that a client that
+    /// reads slowly holds the log's memory and not a copy of it beside. The last piece is not flushed.
+    /// </summary>
+    public async ValueTask WriteToAsync(PipeWriter output, Func<ValueTask> flush)
+    {
+        WriteLength(output);
+        int unflushed = 0;
         int from = 0;
         foreach ((int position, LogRead read) in _splices)
         {
             output.Write(_buffer.AsSpan(from, position - from));
+            unflushed += position - from;
+            from = position;
             foreach (ReadOnlyMemory<byte> piece in read.Bytes)
             {
-                output.Write(piece.Span);
+                for (int at = 0; at < piece.Length;)
+                {
+                    if (unflushed >= FlushStep)
+                    {
+                        await flush();
+                        unflushed = 0;
+                    }
+                    int size = Math.Min(FlushStep - unflushed, piece.Length - at);
+                    output.Write(piece.Span.Slice(at, size));
+                    unflushed += size;
+                    at += size;
+                }
             }
-            from = position;
         }
         output.Write(_buffer.AsSpan(from, _written - from));
         Clear();
@@ -80,6 +121,9 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
             read.Dispose();
         }
         _splices.Clear();
+        _budget?.Release(_charged);
+        _budget = null;
+        _charged = 0;
         _spliced = 0;
         _written = 0;
         if (_buffer.Length > KeptCapacity)
@@ -95,6 +139,12 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
         Clear();
         ArrayPool<byte>.Shared.Return(_buffer);
         _buffer = [];
+    }
+
+    private void WriteLength(PipeWriter output)
+    {
+        BinaryPrimitives.WriteInt32BigEndian(output.GetSpan(sizeof(int)), checked((int)(_written + _spliced)));
+        output.Advance(sizeof(int));
     }
 
     private void Reserve(int sizeHint)

@@ -54,6 +54,31 @@ public sealed class ByteBudgetTests
     }
 
     [Fact]
+    public async Task A_share_leaves_the_larger_part_to_others_and_is_never_below_the_least()
+    {
+        var budget = new ByteBudget(800);
+        Assert.Equal(100, budget.Share(wanted: 500, least: 10));
+        Assert.Equal(60, budget.Share(wanted: 60, least: 10));
+        await budget.AcquireAsync(400, default);
+        Assert.Equal(50, budget.Share(wanted: 500, least: 10));
+        await budget.AcquireAsync(400, default);
+        Assert.Equal(10, budget.Share(wanted: 500, least: 10));
+    }
+
+    [Fact]
+    public async Task What_exceeds_a_claim_is_held_until_it_is_given_back()
+    {
+        var budget = new ByteBudget(100);
+        await budget.AcquireAsync(50, default);
+        budget.Exceed(100);
+        Task next = budget.AcquireAsync(1, default).AsTask();
+        budget.Release(50);
+        Assert.False(next.IsCompleted);
+        budget.Release(100);
+        await next.WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
+    [Fact]
     public void Giving_back_more_than_is_held_is_refused() =>
         Assert.Throws<InvalidOperationException>(() => new ByteBudget(1).Release(1));
 }
