@@ -22,8 +22,4 @@ internal sealed record ClientInfo(string ConnectionId, EndPoint? RemoteEndPoint,
 /// <param name="ReceivedAt">Timestamp of its last byte.</param>
 internal sealed record Request(
     ApiHandler Handler, short Version, bool IsVersionSupported, int CorrelationId, string? ClientId, ReadOnlyMemory<byte> Frame, int BodyStart,
-    ClientInfo Client, long ReceivedAt)
-{
-    /// <summary>The body.</summary>
-    public ReadOnlySpan<byte> Body => Frame.Span[BodyStart..];
-}
+    ClientInfo Client, long ReceivedAt);

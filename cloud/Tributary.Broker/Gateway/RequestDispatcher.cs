@@ -1,40 +1,68 @@
-using System.Buffers.Binary;
 using System.Collections.Frozen;
 using Tributary.Broker.Gateway.Handlers;
+using Tributary.Contracts.Kafka;
 
 namespace Tributary.Broker.Gateway;
 
 /// <summary>Knows which APIs are served, in which versions, and by whom. Immutable.</summary>
 internal sealed class RequestDispatcher
 {
-    private const int FixedHeaderSize = 8;
     private readonly BrokerContext _broker;
     private readonly FrozenDictionary<short, ApiHandler> _handlers;
 
     public RequestDispatcher(BrokerContext broker)
     {
         _broker = broker;
-        _handlers = CreateHandlers().ToFrozenDictionary(handler => handler.Key);
+        ApiHandler[] handlers =
+        [
+            new ProduceHandler(broker),
+            new FetchHandler(broker),
+            new ListOffsetsHandler(broker),
+            new MetadataHandler(broker),
+            new CreateTopicsHandler(broker),
+            new InitProducerIdHandler(broker),
+            new DescribeProducersHandler(broker),
+        ];
+        handlers = [.. handlers, new ApiVersionsHandler(broker, handlers)];
+        _handlers = handlers.ToFrozenDictionary(handler => handler.Api.Key);
     }
 
-    /// <summary>Understands a request's header.</summary>
+    /// <summary>All APIs that are served, by key.</summary>
+    public IEnumerable<ApiHandler> Handlers => _handlers.Values;
+
+    /// <summary>
+    /// Understands a request's header (version 1, or 2 when the API's version is flexible). An ApiVersions request that is too new is
+    /// understood up to its body, since its answer tells the client what to ask instead (KIP-511).
+    /// </summary>
     /// <exception cref="ConnectionRefusedException">It is malformed, or asks for what isn't served.</exception>
     public Request Parse(ReadOnlyMemory<byte> frame, ClientInfo client)
     {
-        ReadOnlySpan<byte> bytes = frame.Span;
-        if (bytes.Length < FixedHeaderSize)
+        try
         {
-            throw new ConnectionRefusedException(CloseReason.Malformed, $"a request of {bytes.Length} bytes has no header");
+            var reader = new KafkaReader(frame);
+            var header = RequestHeader.ReadFixedPart(ref reader);
+            if (!_handlers.TryGetValue(header.ApiKey, out ApiHandler? handler))
+            {
+                throw new ConnectionRefusedException(CloseReason.Unsupported, $"API {header.ApiKey} is not served");
+            }
+            bool isServed = header.ApiVersion >= handler.MinVersion && header.ApiVersion <= handler.MaxVersion;
+            if (isServed)
+            {
+                header = header.ReadRest(ref reader, handler.Api.IsFlexible(header.ApiVersion));
+            }
+            else if (handler is not ApiVersionsHandler || header.ApiVersion < handler.MinVersion)
+            {
+                throw new ConnectionRefusedException(
+                    CloseReason.Unsupported,
+                    $"{handler.Name} version {header.ApiVersion} is not served, only {handler.MinVersion} to {handler.MaxVersion}");
+            }
+            return new Request(
+                handler, header.ApiVersion, isServed, header.CorrelationId, header.ClientId, frame, reader.Position, client,
+                _broker.Time.GetTimestamp());
         }
-        short key = BinaryPrimitives.ReadInt16BigEndian(bytes);
-        short version = BinaryPrimitives.ReadInt16BigEndian(bytes[2..]);
-        int correlationId = BinaryPrimitives.ReadInt32BigEndian(bytes[4..]);
-        if (!_handlers.TryGetValue(key, out ApiHandler? handler) || version < handler.MinVersion || version > handler.MaxVersion)
+        catch (KafkaProtocolException e)
         {
-            throw new ConnectionRefusedException(CloseReason.Unsupported, $"API {key} version {version} is not served");
+            throw new ConnectionRefusedException(CloseReason.Malformed, e.Message);
         }
-        return new Request(handler, version, true, correlationId, null, frame, FixedHeaderSize, client, _broker.Time.GetTimestamp());
     }
-
-    private static IEnumerable<ApiHandler> CreateHandlers() => [];
 }

@@ -20,7 +20,7 @@ public sealed class Partition : ILogListener
     private readonly Lock _lock = new();
     private readonly int _localNode;
     private readonly List<Waiting> _waiting = [];
-    private readonly List<ProgressWait> _readers = [];
+    private readonly HashSet<ProgressWait> _readers = [];
     private InSyncSet _inSync;
     private long _highWatermark;
     private long _epochStart;
@@ -168,20 +168,32 @@ public sealed class Partition : ILogListener
         return ErrorCode.None;
     }
 
-    /// <summary>Completes the slot when the high watermark has reached <paramref name="offset"/>.</summary>
-    internal void WaitCommitted(long offset, CommitWait wait, int slot)
+    /// <summary>
+    /// What the log knows of producers, which is true once the slot of <paramref name="wait"/> completes without error: everything that it
+    /// tells of is committed then. It is looked up and registered under one hold of the lock: a failed flush takes both back or neither.
+    /// </summary>
+    /// <param name="producerIds">Whom to look for; all, if empty.</param>
+    /// <param name="wait">Who waits.</param>
+    /// <param name="slot">The waiter's slot.</param>
+    internal ProducerSummary[] DescribeProducers(long[] producerIds, CommitWait wait, int slot)
     {
+        ProducerSummary[] producers;
         ErrorCode outcome;
         lock (_lock)
         {
+            producers = producerIds.Length == 0
+                ? [.. Log.ListProducers()]
+                : [.. producerIds.Distinct().Select(Log.FindProducer).OfType<ProducerSummary>()];
+            long end = producers.Length == 0 ? 0 : producers.Max(producer => producer.LastOffset) + 1;
             outcome = _unavailable;
-            if (outcome == ErrorCode.None && offset > _highWatermark)
+            if (outcome == ErrorCode.None && end > _highWatermark)
             {
-                _waiting.Add(new Waiting(offset, wait, slot, Committed: true));
-                return;
+                _waiting.Add(new Waiting(end, wait, slot, Committed: true));
+                return producers;
             }
         }
         wait.Complete(slot, outcome);
+        return producers;
     }
 
     /// <summary>Signals <paramref name="reader"/> whenever the high watermark moves or the node stops serving, until it is removed.</summary>
@@ -288,7 +300,7 @@ public sealed class Partition : ILogListener
 
         public void Add(Waiting waiting, ErrorCode outcome) => (_waiting ??= []).Add((waiting, outcome));
 
-        public void AddReaders(List<ProgressWait> readers) => _readers = readers.Count == 0 ? null : [.. readers];
+        public void AddReaders(HashSet<ProgressWait> readers) => _readers = readers.Count == 0 ? null : [.. readers];
 
         public readonly void Wake()
         {

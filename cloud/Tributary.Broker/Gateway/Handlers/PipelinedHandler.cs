@@ -1,11 +1,13 @@
+using Tributary.Contracts.Kafka;
+
 namespace Tributary.Broker.Gateway.Handlers;
 
 /// <summary>Serves an API whose requests overlap on a connection: each is begun in the order of arrival and answered, in that order, later.</summary>
-internal abstract class PipelinedHandler(BrokerContext broker, short key, string name, short minVersion, short maxVersion)
-    : ApiHandler(broker, key, name, minVersion, maxVersion)
+internal abstract class PipelinedHandler(BrokerContext broker, KafkaApi api) : ApiHandler(broker, api)
 {
     /// <summary>Begins the request. Its frame is not touched after this returns.</summary>
     /// <returns>What is to be answered once it is over, null if no answer is wanted.</returns>
+    /// <exception cref="KafkaProtocolException">The body is malformed.</exception>
     public abstract ValueTask<PendingProduce?> BeginAsync(Request request, CancellationToken cancellation);
 
     /// <inheritdoc/>

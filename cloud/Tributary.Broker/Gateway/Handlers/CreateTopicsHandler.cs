@@ -1,0 +1,131 @@
+using System.Collections.Immutable;
+using Tributary.Broker.Metadata;
+using Tributary.Broker.Partitions;
+using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Kafka.Messages;
+
+namespace Tributary.Broker.Gateway.Handlers;
+
+/// <summary>Creates topics as an administrator asks. Each is checked and created by itself: one that fails doesn't hold up the others.</summary>
+internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<CreateTopicsRequest, CreateTopicsResponse>(broker)
+{
+    private const int UseDefault = -1;
+    private const short DefaultsSince = 4;
+    private const sbyte SourceOfTopic = 1;
+    private const sbyte SourceOfDefault = 5;
+    private readonly TopicCreation _creation = new(broker);
+
+    /// <inheritdoc/>
+    protected override async ValueTask<CreateTopicsResponse> AnswerAsync(
+        Request request, CreateTopicsRequest body, CancellationToken cancellation)
+    {
+        TimeSpan most = Broker.Options.MaxCreateWait;
+        var asked = TimeSpan.FromMilliseconds(Math.Max(body.TimeoutMs, 0));
+        using var timer = new CancellationTokenSource(asked < most ? asked : most, Broker.Time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, cancellation);
+        var duplicates = body.Topics.CountBy(topic => topic.Name).Where(name => name.Value > 1).Select(name => name.Key).ToHashSet();
+        var results = new CreateTopicsResponse.CreatableTopicResult[body.Topics.Length];
+        for (int i = 0; i < results.Length; i++)
+        {
+            CreateTopicsRequest.CreatableTopic topic = body.Topics[i];
+            (ErrorCode error, string? message) = duplicates.Contains(topic.Name) ? (ErrorCode.InvalidRequest, "Duplicate topic name.")
+                : i >= Broker.Options.MaxTopicsPerCreate
+                    ? (ErrorCode.PolicyViolation, $"a request may create {Broker.Options.MaxTopicsPerCreate} topics at most")
+                : Check(topic, request.Version);
+            results[i] = Answer(
+                topic.Name,
+                error == ErrorCode.None
+                    ? await _creation.CreateAsync(ToNew(topic, body.ValidateOnly), both.Token)
+                    : new CreateTopicOutcome(error, message, null));
+        }
+        return new CreateTopicsResponse { Topics = results };
+    }
+
+    private (ErrorCode Error, string? Message) Check(CreateTopicsRequest.CreatableTopic topic, short version)
+    {
+        if (TopicNames.Validate(topic.Name) is { } wrong)
+        {
+            return (ErrorCode.InvalidTopicException, wrong);
+        }
+        (ErrorCode error, string? message) = topic.Assignments.Length > 0 ? CheckAssignments(topic) : CheckCounts(topic, version);
+        if (error != ErrorCode.None)
+        {
+            return (error, message);
+        }
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (CreateTopicsRequest.CreatableTopicConfig config in topic.Configs)
+        {
+            string? problem = names.Add(config.Name) ? TopicSettings.Validate(config.Name, config.Value) : $"{config.Name} is given twice";
+            if (problem is not null)
+            {
+                return (ErrorCode.InvalidConfig, problem);
+            }
+        }
+        return (ErrorCode.None, null);
+    }
+
+    private (ErrorCode Error, string? Message) CheckCounts(CreateTopicsRequest.CreatableTopic topic, short version)
+    {
+        int most = Broker.Options.MaxPartitionsPerTopic;
+        int brokers = Broker.Control.Snapshot.Brokers.Length;
+        bool mayDefault = version >= DefaultsSince;
+        bool isCountValid = topic.NumPartitions == UseDefault ? mayDefault : topic.NumPartitions >= 1 && topic.NumPartitions <= most;
+        bool isFactorValid = topic.ReplicationFactor == UseDefault ? mayDefault : topic.ReplicationFactor >= 1 && topic.ReplicationFactor <= brokers;
+        return !isCountValid ? (ErrorCode.InvalidPartitions, $"Number of partitions must be 1 to {most}, or -1 for the default from version {DefaultsSince} on.")
+            : !isFactorValid ? (ErrorCode.InvalidReplicationFactor, $"Replication factor must be 1 to {brokers}, the number of brokers, or -1 for the default from version {DefaultsSince} on.")
+            : (ErrorCode.None, null);
+    }
+
+    /// <summary>A manual assignment is taken only where there is nothing to choose: each partition on the one broker.</summary>
+    private (ErrorCode Error, string? Message) CheckAssignments(CreateTopicsRequest.CreatableTopic topic)
+    {
+        if (topic.NumPartitions != UseDefault || topic.ReplicationFactor != UseDefault)
+        {
+            return (ErrorCode.InvalidRequest, "Both assignments and a number of partitions or a replication factor are given.");
+        }
+        ImmutableArray<BrokerNode> brokers = Broker.Control.Snapshot.Brokers;
+        if (topic.Assignments.Length > Broker.Options.MaxPartitionsPerTopic)
+        {
+            return (ErrorCode.InvalidPartitions, $"Number of partitions must be 1 to {Broker.Options.MaxPartitionsPerTopic}.");
+        }
+        bool isConsecutive = topic.Assignments.Select(one => one.PartitionIndex).Order().SequenceEqual(Enumerable.Range(0, topic.Assignments.Length));
+        bool isForced = brokers.Length == 1 && topic.Assignments.All(one => one.BrokerIds.SequenceEqual([brokers[0].NodeId]));
+        return !isConsecutive ? (ErrorCode.InvalidReplicaAssignment, "Partitions of an assignment must be consecutive from 0.")
+            : !isForced ? (ErrorCode.InvalidReplicaAssignment, "The cluster chooses where partitions go; only the one broker of a single-node cluster may be named.")
+            : (ErrorCode.None, null);
+    }
+
+    private static NewTopic ToNew(CreateTopicsRequest.CreatableTopic topic, bool validateOnly) => new(
+        topic.Name,
+        topic.Assignments.Length > 0 ? topic.Assignments.Length : topic.NumPartitions,
+        topic.ReplicationFactor,
+        topic.Configs.ToImmutableDictionary(config => config.Name, config => config.Value!),
+        validateOnly);
+
+    private CreateTopicsResponse.CreatableTopicResult Answer(string name, CreateTopicOutcome outcome)
+    {
+        var result = new CreateTopicsResponse.CreatableTopicResult
+        {
+            Name = name,
+            ErrorCode = Counted(outcome.Error),
+            ErrorMessage = outcome.Message,
+            Configs = null,
+        };
+        if (outcome is { Error: ErrorCode.None, Topic: { } topic })
+        {
+            result.TopicId = topic.Id;
+            result.NumPartitions = topic.Partitions.Length;
+            result.ReplicationFactor = (short)(topic.Partitions is [var first, ..] ? first.Replicas.Length : UseDefault);
+            result.Configs =
+            [
+                .. TopicSettings.Describe(topic.Configs).Select(config => new CreateTopicsResponse.CreatableTopicConfigs
+                {
+                    Name = config.Name,
+                    Value = config.Value,
+                    ConfigSource = config.IsSet ? SourceOfTopic : SourceOfDefault,
+                }),
+            ];
+        }
+        return result;
+    }
+}

@@ -1,0 +1,194 @@
+using System.Buffers;
+using Microsoft.Extensions.Logging;
+using Tributary.Broker.Partitions;
+using Tributary.Contracts.Kafka;
+using Tributary.Log;
+
+namespace Tributary.Broker.Gateway.Handlers;
+
+/// <summary>
+/// One partition of a Fetch: what is asked, what is found, and in the end the batches read, which go into the response without a copy.
+/// Owns its read until it is written or disposed. Used by one request.
+/// </summary>
+internal sealed class FetchTarget : RecordsSource, IDisposable
+{
+    private readonly int _clientEpoch;
+    private readonly int _lastFetchedEpoch;
+    private readonly int _maxBytes;
+    private readonly long _offset;
+    private LogRead? _read;
+    private long _measuredTo;
+    private long _measured;
+    private int _size;
+
+    /// <summary>Takes what the client asks of one partition.</summary>
+    /// <param name="index">Number of the partition.</param>
+    /// <param name="offset">The first offset wanted.</param>
+    /// <param name="maxBytes">Most bytes wanted of it.</param>
+    /// <param name="clientEpoch">The leader epoch that the client knows, −1 if it doesn't say (KIP-320).</param>
+    /// <param name="lastFetchedEpoch">The epoch of the last record that the client has, −1 if it doesn't say (KIP-595).</param>
+    public FetchTarget(int index, long offset, int maxBytes, int clientEpoch, int lastFetchedEpoch)
+    {
+        Index = index;
+        _offset = _measuredTo = offset;
+        _maxBytes = Math.Max(maxBytes, 0);
+        _clientEpoch = clientEpoch;
+        _lastFetchedEpoch = lastFetchedEpoch;
+    }
+
+    /// <summary>Number of the partition.</summary>
+    public int Index { get; }
+
+    /// <summary>The partition, null if there is none: then <see cref="Error"/> says why.</summary>
+    public Partition? Partition { get; init; }
+
+    /// <summary>What the client is told.</summary>
+    public ErrorCode Error { get; set; }
+
+    /// <summary>The high watermark when it was last looked at, −1 with an error.</summary>
+    public long HighWatermark { get; private set; } = -1;
+
+    /// <summary>The log's start when it was last looked at, −1 with an error.</summary>
+    public long StartOffset { get; private set; } = -1;
+
+    /// <summary>Where the client's log departs from this one: it must cut its own there (KIP-595).</summary>
+    public (int Epoch, long EndOffset)? Diverging { get; private set; }
+
+    /// <summary>Whether there are records to read.</summary>
+    public bool HasRecords => Error == ErrorCode.None && Diverging is null && HighWatermark > _offset;
+
+    /// <summary>Whether more would exceed what is wanted of this partition.</summary>
+    public bool IsFull { get; private set; }
+
+    /// <inheritdoc/>
+    public override int Size => _size;
+
+    /// <summary>Looks where the partition is now.</summary>
+    public void Look()
+    {
+        if (Error != ErrorCode.None)
+        {
+            return;
+        }
+        Partition partition = Partition!;
+        HighWatermark = partition.HighWatermark;
+        StartOffset = partition.Log.StartOffset;
+        ErrorCode error = partition.Unavailable;
+        if (error == ErrorCode.None)
+        {
+            error = TopicLookup.CheckEpoch(partition, _clientEpoch);
+        }
+        if (error == ErrorCode.None && (_offset < StartOffset || _offset > partition.Log.AppendedEnd))
+        {
+            error = ErrorCode.OffsetOutOfRange;
+        }
+        if (error == ErrorCode.None && _lastFetchedEpoch >= 0)
+        {
+            error = CheckDivergence(partition);
+        }
+        if (error != ErrorCode.None)
+        {
+            Fail(error);
+        }
+    }
+
+    /// <summary>
+    /// Learns how many bytes there are to read, as far as it isn't known yet: what was measured before is not read again, however many
+    /// small batches come until there are enough.
+    /// </summary>
+    /// <param name="most">More than this doesn't matter.</param>
+    public long Measure(long most, ILogger logger)
+    {
+        while (HasRecords && !IsFull && _measured < most && _measuredTo < HighWatermark)
+        {
+            long room = Math.Min(_maxBytes, most) - _measured;
+            using LogRead? read = TryRead(_measuredTo, room, logger);
+            if (read is null || read.NextOffset <= _measuredTo)
+            {
+                break;
+            }
+            _measured += read.Size;
+            _measuredTo = read.NextOffset;
+            IsFull = _measured >= _maxBytes;
+        }
+        return _measured;
+    }
+
+    /// <summary>Reads the batches.</summary>
+    /// <param name="room">Most bytes; below 1 nothing is read unless it is <paramref name="first"/>.</param>
+    /// <param name="first">Whether nothing was read of another partition: then one batch is read whatever its size (KIP-74).</param>
+    public void Read(long room, bool first, ILogger logger)
+    {
+        if (!HasRecords || (!first && room < 1))
+        {
+            return;
+        }
+        long most = Math.Min(room, _maxBytes);
+        LogRead? read = TryRead(_offset, most, logger);
+        if (read is null || read.Size == 0 || (!first && read.Size > most))
+        {
+            read?.Dispose();
+            return;
+        }
+        _read = read;
+        _size = read.Size;
+    }
+
+    /// <inheritdoc/>
+    public override void WriteTo(IBufferWriter<byte> output)
+    {
+        LogRead read = _read ?? throw new InvalidOperationException("the batches were written before");
+        _read = null;
+        ((ResponseFrame)output).Splice(read);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _read?.Dispose();
+        _read = null;
+        _size = 0;
+    }
+
+    private ErrorCode CheckDivergence(Partition partition)
+    {
+        if (partition.Log.EndOffsetForEpoch(_lastFetchedEpoch) is not { } common)
+        {
+            return ErrorCode.OffsetOutOfRange;
+        }
+        if (common.Epoch < _lastFetchedEpoch || common.EndOffset < _offset)
+        {
+            Diverging = common;
+        }
+        return ErrorCode.None;
+    }
+
+    private LogRead? TryRead(long offset, long maxBytes, ILogger logger)
+    {
+        Partition partition = Partition!;
+        try
+        {
+            return partition.Log.Read(offset, (int)Math.Clamp(maxBytes, 0, int.MaxValue), HighWatermark);
+        }
+        catch (OffsetOutOfRangeException)
+        {
+            Fail(ErrorCode.OffsetOutOfRange); // retention was faster
+        }
+        catch (ObjectDisposedException)
+        {
+            Fail(ErrorCode.NotLeaderOrFollower); // the partition was deleted meanwhile: the client learns which by asking for metadata
+        }
+        catch (IOException e)
+        {
+            logger.ReadFailed(e, partition.Log.Name);
+            Fail(ErrorCode.KafkaStorageError);
+        }
+        return null;
+    }
+
+    private void Fail(ErrorCode error)
+    {
+        Error = error;
+        HighWatermark = StartOffset = -1;
+    }
+}

@@ -1,0 +1,116 @@
+using Microsoft.Extensions.Logging;
+using Tributary.Broker.Partitions;
+using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Kafka.Messages;
+using Tributary.Log;
+
+namespace Tributary.Broker.Gateway.Handlers;
+
+/// <summary>Finds offsets by time, looking inside of batches, and the two ends of a log. Consumers see what is below the high watermark.</summary>
+internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<ListOffsetsRequest, ListOffsetsResponse>(broker)
+{
+    private const short OffsetNotAvailableSince = 5;
+
+    /// <summary>What a timestamp below 0 asks for, and the first version that has it.</summary>
+    private enum Question : long
+    {
+        Latest = -1,
+        Earliest = -2,
+
+        /// <summary>The record with the greatest timestamp (KIP-734).</summary>
+        MaxTimestamp = -3,
+
+        /// <summary>The first record on local disk (KIP-405); nothing is elsewhere.</summary>
+        EarliestLocal = -4,
+
+        /// <summary>The last record in tiered storage (KIP-1005); there is none.</summary>
+        LatestTiered = -5,
+    }
+
+    /// <inheritdoc/>
+    protected override ValueTask<ListOffsetsResponse> AnswerAsync(Request request, ListOffsetsRequest body, CancellationToken cancellation) =>
+        new(new ListOffsetsResponse
+        {
+            Topics =
+            [
+                .. body.Topics.Select(topic => new ListOffsetsResponse.ListOffsetsTopicResponse
+                {
+                    Name = topic.Name,
+                    Partitions = [.. topic.Partitions.Select(partition => Answer(topic.Name, partition, request.Version))],
+                }),
+            ],
+        });
+
+    private ListOffsetsResponse.ListOffsetsPartitionResponse Answer(
+        string topic, ListOffsetsRequest.ListOffsetsPartition asked, short version)
+    {
+        var answer = new ListOffsetsResponse.ListOffsetsPartitionResponse { PartitionIndex = asked.PartitionIndex };
+        ErrorCode error = Broker.Partitions.Get(topic, asked.PartitionIndex, out Partition? partition);
+        if (error == ErrorCode.None)
+        {
+            error = TopicLookup.CheckEpoch(partition!, asked.CurrentLeaderEpoch);
+        }
+        if (error == ErrorCode.None)
+        {
+            error = Find(partition!, asked.Timestamp, version, answer);
+        }
+        answer.ErrorCode = Counted(error);
+        return answer;
+    }
+
+    private ErrorCode Find(
+        Partition partition, long timestamp, short version, ListOffsetsResponse.ListOffsetsPartitionResponse answer)
+    {
+        long highWatermark = partition.HighWatermark;
+        switch (timestamp)
+        {
+            case < 0 when version < FirstVersionOf((Question)timestamp):
+                return ErrorCode.UnsupportedVersion;
+            case (long)Question.LatestTiered:
+                return ErrorCode.None;
+            case (long)Question.Earliest or (long)Question.EarliestLocal:
+                answer.Offset = partition.Log.StartOffset;
+                return ErrorCode.None;
+            case (long)Question.Latest:
+                answer.Offset = highWatermark;
+                answer.LeaderEpoch = partition.LeaderEpoch;
+                return highWatermark >= partition.EpochStart ? ErrorCode.None
+                    : version >= OffsetNotAvailableSince ? ErrorCode.OffsetNotAvailable
+                    : ErrorCode.LeaderNotAvailable;
+            default:
+                return FindRecord(partition, timestamp, highWatermark, answer);
+        }
+    }
+
+    private ErrorCode FindRecord(
+        Partition partition, long timestamp, long highWatermark, ListOffsetsResponse.ListOffsetsPartitionResponse answer)
+    {
+        try
+        {
+            TimestampedOffset? found = timestamp == (long)Question.MaxTimestamp
+                ? partition.Log.FindMaxTimestamp(highWatermark)
+                : partition.Log.FindByTimestamp(timestamp, highWatermark);
+            if (found is { } record)
+            {
+                answer.Offset = record.Offset;
+                answer.Timestamp = record.Timestamp;
+                answer.LeaderEpoch = record.LeaderEpoch;
+            }
+            return ErrorCode.None;
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException or ObjectDisposedException)
+        {
+            Broker.Logger.ReadFailed(e, partition.Log.Name);
+            return ErrorCode.KafkaStorageError;
+        }
+    }
+
+    private static short FirstVersionOf(Question question) => question switch
+    {
+        Question.Latest or Question.Earliest => 0,
+        Question.MaxTimestamp => 7,
+        Question.EarliestLocal => 8,
+        Question.LatestTiered => 9,
+        _ => short.MaxValue,
+    };
+}

@@ -1,0 +1,125 @@
+using Tributary.Broker.Metadata;
+using Tributary.Broker.Partitions;
+using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Kafka.Messages;
+
+namespace Tributary.Broker.Gateway.Handlers;
+
+/// <summary>Names brokers, topics and who leads their partitions; creates topics that a client asks for by name and that aren't there yet.</summary>
+internal sealed class MetadataHandler(BrokerContext broker) : ApiHandler<MetadataRequest, MetadataResponse>(broker)
+{
+    private const short EmptyAsksForAll = 0;
+    private const short TopicsByIdSince = 12;
+
+    /// <summary>READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS: whoever is connected may do all (KIP-430).</summary>
+    private const int AllTopicOperations = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
+
+    /// <summary>CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS and IDEMPOTENT_WRITE.</summary>
+    private const int AllClusterOperations = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
+
+    private readonly TopicCreation _creation = new(broker);
+
+    /// <inheritdoc/>
+    protected override async ValueTask<MetadataResponse> AnswerAsync(Request request, MetadataRequest body, CancellationToken cancellation)
+    {
+        MetadataRequest.MetadataRequestTopic[]? asked = body.Topics;
+        bool isAll = asked is null || (asked.Length == 0 && request.Version == EmptyAsksForAll);
+        Dictionary<string, ErrorCode> creations = isAll || !body.AllowAutoTopicCreation || !Broker.Options.AutoCreateTopics
+            ? []
+            : await CreateMissingAsync(asked!, cancellation);
+        ClusterSnapshot snapshot = Broker.Control.Snapshot;
+        MetadataResponse.MetadataResponseTopic[] topics = isAll
+            ? [.. snapshot.Topics.Values.OrderBy(topic => topic.Name, StringComparer.Ordinal).Select(Describe)]
+            : [.. asked!.Select(topic => Find(snapshot, topic, request.Version, creations))];
+        if (body.IncludeTopicAuthorizedOperations)
+        {
+            Array.ForEach(topics, topic => topic.TopicAuthorizedOperations = topic.ErrorCode == ErrorCode.None ? AllTopicOperations : int.MinValue);
+        }
+        return new MetadataResponse
+        {
+            Brokers =
+            [
+                .. snapshot.Brokers.Select(node => new MetadataResponse.MetadataResponseBroker
+                {
+                    NodeId = node.NodeId,
+                    Host = node.Host,
+                    Port = node.Port,
+                }),
+            ],
+            ClusterId = snapshot.ClusterId,
+            ControllerId = snapshot.ControllerId,
+            Topics = topics,
+            ClusterAuthorizedOperations = body.IncludeClusterAuthorizedOperations ? AllClusterOperations : int.MinValue,
+        };
+    }
+
+    /// <returns>What became of the topics that weren't there, where it isn't success.</returns>
+    private async ValueTask<Dictionary<string, ErrorCode>> CreateMissingAsync(
+        MetadataRequest.MetadataRequestTopic[] asked, CancellationToken cancellation)
+    {
+        var failed = new Dictionary<string, ErrorCode>(StringComparer.Ordinal);
+        int tried = 0;
+        foreach (MetadataRequest.MetadataRequestTopic topic in asked)
+        {
+            if (topic.Name is not { } name || Broker.Control.Snapshot.Topics.ContainsKey(name) || TopicNames.Validate(name) is not null
+                || failed.ContainsKey(name))
+            {
+                continue;
+            }
+            ErrorCode error = tried++ < Broker.Options.MaxTopicsPerCreate
+                ? await _creation.CreateDefaultAsync(name, cancellation)
+                : ErrorCode.PolicyViolation;
+            if (error != ErrorCode.None)
+            {
+                // A creation that isn't over is no error to a client that goes on asking.
+                failed.Add(name, error == ErrorCode.RequestTimedOut ? ErrorCode.LeaderNotAvailable : error);
+            }
+        }
+        return failed;
+    }
+
+    private MetadataResponse.MetadataResponseTopic Find(
+        ClusterSnapshot snapshot, MetadataRequest.MetadataRequestTopic asked, short version, Dictionary<string, ErrorCode> creations)
+    {
+        if (version < TopicsByIdSince && (asked.Name is null || asked.TopicId != Guid.Empty))
+        {
+            return Fail(asked.Name ?? "", asked.TopicId, ErrorCode.InvalidRequest);
+        }
+        if (asked.Name is not { } name)
+        {
+            return snapshot.TopicsById.TryGetValue(asked.TopicId, out TopicInfo? known)
+                ? Describe(known)
+                : Fail(null, asked.TopicId, ErrorCode.UnknownTopicId);
+        }
+        if (snapshot.Topics.TryGetValue(name, out TopicInfo? topic))
+        {
+            return Describe(topic);
+        }
+        return Fail(
+            name, Guid.Empty,
+            TopicNames.Validate(name) is not null ? ErrorCode.InvalidTopicException
+            : creations.GetValueOrDefault(name) is var error and not ErrorCode.None ? error
+            : ErrorCode.UnknownTopicOrPartition);
+    }
+
+    private MetadataResponse.MetadataResponseTopic Fail(string? name, Guid id, ErrorCode error) =>
+        new() { Name = name, TopicId = id, ErrorCode = Counted(error) };
+
+    private static MetadataResponse.MetadataResponseTopic Describe(TopicInfo topic) => new()
+    {
+        Name = topic.Name,
+        TopicId = topic.Id,
+        Partitions =
+        [
+            .. topic.Partitions.Select(partition => new MetadataResponse.MetadataResponsePartition
+            {
+                ErrorCode = partition.Leader < 0 ? ErrorCode.LeaderNotAvailable : ErrorCode.None,
+                PartitionIndex = partition.Index,
+                LeaderId = partition.Leader,
+                LeaderEpoch = partition.LeaderEpoch,
+                ReplicaNodes = [.. partition.Replicas],
+                IsrNodes = [.. partition.InSync],
+            }),
+        ],
+    };
+}
