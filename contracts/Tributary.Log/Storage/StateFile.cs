@@ -7,12 +7,10 @@ namespace Tributary.Log.Storage;
 /// <summary>What a state file holds; part of its header, so that one kind is never taken for another.</summary>
 internal enum StateKind : ushort
 {
-    Partition = 1,
-    RecoveryPoints = 2,
-    LeaderEpochs = 3,
-    Producers = 4,
-    SegmentIndex = 5,
-    Holes = 6,
+    Manifest = 1,
+    LeaderEpochs = 2,
+    Producers = 3,
+    SegmentIndex = 4,
 }
 
 /// <summary>What was found where a state file should be.</summary>

@@ -1,0 +1,92 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using Tributary.Contracts.Records;
+using Tributary.Log.Storage;
+
+namespace Tributary.Log;
+
+/// <summary>
+/// Reads batches of a segment one by one, through a pooled buffer that grows to the largest batch (bounded by the segment). Not safe
+/// for concurrent use. Never believes a length that reaches beyond <paramref name="limit"/>.
+/// </summary>
+internal sealed class BatchFileReader(IStorageFile file, int limit) : IDisposable
+{
+    private const int ReadAhead = 256 << 10;
+    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(Math.Clamp(limit, BatchLayout.HeaderSize, ReadAhead));
+    private int _bufferStart;
+    private int _buffered;
+
+    /// <summary>Reads the batch at <paramref name="position"/> if it begins with <paramref name="offset"/>. Its CRC is not checked.</summary>
+    public bool TryRead(int position, long offset, out RecordBatch batch)
+    {
+        batch = default;
+        ReadOnlySpan<byte> header = Fill(position, BatchLayout.HeaderSize);
+        if (header.Length < BatchLayout.HeaderSize || BinaryPrimitives.ReadInt64BigEndian(header) != offset)
+        {
+            return false;
+        }
+        long size = RecordBatch.PeekSize(header);
+        return size >= BatchLayout.HeaderSize && size <= limit - position
+            && RecordBatch.TryRead(Fill(position, (int)size), out batch) == BatchStatus.Ok;
+    }
+
+    /// <summary>
+    /// Finds the next whole batch with a valid CRC, at <paramref name="position"/> or behind, whose base offset is between
+    /// <paramref name="minOffset"/> and <paramref name="maxOffset"/>. Batches of a former life of the segment have lower ones.
+    /// </summary>
+    /// <returns>Its position, or −1.</returns>
+    public int FindNext(int position, int searchEnd, long minOffset, long maxOffset, out long offset)
+    {
+        offset = -1;
+        int last = Math.Min(searchEnd, limit) - BatchLayout.HeaderSize;
+        for (int at = position; at <= last; at++)
+        {
+            ReadOnlySpan<byte> bytes = Fill(at, BatchLayout.HeaderSize);
+            if (bytes.Length < BatchLayout.HeaderSize)
+            {
+                return -1;
+            }
+            int magic = bytes[BatchLayout.Magic..].IndexOf(BatchLayout.CurrentMagic);
+            if (magic != 0)
+            {
+                // Jump to the next byte that could be a magic, or over all that is buffered.
+                at += magic > 0 ? magic - 1 : bytes.Length - BatchLayout.Magic - 1;
+                continue;
+            }
+            offset = BinaryPrimitives.ReadInt64BigEndian(bytes);
+            if (offset >= minOffset && offset <= maxOffset && TryRead(at, offset, out RecordBatch batch) && batch.IsCrcValid())
+            {
+                return at;
+            }
+        }
+        return -1;
+    }
+
+    public void Dispose()
+    {
+        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer = [];
+    }
+
+    /// <summary>What is buffered from <paramref name="position"/> on: at least <paramref name="size"/> bytes unless the file ends.</summary>
+    private ReadOnlySpan<byte> Fill(int position, int size)
+    {
+        if (position < _bufferStart || position + (long)size > _bufferStart + _buffered)
+        {
+            int wanted = (int)Math.Min(Math.Max(size, ReadAhead), limit - (long)position);
+            if (wanted <= 0)
+            {
+                return [];
+            }
+            if (wanted > _buffer.Length)
+            {
+                ArrayPool<byte>.Shared.Return(_buffer);
+                _buffer = ArrayPool<byte>.Shared.Rent(wanted);
+            }
+            _buffered = 0;
+            _buffered = file.Read(position, _buffer.AsSpan(0, wanted));
+            _bufferStart = position;
+        }
+        return _buffer.AsSpan(position - _bufferStart, _buffered - (position - _bufferStart));
+    }
+}

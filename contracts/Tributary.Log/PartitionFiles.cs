@@ -1,0 +1,123 @@
+using Tributary.Log.Storage;
+
+namespace Tributary.Log;
+
+/// <summary>
+/// The files of one partition as files: makes, recycles and removes segments. Names are durable when a call returns. Called under the
+/// partition's files lock, except <see cref="Open"/>.
+/// </summary>
+internal sealed class PartitionFiles(IStorage storage, string directory, int segmentBytes)
+{
+    /// <summary>Bytes that a segment takes at first; doubled until the segment's size.</summary>
+    public const int FirstStep = 16 << 10;
+
+    /// <summary>Trimmed segments kept for use again; a partition that is trimmed as it is written needs no more.</summary>
+    private const int MaxSpares = 2;
+
+    private readonly List<(string Path, long Bytes)> _spares = [];
+    private long _nextSpare;
+
+    public IStorage Storage { get; } = storage;
+
+    public string Directory { get; } = directory;
+
+    /// <summary>Bytes of the segments kept for use again.</summary>
+    public long SpareBytes { get; private set; }
+
+    /// <summary>A spare that was there when the partition was opened.</summary>
+    public void AddSpare(long number)
+    {
+        string path = $"{Directory}/{LogFiles.Spare(number)}";
+        _nextSpare = Math.Max(_nextSpare, number + 1);
+        long bytes;
+        using (IStorageFile file = Storage.Open(path, create: false))
+        {
+            bytes = file.Length;
+        }
+        if (_spares.Count >= MaxSpares || bytes > segmentBytes)
+        {
+            Storage.Delete(path);
+            return;
+        }
+        _spares.Add((path, bytes));
+        SpareBytes += bytes;
+    }
+
+    /// <summary>Makes a segment, of a spare if there is one.</summary>
+    public LogSegment Create(long baseOffset)
+    {
+        var segment = new LogSegment(Directory, baseOffset) { Index = new SegmentIndex() };
+        Storage.Delete(segment.Path); // one that failed before anything in it was durable
+        if (_spares.Count > 0)
+        {
+            (string spare, long bytes) = _spares[^1];
+            Storage.Rename(spare, segment.Path);
+            _spares.RemoveAt(_spares.Count - 1);
+            SpareBytes -= bytes;
+            segment.FileBytes = bytes;
+        }
+        IStorageFile file = Storage.Open(segment.Path, create: true);
+        try
+        {
+            Storage.SyncDirectory(Directory);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+        segment.File = file;
+        return segment;
+    }
+
+    public IStorageFile Open(LogSegment segment) => Storage.Open(segment.Path, create: false);
+
+    /// <summary>Takes space for <paramref name="end"/> bytes, in steps that double.</summary>
+    public void Reserve(LogSegment segment, int end)
+    {
+        if (end <= segment.FileBytes)
+        {
+            return;
+        }
+        long step = Math.Max(segment.FileBytes, FirstStep);
+        while (step < end)
+        {
+            step *= 2;
+        }
+        step = Math.Max(Math.Min(step, segmentBytes), end);
+        segment.File!.Allocate(step);
+        segment.FileBytes = step;
+    }
+
+    /// <summary>Keeps a segment's file for use again, or deletes it. The caller syncs the directory.</summary>
+    public void Discard(LogSegment segment, bool recycle)
+    {
+        Storage.Delete($"{Directory}/{LogFiles.Index(segment.BaseOffset)}");
+        if (!recycle || _spares.Count >= MaxSpares || segment.FileBytes > segmentBytes)
+        {
+            Storage.Delete(segment.Path);
+            return;
+        }
+        string spare = $"{Directory}/{LogFiles.Spare(_nextSpare++)}";
+        Storage.Rename(segment.Path, spare);
+        _spares.Add((spare, segment.FileBytes));
+        SpareBytes += segment.FileBytes;
+    }
+
+    /// <summary>Makes sure that nothing follows the segment's end, durably. Its saved index is of more and goes first.</summary>
+    public void Cut(LogSegment segment)
+    {
+        Storage.Delete($"{Directory}/{LogFiles.Index(segment.BaseOffset)}");
+        Storage.SyncDirectory(Directory);
+        segment.File!.SetLength(segment.EndPosition);
+        segment.File.Flush();
+        segment.FileBytes = segment.EndPosition;
+    }
+
+    /// <summary>Saves the index of a segment; its name becomes durable with the next sync.</summary>
+    /// <returns>Bytes of the file.</returns>
+    public int SaveIndex(LogSegment segment, System.Buffers.ArrayBufferWriter<byte> content) =>
+        StateFile.Replace(Storage, Directory, LogFiles.Index(segment.BaseOffset), content, syncDirectory: false);
+
+    public void Sync() => Storage.SyncDirectory(Directory);
+}

@@ -1,0 +1,64 @@
+using System.Buffers;
+using Tributary.Log.Storage;
+
+namespace Tributary.Log;
+
+/// <summary>A file with the state of all producers as it was when the log ended at the offset in its name.</summary>
+internal static class ProducerSnapshot
+{
+    private const ushort Version = 1;
+    private const int SmallestProducer = 28;
+
+    /// <summary>Called under the partition's lock.</summary>
+    public static ArrayBufferWriter<byte> Encode(ProducerState state, long offset)
+    {
+        ArrayBufferWriter<byte> content = StateFile.Begin(StateKind.Producers, Version);
+        content.WriteInt64(offset);
+        content.WriteInt32(state.Count);
+        foreach (Producer producer in state.All)
+        {
+            content.WriteInt64(producer.Id);
+            content.WriteInt16(producer.Epoch);
+            content.WriteInt64(producer.LastOffset);
+            content.WriteInt64(producer.LastTimestamp);
+            content.WriteInt16((short)producer.BatchCount);
+            for (int age = producer.BatchCount - 1; age >= 0; age--)
+            {
+                ProducerBatch batch = producer.At(age);
+                content.WriteInt32(batch.BaseSequence);
+                content.WriteInt32(batch.LastDelta);
+                content.WriteInt64(batch.BaseOffset);
+            }
+        }
+        return content;
+    }
+
+    /// <summary>Puts what the snapshot at <paramref name="offset"/> holds into <paramref name="state"/>.</summary>
+    public static StateStatus Load(IStorage storage, string directory, long offset, ProducerState state)
+    {
+        string path = $"{directory}/{LogFiles.Producers(offset)}";
+        StateStatus status = StateFile.Read(storage, path, StateKind.Producers, Version, out ReadOnlyMemory<byte> payload);
+        if (status != StateStatus.Ok)
+        {
+            return status;
+        }
+        var reader = new StateReader(payload.Span);
+        if (reader.ReadInt64() != offset)
+        {
+            return StateStatus.Bad;
+        }
+        for (int left = reader.ReadCount(SmallestProducer); left > 0; left--)
+        {
+            var producer = new Producer(reader.ReadInt64(), reader.ReadInt16());
+            long lastOffset = reader.ReadInt64();
+            long lastTimestamp = reader.ReadInt64();
+            for (int batches = reader.ReadInt16(); batches > 0; batches--)
+            {
+                producer.Add(producer.Epoch, reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt64(), lastTimestamp);
+            }
+            producer.SetLast(lastOffset, lastTimestamp);
+            state.Restore(producer);
+        }
+        return StateStatus.Ok;
+    }
+}
