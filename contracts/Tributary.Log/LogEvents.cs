@@ -20,6 +20,9 @@ public enum LogEventKind
 
     /// <summary>A snapshot, index or checkpoint was bad and was made anew from the log.</summary>
     Rebuilt,
+
+    /// <summary>A snapshot, index or checkpoint could not be written; records are not affected.</summary>
+    SaveFailed,
 }
 
 /// <summary>Something that an operator should know.</summary>

@@ -1,0 +1,82 @@
+using System.Buffers;
+using System.Globalization;
+using Tributary.Log.Storage;
+
+namespace Tributary.Log;
+
+/// <summary>
+/// Keeps bytes that were taken out of a partition's log, each range in a file <c>FROM-TO</c> (offsets) in the directory
+/// <c>quarantine</c>, until an operator removes them. Never read by the log. Called under the partition's files lock.
+/// </summary>
+internal sealed class Quarantine
+{
+    /// <summary>Most files kept; what comes beyond is reported and not kept, or broken hardware would fill the disk.</summary>
+    public const int MaxFiles = 64;
+
+    private const int CopyBytes = 256 << 10;
+    private readonly IStorage _storage;
+    private readonly string _partition;
+    private readonly string _directory;
+    private int _files;
+
+    public Quarantine(IStorage storage, string partitionDirectory)
+    {
+        _storage = storage;
+        _partition = partitionDirectory;
+        _directory = $"{partitionDirectory}/{LogFiles.Quarantine}";
+        if (!storage.Exists(_directory))
+        {
+            return;
+        }
+        foreach (string name in storage.List(_directory))
+        {
+            using IStorageFile file = storage.Open($"{_directory}/{name}", create: false);
+            Bytes += file.Length;
+            _files++;
+        }
+    }
+
+    /// <summary>Bytes of all files in it.</summary>
+    public long Bytes { get; private set; }
+
+    /// <summary>Copies bytes of a segment, durably.</summary>
+    /// <returns>Where they are, for the report.</returns>
+    public string Keep(IStorageFile file, int from, int to, long fromOffset, long toOffset)
+    {
+        if (_files >= MaxFiles)
+        {
+            return $"not kept, since '{_directory}' holds {_files} files already";
+        }
+        if (!_storage.Exists(_directory))
+        {
+            _storage.CreateDirectory(_directory);
+            _storage.SyncDirectory(_partition);
+        }
+        string path = string.Create(CultureInfo.InvariantCulture, $"{_directory}/{fromOffset:D20}-{toOffset:D20}");
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(CopyBytes);
+        try
+        {
+            using IStorageFile kept = _storage.Open(path, create: true);
+            kept.SetLength(0);
+            for (int at = from; at < to;)
+            {
+                int read = file.Read(at, buffer.AsSpan(0, Math.Min(CopyBytes, to - at)));
+                if (read == 0)
+                {
+                    break;
+                }
+                kept.Write(at - from, buffer.AsSpan(0, read));
+                at += read;
+            }
+            kept.Flush();
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+        _storage.SyncDirectory(_directory);
+        _files++;
+        Bytes += to - from;
+        return $"kept in '{path}'";
+    }
+}
