@@ -4,59 +4,240 @@ namespace Tributary.Log;
 
 /// <summary>
 /// A data directory: the partitions in it and the one thread that writes and flushes them (group commit). Whatever is appended
-/// while one flush is under way is covered by the next.
+/// while one flush is under way is covered by the next. Callable from any thread; partitions are opened and deleted one at a time.
+/// A crash leaves the partitions' files, and perhaps a half-deleted partition, which the next start removes.
 /// </summary>
 public sealed class LogDirectory : IAsyncDisposable
 {
+    private const string LockFile = "lock";
+    private const string DeletedSuffix = ".deleted";
+    private readonly IStorage _storage;
+    private readonly LogDirectoryOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogEvents _events;
+    private readonly IDisposable _held;
+    private readonly TailCache _cache;
+    private readonly Lock _opening = new();
+    private readonly Dictionary<string, PartitionLog> _open = new(StringComparer.Ordinal);
+    private bool _closed;
+    private long _unflushed;
+    private TaskCompletionSource? _waitingForRoom;
+
+    private LogDirectory(IStorage storage, string path, LogDirectoryOptions options, TimeProvider time, ILogEvents events, IDisposable held)
+    {
+        _storage = storage;
+        _options = options;
+        _time = time;
+        _events = events;
+        _held = held;
+        Path = path;
+        _cache = new TailCache(options.TailCacheBytes);
+        Writer = new LogWriter(_cache, options.CommitWindow, time, path);
+    }
+
     /// <summary>Opens (or creates) the directory and takes its lock; a second process that tries gets a sentence.</summary>
     /// <exception cref="LogException">It is in use, belongs to another user, or lies where nothing can be made durable.</exception>
-    public static LogDirectory Open(IStorage storage, string path, LogDirectoryOptions options, TimeProvider time, ILogEvents events) =>
-        throw new NotImplementedException();
+    /// <exception cref="ArgumentOutOfRangeException">A setting is out of range.</exception>
+    public static LogDirectory Open(IStorage storage, string path, LogDirectoryOptions options, TimeProvider time, ILogEvents events)
+    {
+        options.Validate();
+        IDisposable held;
+        try
+        {
+            CreateDirectories(storage, path);
+            held = storage.TryLock($"{path}/{LockFile}")
+                ?? throw new LogException($"the data directory '{path}' is in use by another process; end it, or choose another directory");
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new LogException($"the data directory '{path}' can't be written by this user: {e.Message}", e);
+        }
+        try
+        {
+            foreach (string name in storage.List(path))
+            {
+                if (name.EndsWith(DeletedSuffix, StringComparison.Ordinal))
+                {
+                    storage.DeleteDirectory($"{path}/{name}");
+                }
+            }
+            return new LogDirectory(storage, path, options, time, events, held);
+        }
+        catch
+        {
+            held.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>Where the directory is.</summary>
-    public string Path => throw new NotImplementedException();
+    public string Path { get; }
+
+    /// <summary>The thread that writes.</summary>
+    internal LogWriter Writer { get; }
 
     /// <summary>Names of the partitions that exist, open or not.</summary>
-    public IReadOnlyList<string> List() => throw new NotImplementedException();
+    public IReadOnlyList<string> List() =>
+        [.. _storage.List(Path).Where(name => name != LockFile && !name.EndsWith(DeletedSuffix, StringComparison.Ordinal))];
 
     /// <summary>Opens or creates the log in the subdirectory <paramref name="name"/>, after recovery. At most once per name.</summary>
-    public PartitionLog OpenPartition(string name, PartitionLogOptions options) => throw new NotImplementedException();
+    /// <exception cref="ArgumentException">The name can't be a directory's, or a setting is out of range.</exception>
+    /// <exception cref="IOException">Its files can't be read.</exception>
+    public PartitionLog OpenPartition(string name, PartitionLogOptions options)
+    {
+        CheckName(name);
+        options.Validate();
+        lock (_opening)
+        {
+            ObjectDisposedException.ThrowIf(_closed, this);
+            if (_open.ContainsKey(name))
+            {
+                throw new LogException($"the log of {name} is open already");
+            }
+            string directory = $"{Path}/{name}";
+            _storage.CreateDirectory(directory);
+            _storage.SyncDirectory(Path);
+            var files = new PartitionFiles(_storage, directory, options.SegmentBytes);
+            var quarantine = new Quarantine(_storage, directory);
+            long now = _time.GetUtcNow().ToUnixTimeMilliseconds();
+            RecoveredLog recovered = new LogRecovery(files, name, options, quarantine, _events, now).Run();
+            var log = new PartitionLog(this, _cache, files, name, options, quarantine, recovered, _time, _events);
+            _open.Add(name, log);
+            return log;
+        }
+    }
 
-    /// <summary>Closes the partition and removes its files, crash-safely (renamed first).</summary>
-    public void DeletePartition(string name) => throw new NotImplementedException();
+    /// <summary>
+    /// Closes the partition, if it is open, and removes its files, crash-safely: it is renamed first, and what is left of it is removed
+    /// at the next start. Nothing happens if it does not exist.
+    /// </summary>
+    public void DeletePartition(string name)
+    {
+        CheckName(name);
+        lock (_opening)
+        {
+            if (_open.Remove(name, out PartitionLog? log))
+            {
+                log.Close(save: false);
+            }
+            string directory = $"{Path}/{name}";
+            if (!_storage.Exists(directory))
+            {
+                return;
+            }
+            int number = 0;
+            string doomed;
+            while (_storage.Exists(doomed = $"{Path}/{name}.{number}{DeletedSuffix}"))
+            {
+                number++;
+            }
+            _storage.Rename(directory, doomed);
+            _storage.SyncDirectory(Path);
+            _storage.DeleteDirectory(doomed);
+        }
+    }
 
     /// <summary>
     /// Asks the writer thread to call <paramref name="source"/> once at the start of its next round, before it gathers what to write.
     /// Cheap, callable from any thread.
     /// </summary>
-    public void Schedule(IAppendSource source) => throw new NotImplementedException();
+    public void Schedule(IAppendSource source) => Writer.Schedule(source);
 
     /// <summary>Whether less than <see cref="LogDirectoryOptions.MaxUnflushedBytes"/> wait for their flush.</summary>
-    public bool HasRoom => throw new NotImplementedException();
+    public bool HasRoom => Interlocked.Read(ref _unflushed) < _options.MaxUnflushedBytes;
 
     /// <summary>Completes when <see cref="HasRoom"/> is true: producers stop reading from their sockets until then.</summary>
-    public ValueTask WaitForRoomAsync(CancellationToken cancellation) => throw new NotImplementedException();
+    public async ValueTask WaitForRoomAsync(CancellationToken cancellation)
+    {
+        while (!HasRoom)
+        {
+            var made = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            TaskCompletionSource waiting = Interlocked.CompareExchange(ref _waitingForRoom, made, null) ?? made;
+            // Room that came before the wait was published told nobody.
+            if (HasRoom)
+            {
+                Interlocked.Exchange(ref _waitingForRoom, null)?.TrySetResult();
+            }
+            await waiting.Task.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+    }
 
     /// <summary>Writes and flushes what was appended, saves snapshots, closes all partitions and ends the thread.</summary>
-    public ValueTask DisposeAsync() => throw new NotImplementedException();
-}
+    public async ValueTask DisposeAsync()
+    {
+        lock (_opening)
+        {
+            if (_closed)
+            {
+                return;
+            }
+            _closed = true;
+        }
+        await Writer.StopAsync().ConfigureAwait(false);
+        lock (_opening)
+        {
+            foreach (PartitionLog log in _open.Values)
+            {
+                CloseQuietly(log);
+            }
+            _open.Clear();
+        }
+        _held.Dispose();
+    }
 
-/// <summary>Something that gathers records and makes a batch of them only when the writer thread is ready to take it.</summary>
-public interface IAppendSource
-{
-    /// <summary>Appends what was gathered. Called on the writer thread; must not block or throw.</summary>
-    void AppendPending();
-}
+    /// <summary>Counts bytes that were appended (or, negative, flushed or lost). Called from any thread, under any lock of a partition.</summary>
+    internal void AddUnflushed(long bytes)
+    {
+        if (Interlocked.Add(ref _unflushed, bytes) < _options.MaxUnflushedBytes && bytes < 0)
+        {
+            Interlocked.Exchange(ref _waitingForRoom, null)?.TrySetResult();
+        }
+    }
 
-/// <summary>Hears of flushes. Called on the writer thread in order; must return quickly and not throw.</summary>
-public interface ILogListener
-{
-    /// <summary>Everything below <paramref name="flushedEnd"/> is durable now.</summary>
-    void OnFlushed(PartitionLog log, long flushedEnd);
+    private void CloseQuietly(PartitionLog log)
+    {
+        try
+        {
+            log.Close(save: true);
+        }
+        // Records are safe; the next start scans instead.
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _events.Report(new LogEvent(LogEventKind.SaveFailed, log.Name, -1, -1, $"{log.Name}: its state could not be saved at the end: {e.Message}"));
+        }
+    }
 
-    /// <summary>
-    /// A write or flush failed: what was appended at <paramref name="fromOffset"/> and beyond is gone and must not be acknowledged.
-    /// The next append continues at <paramref name="fromOffset"/>, or fails if the partition went offline.
-    /// </summary>
-    void OnFailed(PartitionLog log, long fromOffset, Exception reason);
+    private static void CheckName(string name)
+    {
+        if (name.Length == 0 || name.Contains('/') || name.Contains('\0') || name is "." or ".." or LockFile
+            || name.EndsWith(DeletedSuffix, StringComparison.Ordinal))
+        {
+            throw new ArgumentException($"'{name}' can't be the name of a partition", nameof(name));
+        }
+    }
+
+    /// <summary>Creates the directory; each new name on the way is made durable in its parent.</summary>
+    private static void CreateDirectories(IStorage storage, string path)
+    {
+        var created = new Stack<string>();
+        for (string at = path.TrimEnd('/'); at.Length > 0 && !storage.Exists(at); at = Parent(at))
+        {
+            created.Push(at);
+        }
+        if (created.Count == 0)
+        {
+            return;
+        }
+        storage.CreateDirectory(path);
+        foreach (string directory in created)
+        {
+            storage.SyncDirectory(Parent(directory) is { Length: > 0 } parent ? parent : directory[0] == '/' ? "/" : "");
+        }
+    }
+
+    private static string Parent(string path)
+    {
+        int slash = path.LastIndexOf('/');
+        return slash < 0 ? "" : path[..slash];
+    }
 }

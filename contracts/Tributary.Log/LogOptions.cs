@@ -11,15 +11,27 @@ public sealed record LogDirectoryOptions
 
     /// <summary>How long the writer thread waits for more before it flushes. Zero: as soon as the flush before is done.</summary>
     public TimeSpan CommitWindow { get; init; } = TimeSpan.Zero;
+
+    /// <summary>Checks every setting.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">One is out of range; the exception names it.</exception>
+    public void Validate()
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxUnflushedBytes);
+        ArgumentOutOfRangeException.ThrowIfNegative(TailCacheBytes);
+        ArgumentOutOfRangeException.ThrowIfLessThan(CommitWindow, TimeSpan.Zero);
+    }
 }
 
 /// <summary>Settings of one partition's log.</summary>
 public sealed record PartitionLogOptions
 {
+    private const int SmallestSegment = 1 << 10;
+    private const int LargestSegment = 1 << 30;
+
     /// <summary>Size of a segment file, bytes.</summary>
     public int SegmentBytes { get; init; } = 64 << 20;
 
-    /// <summary>Most bytes of a batch.</summary>
+    /// <summary>Most bytes of a batch. One must also fit a segment.</summary>
     public int MaxBatchBytes { get; init; } = 16 << 20;
 
     /// <summary>Bytes of log between two entries of an index.</summary>
@@ -33,4 +45,17 @@ public sealed record PartitionLogOptions
 
     /// <summary>Idle time after which a producer is forgotten; null: never.</summary>
     public TimeSpan? ProducerExpiration { get; init; } = TimeSpan.FromDays(1);
+
+    /// <summary>Checks every setting.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">One is out of range; the exception names it.</exception>
+    public void Validate()
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(SegmentBytes, SmallestSegment);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(SegmentBytes, LargestSegment);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxBatchBytes);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(IndexIntervalBytes);
+        ArgumentOutOfRangeException.ThrowIfNegative(RetentionBytes ?? 0);
+        ArgumentOutOfRangeException.ThrowIfLessThan(RetentionTime ?? TimeSpan.Zero, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfLessThan(ProducerExpiration ?? TimeSpan.Zero, TimeSpan.Zero);
+    }
 }

@@ -1,4 +1,5 @@
-using System.Buffers;
+using Tributary.Contracts.Records;
+using Tributary.Log.Storage;
 
 namespace Tributary.Log;
 
@@ -6,22 +7,88 @@ namespace Tributary.Log;
 /// The log of one partition. Three positions: <see cref="StartOffset"/> ≤ <see cref="FlushedEnd"/> ≤ <see cref="AppendedEnd"/>.
 /// Acknowledgement, replication and uplink go by the flushed end. Callable from any thread.
 /// </summary>
-public sealed class PartitionLog
+/// <remarks>
+/// Invariants: offsets are contiguous but for recorded holes; an offset below the flushed end is never given again except after
+/// <see cref="Truncate"/>; what is not durable is in memory (<see cref="PartitionTail"/>), what is durable is in segments. After a crash
+/// the log ends at the flushed end or behind it, on a whole batch. After a failed flush everything behind the flushed end is gone,
+/// and the segment is never written again.
+/// <para>Lock order: the caller's locks; <c>_files</c> (files are changed: writer thread, truncation, repair, closing), held over I/O;
+/// <c>_epochFile</c> (leader epochs are saved), held over I/O; <c>_lock</c> (everything in memory), never held over I/O except after a
+/// failed flush; last the leaves: tail cache, writer's queue. Listeners and waiters are told without any lock.</para>
+/// </remarks>
+public sealed partial class PartitionLog
 {
+    private readonly Lock _files = new();
+    private readonly Lock _epochFile = new();
+    private readonly Lock _lock = new();
+    private readonly LogDirectory _directory;
+    private readonly PartitionFiles _store;
+    private readonly PartitionLogOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogEvents _events;
+    private readonly Quarantine _quarantine;
+    private readonly int _maxBatchBytes;
+
+    // Under _lock.
+    private readonly PartitionTail _tail;
+    private readonly FlushWaiters _waiters;
+    private readonly ProducerState _producers;
+    private readonly LeaderEpochs _epochs;
+    private readonly List<LogSegment> _segments;
+    private readonly List<Hole> _holes;
+    private LogSegment? _active;
+    private ILogListener[] _listeners = [];
+    private long _start;
+    private long _flushedEnd;
+    private long _appendedEnd;
+    private long _unflushedBytes;
+    private bool _queued;
+    private bool _closed;
+    private string? _offlineReason;
+
+    internal PartitionLog(
+        LogDirectory directory, TailCache cache, PartitionFiles files, string name, PartitionLogOptions options, Quarantine quarantine,
+        RecoveredLog recovered, TimeProvider time, ILogEvents events)
+    {
+        Name = name;
+        _directory = directory;
+        _store = files;
+        _options = options;
+        _time = time;
+        _events = events;
+        _quarantine = quarantine;
+        _maxBatchBytes = Math.Min(options.MaxBatchBytes, options.SegmentBytes);
+        _tail = new PartitionTail(this, cache);
+        _waiters = new FlushWaiters(_lock);
+        _producers = recovered.Producers;
+        _epochs = recovered.Epochs;
+        _segments = recovered.Closed;
+        _active = recovered.Active;
+        if (_active is not null)
+        {
+            _segments.Add(_active);
+        }
+        _holes = recovered.Holes;
+        _manifest = recovered.Manifest;
+        _start = recovered.Start;
+        _flushedEnd = _appendedEnd = _toldEnd = recovered.End;
+        if (recovered.NeedsSave)
+        {
+            SaveAtOpen();
+        }
+    }
+
     /// <summary>Name of the partition's directory, such as <c>telemetry-0</c>.</summary>
-    public string Name => throw new NotImplementedException();
+    public string Name { get; }
 
     /// <summary>The first offset that can be read.</summary>
-    public long StartOffset => throw new NotImplementedException();
+    public long StartOffset => Volatile.Read(ref _start);
 
     /// <summary>The offset that the next appended record gets.</summary>
-    public long AppendedEnd => throw new NotImplementedException();
+    public long AppendedEnd => Volatile.Read(ref _appendedEnd);
 
     /// <summary>The offset after the last durable record.</summary>
-    public long FlushedEnd => throw new NotImplementedException();
-
-    /// <summary>Bytes that the partition takes on disk, everything counted.</summary>
-    public long SizeBytes => throw new NotImplementedException();
+    public long FlushedEnd => Volatile.Read(ref _flushedEnd);
 
     /// <summary>
     /// About how many bytes of batches lie between two offsets, headers included: exact to an index interval at either end. Nothing is
@@ -30,105 +97,240 @@ public sealed class PartitionLog
     public long BytesBetween(long from, long to) => throw new NotImplementedException();
 
     /// <summary>Null, or the sentence that says why no append is taken.</summary>
-    public string? OfflineReason => throw new NotImplementedException();
+    public string? OfflineReason => Volatile.Read(ref _offlineReason);
+
+    /// <summary>The latest leader epoch, −1 if none has begun.</summary>
+    public int LeaderEpoch
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _epochs.Latest;
+            }
+        }
+    }
+
+    /// <summary>Bytes that the partition takes on disk, everything counted.</summary>
+    public long SizeBytes
+    {
+        get
+        {
+            lock (_lock)
+            {
+                long bytes = _store.SpareBytes + _quarantine.Bytes + _stateBytes;
+                foreach (LogSegment segment in _segments)
+                {
+                    bytes += segment.FileBytes + segment.IndexBytes;
+                }
+                return bytes;
+            }
+        }
+    }
 
     /// <summary>Adds a listener for flushes. They are told in the order of subscription.</summary>
-    public void Subscribe(ILogListener listener) => throw new NotImplementedException();
+    public void Subscribe(ILogListener listener)
+    {
+        lock (_lock)
+        {
+            _listeners = [.. _listeners, listener];
+        }
+    }
 
     /// <summary>
     /// Appends one whole batch: checks producer id, epoch and sequence (when the batch has them), assigns offsets, stamps base offset and
     /// leader epoch on a copy. The bytes are the caller's again at return. The CRC must have been verified by the caller.
+    /// A leader epoch above the latest begins with the batch.
     /// </summary>
-    public AppendResult Append(ReadOnlySpan<byte> batch, int leaderEpoch = 0) => throw new NotImplementedException();
+    public AppendResult Append(ReadOnlySpan<byte> batch, int leaderEpoch = 0)
+    {
+        if (RecordBatch.TryRead(batch, out RecordBatch read) != BatchStatus.Ok || read.Size != batch.Length)
+        {
+            return Refused(AppendError.Malformed);
+        }
+        if (batch.Length > _maxBatchBytes)
+        {
+            return Refused(AppendError.TooLarge);
+        }
+        lock (_lock)
+        {
+            if (_offlineReason is not null)
+            {
+                return Refused(AppendError.Offline);
+            }
+            if (leaderEpoch < _epochs.Latest)
+            {
+                return Refused(AppendError.StaleLeaderEpoch);
+            }
+            switch (_producers.Check(read, out long originalBase, out long originalLast))
+            {
+                case SequenceCheck.Duplicate:
+                    return new AppendResult(AppendError.None, originalBase, originalLast, IsDuplicate: true);
+                case SequenceCheck.OutOfOrder:
+                    return Refused(AppendError.OutOfOrderSequence);
+                case SequenceCheck.StaleEpoch:
+                    return Refused(AppendError.InvalidProducerEpoch);
+            }
+            long baseOffset = _appendedEnd;
+            long next = baseOffset + read.LastOffsetDelta + 1;
+            if (leaderEpoch > _epochs.Latest)
+            {
+                _epochs.Begin(leaderEpoch, baseOffset);
+            }
+            _tail.Append(batch, baseOffset, next, leaderEpoch);
+            _producers.Apply(read, baseOffset, NowMs);
+            Volatile.Write(ref _appendedEnd, next);
+            _unflushedBytes += batch.Length;
+            _directory.AddUnflushed(batch.Length);
+            EnqueueLocked();
+            return new AppendResult(AppendError.None, baseOffset, next - 1, IsDuplicate: false);
+        }
+    }
 
     /// <summary>Completes when everything below <paramref name="offset"/> is durable.</summary>
     /// <exception cref="LogException">The flush failed.</exception>
-    public ValueTask WaitFlushedAsync(long offset, CancellationToken cancellation = default) => throw new NotImplementedException();
+    public ValueTask WaitFlushedAsync(long offset, CancellationToken cancellation = default)
+    {
+        lock (_lock)
+        {
+            if (offset <= _flushedEnd)
+            {
+                return ValueTask.CompletedTask;
+            }
+            return _offlineReason is null
+                ? _waiters.Add(offset, cancellation)
+                : ValueTask.FromException(new LogException(_offlineReason));
+        }
+    }
 
     /// <summary>
-    /// Reads whole batches from the one that contains <paramref name="offset"/>, as they are stored, at most <paramref name="maxBytes"/>
-    /// (the first batch is returned whatever its size) and none that reaches to <paramref name="upTo"/> or beyond (a batch whose last offset is ≥ upTo).
+    /// Begins a leader epoch at the appended end; durable before it returns. Epochs only grow. Does not wait for the writer thread, so
+    /// a lock that a listener takes may be held.
     /// </summary>
-    /// <returns>Bytes that must be disposed; empty at the end.</returns>
-    /// <exception cref="OffsetOutOfRangeException">Below <see cref="StartOffset"/> or above <see cref="AppendedEnd"/>.</exception>
-    public LogRead Read(long offset, int maxBytes, long upTo) => throw new NotImplementedException();
-
-    /// <summary>The first record whose timestamp is at least <paramref name="timestamp"/> (Unix ms), looking inside compressed batches.</summary>
-    public TimestampedOffset? FindByTimestamp(long timestamp, long upTo) => throw new NotImplementedException();
-
-    /// <summary>The record with the greatest timestamp below <paramref name="upTo"/>, null if the log is empty (ListOffsets −3, KIP-734).</summary>
-    public TimestampedOffset? FindMaxTimestamp(long upTo) => throw new NotImplementedException();
-
-    /// <summary>Begins a leader epoch at the appended end; durable before it returns. Epochs only grow.</summary>
-    public void BeginLeaderEpoch(int epoch) => throw new NotImplementedException();
-
-    /// <summary>The latest leader epoch, −1 if none has begun.</summary>
-    public int LeaderEpoch => throw new NotImplementedException();
+    /// <exception cref="IOException">It could not be saved. The epoch has begun all the same, and nothing of it is acknowledged unsaved.</exception>
+    public void BeginLeaderEpoch(int epoch)
+    {
+        lock (_epochFile)
+        {
+            lock (_lock)
+            {
+                ThrowIfClosed();
+                _epochs.Begin(epoch, _appendedEnd);
+            }
+            SaveEpochsLocked();
+        }
+    }
 
     /// <summary>The largest epoch ≤ <paramref name="epoch"/> and its end offset (KIP-101, KIP-279); null if unknown.</summary>
-    public (int Epoch, long EndOffset)? EndOffsetForEpoch(int epoch) => throw new NotImplementedException();
+    public (int Epoch, long EndOffset)? EndOffsetForEpoch(int epoch)
+    {
+        lock (_lock)
+        {
+            return _epochs.EndOffsetFor(epoch, _appendedEnd);
+        }
+    }
 
     /// <summary>What is known of one producer.</summary>
-    public ProducerSummary? FindProducer(long producerId) => throw new NotImplementedException();
+    public ProducerSummary? FindProducer(long producerId)
+    {
+        lock (_lock)
+        {
+            return _producers.Find(producerId)?.Summary;
+        }
+    }
 
     /// <summary>All producers with state, in no order.</summary>
-    public IReadOnlyList<ProducerSummary> ListProducers() => throw new NotImplementedException();
-
-    /// <summary>Moves the start up (DeleteRecords, trimming after acknowledgement) and recycles segments that lie wholly below it.</summary>
-    public void AdvanceStart(long offset) => throw new NotImplementedException();
-
-    /// <summary>Removes segments that time and size retention no longer ask for. Only closed ones, counted from append time.</summary>
-    public void ApplyRetention() => throw new NotImplementedException();
-
-    /// <summary>Cuts the log so that it ends at <paramref name="offset"/>; durable before it returns. For followers.</summary>
-    public void Truncate(long offset) => throw new NotImplementedException();
+    public IReadOnlyList<ProducerSummary> ListProducers()
+    {
+        lock (_lock)
+        {
+            return [.. _producers.All.Select(producer => producer.Summary)];
+        }
+    }
 
     /// <summary>Drops the oldest chunk of the tail in memory, if it is durable.</summary>
-    internal bool EvictTail() => throw new NotImplementedException();
+    internal bool EvictTail()
+    {
+        lock (_lock)
+        {
+            return _tail.EvictOldest();
+        }
+    }
+
+    /// <summary>
+    /// Ends the partition: saves its state so that the next start needs no scan (unless it is to be deleted), and closes its files.
+    /// Whoever still waits for a flush is told that it failed.
+    /// </summary>
+    internal void Close(bool save)
+    {
+        var failed = new List<FlushWaiter>();
+        lock (_files)
+        {
+            lock (_lock)
+            {
+                if (_closed)
+                {
+                    return;
+                }
+            }
+            CompleteRound();
+            lock (_lock)
+            {
+                _waiters.TakeLost(long.MinValue, failed);
+            }
+            try
+            {
+                if (save)
+                {
+                    SaveOnClose();
+                }
+            }
+            finally
+            {
+                CloseFiles();
+            }
+        }
+        FlushWaiters.Complete(failed, new LogException($"the log of {Name} was closed"));
+    }
+
+    private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    private static AppendResult Refused(AppendError error) => new(error, -1, -1, IsDuplicate: false);
+
+    private void ThrowIfClosed()
+    {
+        if (_closed)
+        {
+            throw new LogException($"the log of {Name} was closed");
+        }
+    }
+
+    /// <summary>Asks the writer thread to look after this partition. Called under the lock.</summary>
+    private void EnqueueLocked()
+    {
+        if (!_queued && !_closed)
+        {
+            _queued = true;
+            _directory.Writer.Enqueue(this);
+        }
+    }
+
+    private void CloseFiles()
+    {
+        lock (_lock)
+        {
+            _closed = true;
+            _offlineReason ??= $"the log of {Name} was closed";
+            _directory.AddUnflushed(-_unflushedBytes);
+            _unflushedBytes = 0;
+            _tail.Clear();
+            foreach (LogSegment segment in _segments)
+            {
+                RemoveLocked(segment);
+            }
+        }
+    }
+
+    private void Report(LogEventKind kind, long from, long to, string message) =>
+        _events.Report(new LogEvent(kind, Name, from, to, $"{Name}: {message}"));
 }
-
-
-/// <summary>Why an append was refused.</summary>
-public enum AppendError
-{
-    /// <summary>It was not.</summary>
-    None,
-
-    /// <summary>Larger than <see cref="PartitionLogOptions.MaxBatchBytes"/>.</summary>
-    TooLarge,
-
-    /// <summary>Not one whole batch of magic 2.</summary>
-    Malformed,
-
-    /// <summary>The sequence is not the next one of its producer.</summary>
-    OutOfOrderSequence,
-
-    /// <summary>A newer epoch of this producer has written.</summary>
-    InvalidProducerEpoch,
-
-    /// <summary>A newer leader epoch has begun.</summary>
-    StaleLeaderEpoch,
-
-    /// <summary>The partition takes no appends: <see cref="PartitionLog.OfflineReason"/>.</summary>
-    Offline,
-}
-
-/// <summary>Outcome of an append.</summary>
-/// <param name="Error">None, or why nothing was appended.</param>
-/// <param name="BaseOffset">Offset of the first record; of the original if it is a duplicate; −1 after an error.</param>
-/// <param name="LastOffset">Offset of the last record, likewise.</param>
-/// <param name="IsDuplicate">The batch was appended before (one of its producer's last five); acknowledge when the original is committed.</param>
-public readonly record struct AppendResult(AppendError Error, long BaseOffset, long LastOffset, bool IsDuplicate);
-
-/// <summary>An offset and the timestamp (Unix ms) of the record there.</summary>
-public readonly record struct TimestampedOffset(long Offset, long Timestamp, int LeaderEpoch);
-
-/// <summary>What the log knows of a producer.</summary>
-/// <param name="LastSequence">Sequence of its last record.</param>
-/// <param name="LastOffset">Offset of its last record.</param>
-/// <param name="LastTimestamp">Time of its last append, Unix ms.</param>
-public readonly record struct ProducerSummary(long ProducerId, short Epoch, int LastSequence, long LastOffset, long LastTimestamp);
-
-/// <summary>The offset is not in the log.</summary>
-public sealed class OffsetOutOfRangeException(long offset, long start, long end)
-    : Exception($"offset {offset} is outside of the log, which holds {start} to {end}");

@@ -112,7 +112,14 @@ internal sealed class PartitionTail(PartitionLog owner, TailCache cache)
         return true;
     }
 
-    public bool IsEmpty => _count == 0;
+    /// <summary>Forgets everything, durable or not.</summary>
+    public void Clear()
+    {
+        while (_count > 0)
+        {
+            RemoveLast();
+        }
+    }
 
     /// <summary>Adds whole batches from <paramref name="offset"/> on, which must be in memory, to <paramref name="read"/>.</summary>
     public void Read(long offset, int maxBytes, long upTo, LogRead read)

@@ -1,0 +1,143 @@
+namespace Tributary.Log;
+
+/// <summary>
+/// The thread that writes and flushes all partitions of a data directory, in rounds: call the sources, write what every dirty partition
+/// has, flush, tell. Whatever is appended meanwhile goes with the next round. <see cref="Enqueue"/> and <see cref="Schedule"/> may be
+/// called from any thread, under a partition's lock.
+/// </summary>
+/// <remarks>
+/// Whoever is told on this thread must not throw: like every broken invariant here, that ends the process rather than letting it
+/// acknowledge what may not be durable.
+/// </remarks>
+internal sealed class LogWriter
+{
+    private readonly object _queue = new();
+    private readonly TailCache _cache;
+    private readonly TimeSpan _window;
+    private readonly ITimer? _windowTimer;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // Under _queue.
+    private List<IAppendSource> _sources = [];
+    private List<PartitionLog> _dirty = [];
+    private bool _stopping;
+    private bool _windowOver;
+
+    // On the thread.
+    private List<IAppendSource> _takenSources = [];
+    private List<PartitionLog> _taken = [];
+
+    public LogWriter(TailCache cache, TimeSpan window, TimeProvider time, string name)
+    {
+        _cache = cache;
+        _window = window;
+        if (window > TimeSpan.Zero)
+        {
+            _windowTimer = time.CreateTimer(static state => ((LogWriter)state!).EndWindow(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        }
+        new Thread(Run) { IsBackground = true, Name = $"log writer {name}" }.Start();
+    }
+
+    /// <summary>The partition has something to write or to look after. It sees to it that it is queued once.</summary>
+    public void Enqueue(PartitionLog partition)
+    {
+        lock (_queue)
+        {
+            _dirty.Add(partition);
+            Monitor.Pulse(_queue);
+        }
+    }
+
+    public void Schedule(IAppendSource source)
+    {
+        lock (_queue)
+        {
+            _sources.Add(source);
+            Monitor.Pulse(_queue);
+        }
+    }
+
+    /// <summary>Finishes what is queued, then ends the thread.</summary>
+    public Task StopAsync()
+    {
+        lock (_queue)
+        {
+            _stopping = true;
+            Monitor.Pulse(_queue);
+        }
+        return _ended.Task;
+    }
+
+    private void Run()
+    {
+        while (WaitForWork())
+        {
+            foreach (IAppendSource source in _takenSources)
+            {
+                source.AppendPending();
+            }
+            _takenSources.Clear();
+            lock (_queue)
+            {
+                (_dirty, _taken) = (_taken, _dirty);
+            }
+            foreach (PartitionLog partition in _taken)
+            {
+                partition.Write();
+            }
+            FlushRound();
+            _taken.Clear();
+            _cache.Trim();
+        }
+        _windowTimer?.Dispose();
+        _ended.SetResult();
+    }
+
+    /// <summary>
+    /// One flush of each dirty file, each partition told as soon as its own is done. This is the place for other strategies: all files
+    /// are written before the first is flushed.
+    /// </summary>
+    private void FlushRound()
+    {
+        foreach (PartitionLog partition in _taken)
+        {
+            partition.Flush();
+        }
+    }
+
+    /// <returns>False when it is time to end.</returns>
+    private bool WaitForWork()
+    {
+        lock (_queue)
+        {
+            while (_sources.Count == 0 && _dirty.Count == 0)
+            {
+                if (_stopping)
+                {
+                    return false;
+                }
+                Monitor.Wait(_queue);
+            }
+            if (_windowTimer is not null)
+            {
+                _windowOver = false;
+                _windowTimer.Change(_window, Timeout.InfiniteTimeSpan);
+                while (!_windowOver && !_stopping)
+                {
+                    Monitor.Wait(_queue);
+                }
+            }
+            (_sources, _takenSources) = (_takenSources, _sources);
+            return true;
+        }
+    }
+
+    private void EndWindow()
+    {
+        lock (_queue)
+        {
+            _windowOver = true;
+            Monitor.Pulse(_queue);
+        }
+    }
+}

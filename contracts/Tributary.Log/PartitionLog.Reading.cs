@@ -1,0 +1,405 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using Tributary.Contracts.Records;
+using Tributary.Log.Storage;
+
+namespace Tributary.Log;
+
+/// <summary>
+/// Reading: the tail from memory, the rest from segments. A reader holds its segment, so that the file is neither recycled nor closed
+/// under it. Damage that is met is looked into once, under the files lock, and becomes a hole.
+/// </summary>
+public sealed partial class PartitionLog
+{
+    /// <summary>Closed segments whose file and index stay loaded. Readers of old records mostly follow one another.</summary>
+    private const int MaxLoaded = 4;
+
+    private const int SmallestRead = 4 << 10;
+
+    // Under _lock, least lately used first.
+    private readonly List<LogSegment> _loaded = [];
+
+    /// <summary>
+    /// Reads whole batches from the one that contains <paramref name="offset"/>, as they are stored, at most <paramref name="maxBytes"/>
+    /// (the first batch is returned whatever its size) and none that reaches to <paramref name="upTo"/> or beyond (a batch whose last
+    /// offset is ≥ upTo). Their CRC is not checked.
+    /// </summary>
+    /// <returns>
+    /// Bytes that must be disposed; empty at the end. Empty with a later <see cref="LogRead.NextOffset"/> if the offsets up to there
+    /// can't be read.
+    /// </returns>
+    /// <exception cref="OffsetOutOfRangeException">Below <see cref="StartOffset"/> or above <see cref="AppendedEnd"/>.</exception>
+    /// <exception cref="IOException">The disk can't be read, or the log is closed.</exception>
+    public LogRead Read(long offset, int maxBytes, long upTo)
+    {
+        while (true)
+        {
+            LogSegment segment;
+            long end;
+            lock (_lock)
+            {
+                ThrowIfClosed();
+                if (offset < _start || offset > _appendedEnd)
+                {
+                    throw new OffsetOutOfRangeException(offset, _start, _appendedEnd);
+                }
+                end = Math.Min(upTo, _appendedEnd);
+                if (offset >= end || offset >= _tail.StartOffset)
+                {
+                    LogRead read = LogRead.At(offset);
+                    if (offset < end)
+                    {
+                        _tail.Read(offset, maxBytes, end, read);
+                    }
+                    return read;
+                }
+                segment = FindSegment(offset, ref end, out long holeEnd)!;
+                if (holeEnd > offset)
+                {
+                    return LogRead.At(holeEnd);
+                }
+                segment.Holds++;
+            }
+            try
+            {
+                (IStorageFile file, IndexEntry entry, int limit) = Load(segment, offset);
+                if (ReadBatches(file, entry, limit, offset, maxBytes, end, out (long Offset, int Position) bad) is { } read)
+                {
+                    return read;
+                }
+                Repair(segment, bad.Offset, bad.Position);
+            }
+            // Opened too late: the segment was removed meanwhile, and the next look says so.
+            catch (FileNotFoundException) when (segment.IsRemoved)
+            {
+            }
+            finally
+            {
+                Release(segment);
+            }
+        }
+    }
+
+    /// <summary>
+    /// The segment that holds the offset, and the hole that does. <paramref name="end"/> is lowered to where the segment or the next hole
+    /// bounds a read. Called under the lock.
+    /// </summary>
+    private LogSegment? FindSegment(long offset, ref long end, out long holeEnd)
+    {
+        holeEnd = -1;
+        foreach (Hole hole in _holes)
+        {
+            if (hole.From <= offset && offset < hole.To)
+            {
+                holeEnd = hole.To;
+                return null;
+            }
+            if (hole.From > offset)
+            {
+                end = Math.Min(end, hole.From);
+                break;
+            }
+        }
+        int low = 0;
+        int high = _segments.Count;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            if (_segments[middle].BaseOffset <= offset)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                high = middle;
+            }
+        }
+        LogSegment? found = low == 0 ? null : _segments[low - 1];
+        if (found is null || offset >= found.EndOffset)
+        {
+            throw new InvalidOperationException($"no segment of {Name} holds offset {offset}");
+        }
+        end = Math.Min(end, found.EndOffset);
+        return found;
+    }
+
+    /// <summary>File and index of a segment that the caller holds.</summary>
+    private (IStorageFile File, IndexEntry Entry, int Limit) Load(LogSegment segment, long offset)
+    {
+        lock (_lock)
+        {
+            if (segment.File is not null)
+            {
+                Touch(segment);
+                return (segment.File, segment.Index!.Find(offset, segment.BaseOffset), segment.EndPosition);
+            }
+        }
+        IStorageFile file = _store.Open(segment);
+        SegmentIndex? index = null;
+        if (SegmentIndex.Load(_store.Storage, _store.Directory, segment.BaseOffset, out SegmentIndex saved, out SegmentInfo info) == StateStatus.Ok
+            && info.EndOffset == segment.EndOffset)
+        {
+            index = saved;
+        }
+        index ??= Reindex(segment, file);
+        IStorageFile? unneeded = file;
+        IStorageFile? evicted = null;
+        try
+        {
+            lock (_lock)
+            {
+                if (segment.File is null)
+                {
+                    segment.File = file;
+                    segment.Index = index;
+                    unneeded = null;
+                    evicted = segment.IsRemoved ? null : KeepLoadedLocked(segment);
+                }
+                return (segment.File, segment.Index!.Find(offset, segment.BaseOffset), segment.EndPosition);
+            }
+        }
+        finally
+        {
+            unneeded?.Dispose();
+            evicted?.Dispose();
+        }
+    }
+
+    /// <summary>An index made anew of the batch headers; what can't be read is met, and repaired, by whoever reads there.</summary>
+    private SegmentIndex Reindex(LogSegment segment, IStorageFile file)
+    {
+        using var reader = new BatchFileReader(file, segment.EndPosition);
+        var scan = new SegmentScan(reader, _options.IndexIntervalBytes);
+        scan.StartAt(segment.BaseOffset);
+        scan.Run(segment.EndOffset, segment.EndOffset, segment.EndPosition);
+        Report(LogEventKind.Rebuilt, segment.BaseOffset, segment.EndOffset, $"the index of segment {segment.BaseOffset} was missing or damaged");
+        return scan.Index;
+    }
+
+    /// <returns>Null if the bytes at <paramref name="bad"/> are not the batch that should be there.</returns>
+    private LogRead? ReadBatches(
+        IStorageFile file, IndexEntry entry, int limit, long offset, int maxBytes, long end, out (long Offset, int Position) bad)
+    {
+        bad = (entry.Offset, entry.Position);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(
+            (int)Math.Clamp((long)maxBytes + _options.IndexIntervalBytes, SmallestRead, Math.Max(SmallestRead, limit - entry.Position)));
+        bool taken = false;
+        try
+        {
+            while (true)
+            {
+                int from = bad.Position;
+                int asked = Math.Min(buffer.Length, limit - from);
+                int read = file.Read(from, buffer.AsSpan(0, asked));
+                BatchWalk walk = Walk(buffer.AsSpan(0, read), ref bad, limit, offset, maxBytes, end);
+                bool isCutShort = walk.MissingBytes > 0 && walk.MissingBytes <= asked && bad.Position == from;
+                if (walk.IsDamaged || isCutShort)
+                {
+                    return null;
+                }
+                if (walk.MissingBytes > buffer.Length)
+                {
+                    ArrayPool<byte>.Shared.Return(buffer);
+                    buffer = ArrayPool<byte>.Shared.Rent(walk.MissingBytes);
+                }
+                if (walk.MissingBytes > 0)
+                {
+                    continue;
+                }
+                LogRead result = LogRead.At(offset);
+                if (walk.Size > 0)
+                {
+                    result.Own(buffer, walk.Position, walk.Size, walk.Next);
+                    taken = true;
+                }
+                return result;
+            }
+        }
+        finally
+        {
+            if (!taken)
+            {
+                ArrayPool<byte>.Shared.Return(buffer);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Walks over batches in <paramref name="bytes"/>, which begin at <paramref name="at"/>, to the ones that are asked for.
+    /// </summary>
+    /// <param name="at">Moved to the batch that is bad, or of which more bytes are needed.</param>
+    private static BatchWalk Walk(
+        ReadOnlySpan<byte> bytes, ref (long Offset, int Position) at, int limit, long offset, int maxBytes, long end)
+    {
+        int first = -1;
+        int position = 0;
+        long next = at.Offset;
+        while (true)
+        {
+            ReadOnlySpan<byte> rest = bytes[position..];
+            bool any = first >= 0 && position > first;
+            if (next >= end || (any && rest.Length < BatchLayout.HeaderSize))
+            {
+                break;
+            }
+            long size = rest.Length < BatchLayout.HeaderSize ? BatchLayout.HeaderSize : RecordBatch.PeekSize(rest);
+            bool isHere = rest.Length >= size;
+            if (size < BatchLayout.HeaderSize || size > limit - at.Position
+                || (rest.Length >= BatchLayout.HeaderSize && BinaryPrimitives.ReadInt64BigEndian(rest) != next)
+                || (isHere && RecordBatch.TryRead(rest, out _) != BatchStatus.Ok))
+            {
+                if (any)
+                {
+                    break;
+                }
+                return new BatchWalk { IsDamaged = true };
+            }
+            if (!isHere)
+            {
+                if (any)
+                {
+                    break;
+                }
+                return new BatchWalk { MissingBytes = (int)size };
+            }
+            RecordBatch.TryRead(rest, out RecordBatch batch);
+            if (batch.NextOffset > offset)
+            {
+                if (batch.NextOffset > end || (any && (long)position - first + size > maxBytes))
+                {
+                    break;
+                }
+                first = first < 0 ? position : first;
+            }
+            next = batch.NextOffset;
+            position += (int)size;
+            at = (next, at.Position + (int)size);
+        }
+        return first < 0 ? default : new BatchWalk { Position = first, Size = position - first, Next = next };
+    }
+
+    /// <summary>Looks into bytes that should be a batch: makes a hole up to the next good batch, and keeps the bytes.</summary>
+    private void Repair(LogSegment segment, long offset, int position)
+    {
+        lock (_files)
+        {
+            int limit;
+            IStorageFile? file;
+            long segmentEnd;
+            long ignored = long.MaxValue;
+            lock (_lock)
+            {
+                if (_closed || segment.IsRemoved || offset >= segment.EndOffset || segment.File is null)
+                {
+                    return; // trimmed or cut off while it was read
+                }
+                FindSegment(offset, ref ignored, out long holeEnd);
+                if (holeEnd > offset)
+                {
+                    return; // another reader was here
+                }
+                (file, limit, segmentEnd) = (segment.File, segment.EndPosition, segment.EndOffset);
+            }
+            using var reader = new BatchFileReader(file, limit);
+            if (reader.TryRead(position, offset, out RecordBatch batch) && batch.IsCrcValid())
+            {
+                return; // the disk gave the right bytes this time
+            }
+            int from = reader.TryRead(position, offset, out _) ? position + 1 : position;
+            int found = reader.FindNext(from, limit, offset + 1, segmentEnd - 1, out long next);
+            if (found < 0)
+            {
+                (found, next) = (limit, segmentEnd);
+            }
+            string kept = _quarantine.Keep(file, position, found, offset, next);
+            lock (_lock)
+            {
+                _holes.Add(new Hole(offset, next));
+                _holes.Sort((a, b) => a.From.CompareTo(b.From));
+                if (next < segmentEnd)
+                {
+                    segment.Index!.Insert(new IndexEntry(next, found, long.MinValue));
+                    segment.IsIndexSaved = false;
+                }
+                _saveWanted = true;
+                EnqueueLocked();
+            }
+            Report(LogEventKind.Quarantined, offset, next, $"{found - position} damaged bytes of segment {segment.BaseOffset} were {kept}");
+            Report(LogEventKind.Hole, offset, next, $"offsets {offset} to {next} can't be read any more: their bytes are damaged");
+        }
+    }
+
+    private void Release(LogSegment segment)
+    {
+        IStorageFile? file = null;
+        lock (_lock)
+        {
+            if (--segment.Holds == 0 && segment.IsRemoved)
+            {
+                (file, segment.File) = (segment.File, null);
+            }
+        }
+        file?.Dispose();
+    }
+
+    /// <summary>A segment leaves the log: its file is closed now, or by its last reader. Called under the lock.</summary>
+    private void RemoveLocked(LogSegment segment)
+    {
+        segment.IsRemoved = true;
+        _loaded.Remove(segment);
+        if (segment.Holds == 0)
+        {
+            segment.File?.Dispose();
+            segment.File = null;
+        }
+    }
+
+    private void KeepLoaded(LogSegment segment)
+    {
+        IStorageFile? evicted;
+        lock (_lock)
+        {
+            evicted = KeepLoadedLocked(segment);
+        }
+        evicted?.Dispose();
+    }
+
+    /// <returns>The file of a segment that gave way.</returns>
+    private IStorageFile? KeepLoadedLocked(LogSegment segment)
+    {
+        _loaded.Add(segment);
+        if (_loaded.Count <= MaxLoaded || _loaded.Find(loaded => loaded.Holds == 0 && loaded.IsIndexSaved) is not { } idle)
+        {
+            return null;
+        }
+        _loaded.Remove(idle);
+        IStorageFile? file = idle.File;
+        idle.File = null;
+        idle.Index = null;
+        return file;
+    }
+
+    private void Touch(LogSegment segment)
+    {
+        if (segment != _active && _loaded.Count > 1 && _loaded[^1] != segment)
+        {
+            _loaded.Remove(segment);
+            _loaded.Add(segment);
+        }
+    }
+
+    /// <summary>What a walk over batches found.</summary>
+    private readonly ref struct BatchWalk
+    {
+        public int Position { get; init; }
+
+        public int Size { get; init; }
+
+        public long Next { get; init; }
+
+        /// <summary>More bytes than there were are needed for the first batch.</summary>
+        public int MissingBytes { get; init; }
+
+        public bool IsDamaged { get; init; }
+    }
+}

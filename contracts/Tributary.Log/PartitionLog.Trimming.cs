@@ -1,0 +1,255 @@
+using Tributary.Contracts.Records;
+using Tributary.Log.Storage;
+
+namespace Tributary.Log;
+
+/// <summary>
+/// Giving records up: from the start (trimming, retention) and from the end (truncation). The start moves at once; files are recycled
+/// by the writer thread when the manifest says durably that they are not needed. After a crash the start may lie lower again, never
+/// below what was removed.
+/// </summary>
+public sealed partial class PartitionLog
+{
+    // Under _files and, when changed, _lock.
+    private readonly List<(LogSegment Segment, bool Recycle)> _trimmed = [];
+
+    /// <summary>
+    /// Moves the start up (DeleteRecords, trimming after acknowledgement). Segments that lie wholly below it are recycled soon after.
+    /// Does nothing if the start is there already.
+    /// </summary>
+    /// <exception cref="OffsetOutOfRangeException">Above <see cref="FlushedEnd"/>.</exception>
+    public void AdvanceStart(long offset)
+    {
+        lock (_lock)
+        {
+            if (offset > _flushedEnd)
+            {
+                throw new OffsetOutOfRangeException(offset, _start, _flushedEnd);
+            }
+            AdvanceStartLocked(offset);
+        }
+    }
+
+    /// <summary>
+    /// Gives up segments that time and size retention no longer ask for. Only closed ones, counted from append time. Their files are
+    /// recycled soon after. Also forgets idle producers.
+    /// </summary>
+    public void ApplyRetention()
+    {
+        long now = NowMs;
+        lock (_lock)
+        {
+            if (_closed)
+            {
+                return;
+            }
+            if (_options.ProducerExpiration is { } idle)
+            {
+                _producers.Expire(now - (long)idle.TotalMilliseconds);
+            }
+            long bytes = 0;
+            foreach (LogSegment segment in _segments)
+            {
+                bytes += segment.EndPosition;
+            }
+            long start = _start;
+            foreach (LogSegment segment in _segments)
+            {
+                bool isOld = _options.RetentionTime is { } age && segment.LastAppendMs < now - (long)age.TotalMilliseconds;
+                bool isTooMuch = _options.RetentionBytes is { } most && bytes - segment.EndPosition >= most;
+                if (segment == _active || !(isOld || isTooMuch))
+                {
+                    break;
+                }
+                bytes -= segment.EndPosition;
+                start = segment.EndOffset;
+            }
+            AdvanceStartLocked(start);
+        }
+    }
+
+    /// <summary>
+    /// Cuts the log so that it ends at <paramref name="offset"/>, or at the start of the batch that contains it; durable before it
+    /// returns. For followers. Listeners are told that what lay behind is gone.
+    /// </summary>
+    /// <exception cref="OffsetOutOfRangeException">Below <see cref="StartOffset"/> or above <see cref="AppendedEnd"/>.</exception>
+    /// <exception cref="IOException">The disk failed; the partition is offline.</exception>
+    public void Truncate(long offset)
+    {
+        lock (_files)
+        {
+            lock (_lock)
+            {
+                ThrowIfClosed();
+                if (offset < _start || offset > _appendedEnd)
+                {
+                    throw new OffsetOutOfRangeException(offset, _start, _appendedEnd);
+                }
+            }
+            // What was appended goes to the files first, so that there is one place to cut.
+            CompleteRound();
+            Write();
+            CompleteRound();
+            lock (_lock)
+            {
+                EnqueueLocked(); // the writer thread tells of it
+                if (_loss is not null)
+                {
+                    throw new LogException(_loss.Message, _loss);
+                }
+            }
+            if (offset >= _flushedEnd)
+            {
+                return;
+            }
+            try
+            {
+                Cut(offset);
+            }
+            catch (Exception e)
+            {
+                GoOffline($"it could not be truncated to offset {offset}: {e.Message}. Check the disk, then restart");
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Called under the lock.</summary>
+    private void AdvanceStartLocked(long offset)
+    {
+        if (offset <= _start)
+        {
+            return;
+        }
+        Volatile.Write(ref _start, offset);
+        _tail.DropBelow(offset);
+        if (IsTrimDue())
+        {
+            EnqueueLocked();
+        }
+    }
+
+    /// <summary>Called under the files lock, on the writer thread.</summary>
+    private void RemoveTrimmed()
+    {
+        lock (_lock)
+        {
+            while (IsTrimDue() && _segments[0].EndOffset <= _manifest.RecoveryOffset)
+            {
+                LogSegment segment = _segments[0];
+                _segments.RemoveAt(0);
+                // A reader at work must not see the file's next life.
+                _trimmed.Add((segment, segment.IsRecyclable && segment.Holds == 0));
+                RemoveLocked(segment);
+            }
+            if (_trimmed.Count > 0)
+            {
+                _holes.RemoveAll(hole => hole.To <= _start);
+                _epochs.TruncateFromStart(_start);
+            }
+        }
+        if (_trimmed.Count == 0)
+        {
+            return;
+        }
+        SaveManifest(clean: false, _manifest.Snapshots);
+        foreach ((LogSegment segment, bool recycle) in _trimmed)
+        {
+            _store.Discard(segment, recycle);
+        }
+        _trimmed.Clear();
+        _store.Sync();
+    }
+
+    /// <summary>
+    /// Order: the recovery point goes down; files behind the cut go, the last first; the rest of the cut file goes, so that nothing in
+    /// it can be taken for what is appended next. A crash in between leaves a longer log, whole.
+    /// </summary>
+    private void Cut(long offset)
+    {
+        (LogSegment? cut, long end, int position) = FindCut(offset);
+        List<LogSegment> gone;
+        lock (_lock)
+        {
+            gone = _segments.FindAll(segment => segment.BaseOffset >= end && segment != cut);
+            _segments.RemoveAll(gone.Contains);
+            gone.ForEach(RemoveLocked);
+            _active = cut;
+            if (cut is not null)
+            {
+                _loaded.Remove(cut);
+                cut.EndOffset = end;
+                cut.EndPosition = cut.WritePosition = position;
+                cut.Index!.TruncateFrom(end);
+                cut.NextIndexPosition = position;
+                cut.IsRecyclable = true;
+                cut.IsIndexSaved = false;
+            }
+            _holes.RemoveAll(hole => hole.From >= end);
+            _tail.DropFrom(end);
+            _epochs.TruncateFromEnd(end);
+            Volatile.Write(ref _flushedEnd, end);
+            Volatile.Write(ref _appendedEnd, end);
+            _waiters.TakeLost(end, _lostWaiters);
+            _loss = new LogException($"the log of {Name} was truncated to offset {end}");
+        }
+        _snapshot = null;
+        SnapshotPoint[] later = [.. _manifest.Snapshots.Where(point => point.Offset > end && point.Producers > 0)];
+        SaveManifest(clean: false, [.. _manifest.Snapshots.Where(point => point.Offset <= end)]);
+        SaveEpochs();
+        foreach (SnapshotPoint point in later)
+        {
+            _store.Storage.Delete($"{_store.Directory}/{LogFiles.Producers(point.Offset)}");
+        }
+        _store.Sync();
+        foreach (LogSegment segment in Enumerable.Reverse(gone))
+        {
+            _store.Discard(segment, recycle: false);
+            _store.Sync();
+        }
+        if (cut is not null)
+        {
+            _store.Cut(cut);
+        }
+        lock (_lock)
+        {
+            RebuildProducers();
+        }
+        SaveAll(Capture(), clean: false);
+    }
+
+    /// <summary>The segment in which the log is to end, null if it ends between two.</summary>
+    private (LogSegment? Segment, long End, int Position) FindCut(long offset)
+    {
+        LogSegment segment;
+        lock (_lock)
+        {
+            Hole hole = _holes.Find(hole => hole.From <= offset && offset < hole.To);
+            offset = hole.To > 0 ? hole.From : offset;
+            int at = _segments.FindLastIndex(segment => segment.BaseOffset <= offset);
+            if (at < 0 || _segments[at].BaseOffset == offset || _segments[at].EndOffset <= offset)
+            {
+                return (null, offset, 0);
+            }
+            segment = _segments[at];
+        }
+        (IStorageFile file, IndexEntry entry, int limit) = Load(segment, offset);
+        using var reader = new BatchFileReader(file, limit);
+        (long next, int position) = (entry.Offset, entry.Position);
+        while (next < offset && reader.TryRead(position, next, out RecordBatch batch) && batch.NextOffset <= offset)
+        {
+            next = batch.NextOffset;
+            position += batch.Size;
+        }
+        return next == segment.BaseOffset ? (null, next, 0) : (segment, next, position);
+    }
+
+    private void GoOffline(string reason)
+    {
+        lock (_lock)
+        {
+            Volatile.Write(ref _offlineReason, $"{Name}: {reason}");
+        }
+        Report(LogEventKind.Offline, _flushedEnd, -1, reason);
+    }
+}

@@ -1,0 +1,381 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using Tributary.Contracts.Records;
+using Tributary.Log.Storage;
+
+namespace Tributary.Log;
+
+/// <summary>
+/// What the writer thread does for a partition in each round: <see cref="Write"/>, then <see cref="Flush"/>. Between the two others may
+/// take <c>_files</c>; whoever does finishes the round first (<see cref="CompleteRound"/>).
+/// </summary>
+public sealed partial class PartitionLog
+{
+    /// <summary>Failed flushes in a row after which the partition goes offline.</summary>
+    private const int MaxFailures = 3;
+
+    // Under _files; lists are kept between rounds.
+    private readonly List<ReadOnlyMemory<byte>> _pieces = [];
+    private readonly List<ReadOnlyMemory<byte>> _run = [];
+    private readonly List<TailChunk> _held = [];
+    private readonly List<IndexEntry> _newEntries = [];
+    private readonly Batches _round = new();
+    private int _failures;
+
+    // Under _lock.
+    private readonly List<FlushWaiter> _lostWaiters = [];
+    private Exception? _loss;
+
+    // On the writer thread.
+    private readonly List<FlushWaiter> _done = [];
+    private readonly List<FlushWaiter> _failed = [];
+    private long _toldEnd;
+
+    /// <summary>Gathers what was appended and writes it.</summary>
+    internal void Write()
+    {
+        lock (_files)
+        {
+            lock (_lock)
+            {
+                _queued = false;
+                if (_closed)
+                {
+                    return;
+                }
+                _tail.CollectUnflushed(_pieces, _held);
+                _round.End = _appendedEnd;
+                _snapshot = IsSaveDue() ? Capture() : null;
+            }
+            if (_pieces.Count == 0)
+            {
+                return;
+            }
+            try
+            {
+                MarkUnclean();
+                WritePieces();
+            }
+            // Whatever is wrong with this partition must not keep the others from their disk.
+            catch (Exception e)
+            {
+                _round.Failure = e;
+            }
+        }
+    }
+
+    /// <summary>Makes durable what was written, tells those who wait, and looks after files.</summary>
+    internal void Flush()
+    {
+        lock (_files)
+        {
+            CompleteRound();
+        }
+        Tell();
+        lock (_files)
+        {
+            Maintain();
+        }
+    }
+
+    /// <summary>Called under the files lock.</summary>
+    private void CompleteRound()
+    {
+        if (_pieces.Count == 0)
+        {
+            return;
+        }
+        if (_round.Failure is null)
+        {
+            try
+            {
+                _active!.File!.Flush();
+                SaveEpochs();
+                Advance(_round.Bytes, _round.End);
+                _failures = 0;
+            }
+            catch (Exception e)
+            {
+                _round.Failure = e;
+            }
+        }
+        if (_round.Failure is { } failure)
+        {
+            Fail(failure);
+        }
+        foreach (TailChunk chunk in _held)
+        {
+            chunk.Release();
+        }
+        _held.Clear();
+        _pieces.Clear();
+        _newEntries.Clear();
+        _round.Reset();
+    }
+
+    private void WritePieces()
+    {
+        long now = NowMs;
+        _active ??= NewSegment(_flushedEnd);
+        foreach (ReadOnlyMemory<byte> piece in _pieces)
+        {
+            ReadOnlySpan<byte> bytes = piece.Span;
+            int from = 0;
+            int at = 0;
+            while (at < bytes.Length)
+            {
+                ReadOnlySpan<byte> header = bytes[at..];
+                int size = (int)RecordBatch.PeekSize(header);
+                long end = (long)_active.WritePosition + _round.RunBytes + size;
+                if (end > _options.SegmentBytes && _active.WritePosition + _round.RunBytes > 0)
+                {
+                    AddToRun(piece, from, at);
+                    Roll(BinaryPrimitives.ReadInt64BigEndian(header));
+                    from = at;
+                }
+                Note(_active, header);
+                _active.LastWriteMs = now;
+                _round.RunBytes += size;
+                at += size;
+            }
+            AddToRun(piece, from, at);
+        }
+        WriteRun();
+    }
+
+    /// <summary>Keeps what the index and the segment need to know of a batch.</summary>
+    private void Note(LogSegment segment, ReadOnlySpan<byte> header)
+    {
+        int position = segment.WritePosition + _round.RunBytes;
+        if (position >= segment.NextIndexPosition)
+        {
+            _newEntries.Add(new IndexEntry(BinaryPrimitives.ReadInt64BigEndian(header), position, segment.WriteMaxTimestamp));
+            segment.NextIndexPosition = position + (long)_options.IndexIntervalBytes;
+        }
+        long timestamp = BinaryPrimitives.ReadInt64BigEndian(header[BatchLayout.MaxTimestamp..]);
+        segment.WriteMaxTimestamp = Math.Max(segment.WriteMaxTimestamp, timestamp);
+    }
+
+    private void AddToRun(ReadOnlyMemory<byte> piece, int from, int to)
+    {
+        if (to > from)
+        {
+            _run.Add(from == 0 && to == piece.Length ? piece : piece[from..to]);
+        }
+    }
+
+    private void WriteRun()
+    {
+        if (_round.RunBytes == 0)
+        {
+            return;
+        }
+        LogSegment segment = _active!;
+        _store.Reserve(segment, segment.WritePosition + _round.RunBytes);
+        _round.IsTouched = true;
+        segment.File!.Write(segment.WritePosition, _run);
+        segment.WritePosition += _round.RunBytes;
+        _round.Bytes += _round.RunBytes;
+        _round.RunBytes = 0;
+        _run.Clear();
+    }
+
+    /// <summary>
+    /// Closes the active segment, durably, and makes the next one: recovery takes the next one's existence to mean that all before it
+    /// was flushed.
+    /// </summary>
+    private void Roll(long baseOffset)
+    {
+        WriteRun();
+        _active!.File!.Flush();
+        SaveEpochs();
+        Advance(_round.Bytes, baseOffset);
+        _round.Bytes = 0;
+        _round.IsTouched = false;
+        _newEntries.Clear();
+        _rolled = true;
+        LogSegment closed = _active;
+        _active = null;
+        KeepLoaded(closed);
+        _active = NewSegment(baseOffset);
+    }
+
+    private LogSegment NewSegment(long baseOffset)
+    {
+        LogSegment segment = _store.Create(baseOffset);
+        lock (_lock)
+        {
+            _segments.Add(segment);
+        }
+        return segment;
+    }
+
+    /// <summary>Moves the flushed end. Called under the files lock, after the flush.</summary>
+    private void Advance(long bytes, long end)
+    {
+        lock (_lock)
+        {
+            LogSegment segment = _active!;
+            segment.EndOffset = end;
+            segment.EndPosition = segment.WritePosition;
+            segment.MaxTimestamp = segment.WriteMaxTimestamp;
+            segment.LastAppendMs = segment.LastWriteMs;
+            segment.IsIndexSaved = false;
+            segment.Index!.AddRange(_newEntries);
+            _tail.MarkFlushed(bytes);
+            _unflushedBytes -= bytes;
+            _bytesSinceSave += bytes;
+            Volatile.Write(ref _flushedEnd, end);
+        }
+        _newEntries.Clear();
+        _directory.AddUnflushed(-bytes);
+    }
+
+    /// <summary>
+    /// What was not durable is gone. If anything of it was written, the segment is never written or believed beyond its durable end
+    /// again: the kernel may have dropped the pages and marked them clean.
+    /// </summary>
+    private void Fail(Exception reason)
+    {
+        long from;
+        string? offline = null;
+        lock (_lock)
+        {
+            from = _flushedEnd;
+            _tail.DropUnflushed(from);
+            _epochs.ClampToEnd(from);
+            Volatile.Write(ref _appendedEnd, from);
+            _directory.AddUnflushed(-_unflushedBytes);
+            _unflushedBytes = 0;
+            _snapshot = null;
+            _waiters.TakeLost(from, _lostWaiters);
+            _loss = new LogException($"a write to the log of {Name} failed and what was appended from offset {from} on is lost: {reason.Message}", reason);
+            if (_round.IsTouched && ++_failures >= MaxFailures)
+            {
+                offline = $"writes failed {_failures} times in a row; check the disk, then restart. The last error: {reason.Message}";
+            }
+            try
+            {
+                Seal();
+                RebuildProducers();
+            }
+            catch (Exception e)
+            {
+                offline = $"a write failed ({reason.Message}), and then the log could not be put in order: {e.Message}. Check the disk, then restart";
+            }
+            if (offline is not null)
+            {
+                _offlineReason = $"{Name}: {offline}";
+            }
+        }
+        _run.Clear();
+        Report(LogEventKind.SegmentSealed, from, -1, $"a write failed and what was appended from offset {from} on is lost, unacknowledged: {reason.Message}");
+        if (offline is not null)
+        {
+            Report(LogEventKind.Offline, from, -1, offline);
+        }
+    }
+
+    /// <summary>Called under both locks.</summary>
+    private void Seal()
+    {
+        if (_active is not { } segment)
+        {
+            return;
+        }
+        if (!_round.IsTouched)
+        {
+            segment.WriteMaxTimestamp = segment.MaxTimestamp;
+            segment.NextIndexPosition = segment.EndPosition;
+            return;
+        }
+        segment.IsRecyclable = false;
+        _active = null;
+        _rolled = true;
+        if (segment.EndOffset == segment.BaseOffset)
+        {
+            _segments.Remove(segment);
+            RemoveLocked(segment);
+            _store.Storage.Delete(segment.Path);
+        }
+    }
+
+    /// <summary>The state follows from the last snapshot and the durable log after it. Called under both locks.</summary>
+    private void RebuildProducers()
+    {
+        if (_producers.Count == 0)
+        {
+            return;
+        }
+        _producers.Clear();
+        SnapshotPoint? snapshot = _manifest.Snapshots.IsEmpty ? null : _manifest.Snapshots[^1];
+        if (snapshot is { Producers: > 0 } point
+            && ProducerSnapshot.Load(_store.Storage, _store.Directory, point.Offset, _producers) != StateStatus.Ok)
+        {
+            throw new LogException($"the producer snapshot at offset {point.Offset} can't be read");
+        }
+        long now = NowMs;
+        LogReplay.Run(_store, _segments, snapshot?.Offset ?? _start, batch => _producers.Apply(batch, batch.BaseOffset, now));
+    }
+
+    /// <summary>Tells listeners and waiters, on the writer thread and without a lock.</summary>
+    private void Tell()
+    {
+        long flushed;
+        Exception? loss;
+        ILogListener[] listeners;
+        lock (_lock)
+        {
+            flushed = _flushedEnd;
+            loss = _loss;
+            _loss = null;
+            listeners = _listeners;
+            _waiters.TakeFlushed(flushed, _done);
+            _failed.AddRange(_lostWaiters);
+            _lostWaiters.Clear();
+        }
+        if (flushed > _toldEnd)
+        {
+            foreach (ILogListener listener in listeners)
+            {
+                listener.OnFlushed(this, flushed);
+            }
+        }
+        _toldEnd = flushed;
+        if (loss is not null)
+        {
+            foreach (ILogListener listener in listeners)
+            {
+                listener.OnFailed(this, flushed, loss);
+            }
+        }
+        FlushWaiters.Complete(_done, null);
+        FlushWaiters.Complete(_failed, loss);
+    }
+
+    /// <summary>One round: what was gathered and how far it came.</summary>
+    private sealed class Batches
+    {
+        /// <summary>Appended end when it was gathered.</summary>
+        public long End { get; set; }
+
+        /// <summary>Bytes written to the active segment and not flushed.</summary>
+        public long Bytes { get; set; }
+
+        /// <summary>Bytes that go out with the next write.</summary>
+        public int RunBytes { get; set; }
+
+        /// <summary>Whether a write to the active segment was begun and has not been flushed.</summary>
+        public bool IsTouched { get; set; }
+
+        public Exception? Failure { get; set; }
+
+        public void Reset()
+        {
+            Bytes = 0;
+            RunBytes = 0;
+            IsTouched = false;
+            Failure = null;
+        }
+    }
+}
