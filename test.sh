@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Sets up what is missing, builds with warnings as errors, and runs all tests. The last line is 'N passed, N failed, N skipped'.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")"
+export LC_ALL=C NO_COLOR=1 TERM=dumb DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_CLI_UI_LANGUAGE=en MSBUILDTERMINALLOGGER=off
+readonly RESULTS=$PWD/artifacts/test-results
+passed=0 failed=0 skipped=0 step="start"
+
+finish() {
+    local code=$?
+    if ((code != 0 && failed == 0)); then
+        echo "failed: $step"
+        failed=1
+    fi
+    echo
+    echo "$passed passed, $failed failed, $skipped skipped"
+    exit $((failed > 0))
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+begin() {
+    step=$1
+    echo
+    echo "== $step (after ${SECONDS} s)"
+}
+
+# --- What is needed -------------------------------------------------------------------------------------------------------------------
+
+# Clients to test with, a linker and zlib for the native agent, strace to see when a flush returns. None of them starts a service.
+install_packages() {
+    local missing=() root=()
+    command -v mosquitto_pub >/dev/null || missing+=(mosquitto-clients)
+    command -v kcat >/dev/null || missing+=(kcat)
+    command -v curl >/dev/null || missing+=(curl)
+    command -v clang >/dev/null || missing+=(clang)
+    command -v strace >/dev/null || missing+=(strace)
+    [[ -e /usr/include/zlib.h ]] || missing+=(zlib1g-dev)
+    ((${#missing[@]})) || return 0
+    if ! command -v apt-get >/dev/null; then
+        echo "not found: ${missing[*]} (names as in Debian), and there is no apt-get to install them"
+        return 1
+    fi
+    if ((EUID != 0)); then
+        if ! sudo -n true 2>/dev/null; then
+            echo "not found: ${missing[*]}; as this is not root: sudo apt-get install ${missing[*]}"
+            return 1
+        fi
+        root=(sudo -n)
+    fi
+    echo "installing ${missing[*]}"
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+begin "packages"
+install_packages
+if ! command -v dotnet >/dev/null; then
+    echo "the .NET 10 SDK is missing: there is no 'dotnet' on the PATH"
+    exit 1
+fi
+
+# --- Build ----------------------------------------------------------------------------------------------------------------------------
+
+begin "restore, as the lock files say"
+dotnet restore Iot.sln --locked-mode -v quiet -nodeReuse:false
+
+begin "build, warnings as errors"
+dotnet build Iot.sln -c Release --no-restore -v quiet -warnaserror -nodeReuse:false
+
+begin "format"
+dotnet format Iot.sln --no-restore --verify-no-changes
+
+case $(uname -m) in
+    x86_64) rid=linux-x64 ;;
+    aarch64) rid=linux-arm64 ;;
+    *) echo "the native agent is built for x86_64 and aarch64, not for $(uname -m)"; exit 1 ;;
+esac
+begin "publish the native agent for $rid"
+dotnet publish edge/Tributary.Edge -c Release -r "$rid" --no-restore -v quiet -warnaserror -nodeReuse:false -o artifacts/native
+export TRIBUTARY_EDGE_NATIVE=$PWD/artifacts/native/tributary-edge
+
+# --- Tests ----------------------------------------------------------------------------------------------------------------------------
+
+# run PROJECT: runs its tests and counts. A run that does not get to its summary counts as one failure.
+run() {
+    local project=$1 code=0 total errors bad skip idle
+    local log=$RESULTS/$project.log
+    begin "$project"
+    dotnet exec "tests/$project/bin/Release/net10.0/$project.dll" -noColor -trx "$RESULTS/$project.trx" </dev/null 2>&1 | tee "$log" || code=$?
+    local summary="s/^ *$project  *Total: \([0-9]*\), Errors: \([0-9]*\), Failed: \([0-9]*\), Skipped: \([0-9]*\), Not Run: \([0-9]*\).*/\1 \2 \3 \4 \5/p"
+    read -r total errors bad skip idle <<<"$(sed -n "$summary" "$log" | tail -n 1)" || true
+    if [[ -z ${total:-} || $total == 0 ]]; then
+        echo "$project did not run to its end (exit code $code)"
+        failed=$((failed + 1))
+        return 0
+    fi
+    if ((code != 0 && bad + errors == 0)); then
+        errors=1
+    fi
+    passed=$((passed + total - bad - skip - idle))
+    failed=$((failed + bad + errors))
+    skipped=$((skipped + skip + idle))
+}
+
+mkdir -p "$RESULTS"
+run Tributary.Tests
+run Tributary.Conformance

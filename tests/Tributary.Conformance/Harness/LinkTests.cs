@@ -1,0 +1,95 @@
+using System.Net;
+using System.Net.Sockets;
+using Xunit;
+
+namespace Tributary.Conformance.Harness;
+
+/// <summary>The link does to connections what it says.</summary>
+public sealed class LinkTests : IAsyncDisposable
+{
+    private readonly TcpListener _server = new(IPAddress.Loopback, 0);
+    private readonly Link _link = new();
+
+    public LinkTests()
+    {
+        _server.Start();
+        _link.Target = (IPEndPoint)_server.LocalEndpoint;
+    }
+
+    [Fact]
+    public async Task Bytes_pass_both_ways()
+    {
+        (Stream near, Stream far) = await ConnectAsync();
+        await near.WriteAsync(new byte[] { 1, 2, 3 });
+        Assert.Equal([1, 2, 3], await ReadAsync(far, 3));
+        await far.WriteAsync(new byte[] { 4 });
+        Assert.Equal([4], await ReadAsync(near, 1));
+        Assert.Equal(4, _link.PassedBytes);
+    }
+
+    [Fact]
+    public async Task A_cut_resets_what_is_connected_and_what_tries_to()
+    {
+        (Stream near, Stream far) = await ConnectAsync();
+        _link.State = LinkState.Cut;
+        await Assert.ThrowsAnyAsync<IOException>(() => ReadAsync(near, 1));
+        await Assert.ThrowsAnyAsync<IOException>(() => ReadAsync(far, 1));
+        Exception? late = await Record.ExceptionAsync(async () =>
+        {
+            using var client = new TcpClient();
+            await client.ConnectAsync(_link.Address);
+            await ReadAsync(client.GetStream(), 1);
+        });
+        Assert.True(late is IOException or SocketException, $"{late}");
+        _link.State = LinkState.Up;
+        await ConnectAsync();
+    }
+
+    [Fact]
+    public async Task A_black_hole_holds_bytes_back_until_it_is_gone()
+    {
+        (Stream near, Stream far) = await ConnectAsync();
+        _link.State = LinkState.Blackholed;
+        await near.WriteAsync(new byte[] { 7 });
+        Task<byte[]> reading = ReadAsync(far, 1);
+        await Task.WhenAny(reading, Task.Delay(100));
+        Assert.False(reading.IsCompleted);
+        _link.State = LinkState.Up;
+        Assert.Equal([7], await reading);
+    }
+
+    [Fact]
+    public async Task It_leads_to_another_place_when_told_to()
+    {
+        var other = new TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        _link.Target = (IPEndPoint)other.LocalEndpoint;
+        using var client = new TcpClient();
+        await client.ConnectAsync(_link.Address);
+        using TcpClient accepted = await other.AcceptTcpClientAsync().WaitAsync(Until.Deadline);
+        await client.GetStream().WriteAsync(new byte[] { 9 });
+        Assert.Equal([9], await ReadAsync(accepted.GetStream(), 1));
+        other.Stop();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _link.DisposeAsync();
+        _server.Dispose();
+    }
+
+    private static async Task<byte[]> ReadAsync(Stream stream, int count)
+    {
+        byte[] bytes = new byte[count];
+        await stream.ReadExactlyAsync(bytes).AsTask().WaitAsync(Until.Deadline);
+        return bytes;
+    }
+
+    private async Task<(Stream Near, Stream Far)> ConnectAsync()
+    {
+        var client = new TcpClient();
+        await client.ConnectAsync(_link.Address);
+        TcpClient accepted = await _server.AcceptTcpClientAsync().WaitAsync(Until.Deadline);
+        return (client.GetStream(), accepted.GetStream());
+    }
+}
