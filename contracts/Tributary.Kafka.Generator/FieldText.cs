@@ -102,13 +102,15 @@ internal static class FieldText
     };
 
     /// <summary>A statement that writes one value.</summary>
-    public static string WriteValue(
-        FieldSchema field, string writer, string literal, string flexible, string value, string nullable) => field.Kind switch
+    public static string WriteValue(FieldSchema field, string writer, string literal, string flexible, string value, string nullable)
     {
-        FieldKind.Bool => $"{writer}.WriteBoolean({value});",
-        FieldKind.Error => $"{writer}.WriteInt16((short){value});",
-        FieldKind.String or FieldKind.Bytes or FieldKind.Records => $"{writer}.Write{field.Kind}({literal}, {value}, {flexible}, {nullable});",
-        FieldKind.Struct => $"{value}{(field.IsOptionalStruct ? "!" : "")}.Write(ref {writer}, version);",
-        _ => $"{writer}.Write{field.Kind}({value});",
-    };
+        return field.Kind switch
+        {
+            FieldKind.Bool => $"{writer}.WriteBoolean({value});",
+            FieldKind.Error => $"{writer}.WriteInt16((short){value});",
+            FieldKind.String or FieldKind.Bytes or FieldKind.Records => $"{writer}.Write{field.Kind}({literal}, {value}, {flexible}, {nullable});",
+            FieldKind.Struct => $"{value}{(field.IsOptionalStruct ? "!" : "")}.Write(ref {writer}, version);",
+            _ => $"{writer}.Write{field.Kind}({value});",
+        };
+    }
 }
