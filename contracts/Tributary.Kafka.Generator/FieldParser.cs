@@ -50,7 +50,9 @@ internal sealed class FieldParser(
         if (nullable is { } range)
         {
             VersionRange within = range.Intersect(versions);
-            field = field with { Nullable = within.IsEmpty ? throw type.Mistake($"{field.Name} is never null in versions {versions}") : within };
+            field = within.IsEmpty
+                ? throw type.Mistake($"{field.Name} is never null in versions {versions}")
+                : field with { Nullable = within };
         }
         Check(field, name, type);
         return defaultToken is { } given ? field with { Default = ParseDefault(field, given) } : field;
@@ -159,7 +161,8 @@ internal sealed class FieldParser(
         }
         if (owner == message.Root && field.Kind == FieldKind.Struct && field.Struct!.Name == field.Name)
         {
-            throw type.Mistake($"C# does not allow the structure {field.Name} beside the field {field.Name}; choose another name, it isn't sent");
+            throw type.Mistake(
+                $"C# does not allow the structure {field.Name} beside the field {field.Name}; choose another name, it isn't sent");
         }
         if (owner == message.Root && message.Structs.Any(other => other.Name == field.Name))
         {
@@ -169,7 +172,8 @@ internal sealed class FieldParser(
         {
             throw type.Mistake("arrays of bytes are not supported");
         }
-        if (field.Kind == FieldKind.Struct && !field.IsArray && !field.IsOptionalStruct && !field.IsIgnorable && !field.Versions.Covers(api.Versions))
+        bool mustBeThere = field is { Kind: FieldKind.Struct, IsArray: false, IsOptionalStruct: false, IsIgnorable: false };
+        if (mustBeThere && !field.Versions.Covers(api.Versions))
         {
             throw type.Mistake("a structure that is missing in some versions must be nullable or ignorable");
         }
@@ -183,7 +187,8 @@ internal sealed class FieldParser(
     {
         if (field.Versions.Low < api.FirstFlexible)
         {
-            throw name.Mistake($"{field.Name} is tagged in version {field.Versions.Low}, and flexible versions begin with {api.FirstFlexible}");
+            throw name.Mistake(
+                $"{field.Name} is tagged in version {field.Versions.Low}, and flexible versions begin with {api.FirstFlexible}");
         }
         if (field.Kind == FieldKind.Records || (field.Nullable is not null && field.Kind == FieldKind.Struct && !field.IsArray))
         {
@@ -200,7 +205,9 @@ internal sealed class FieldParser(
         string text = token.Text;
         if (text == "null")
         {
-            return field.Nullable is not null && field.Kind != FieldKind.Records ? "null" : throw token.Mistake($"{field.Name} can't be null");
+            return field.Nullable is not null && field.Kind != FieldKind.Records
+                ? "null"
+                : throw token.Mistake($"{field.Name} can't be null");
         }
         if (field.IsArray)
         {

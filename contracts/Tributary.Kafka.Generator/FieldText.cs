@@ -108,7 +108,8 @@ internal static class FieldText
         {
             FieldKind.Bool => $"{writer}.WriteBoolean({value});",
             FieldKind.Error => $"{writer}.WriteInt16((short){value});",
-            FieldKind.String or FieldKind.Bytes or FieldKind.Records => $"{writer}.Write{field.Kind}({literal}, {value}, {flexible}, {nullable});",
+            FieldKind.String or FieldKind.Bytes or FieldKind.Records =>
+                $"{writer}.Write{field.Kind}({literal}, {value}, {flexible}, {nullable});",
             FieldKind.Struct => $"{value}{(field.IsOptionalStruct ? "!" : "")}.Write(ref {writer}, version);",
             _ => $"{writer}.Write{field.Kind}({value});",
         };

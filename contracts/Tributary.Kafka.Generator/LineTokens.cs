@@ -22,11 +22,9 @@ internal readonly struct Token(string text, int line, int column)
     /// <summary>The token as the name of a property or type.</summary>
     public string Identifier()
     {
-        if (Text.Length > 0 && Text[0] is >= 'A' and <= 'Z' && Text.All(c => c is (>= 'A' and <= 'Z') or (>= 'a' and <= 'z') or (>= '0' and <= '9')))
-        {
-            return Text;
-        }
-        throw Mistake($"'{Text}' is no name: names are of letters and digits and begin with a capital");
+        bool isName = Text.Length > 0 && Text[0] is >= 'A' and <= 'Z'
+            && Text.All(c => c is (>= 'A' and <= 'Z') or (>= 'a' and <= 'z') or (>= '0' and <= '9'));
+        return isName ? Text : throw Mistake($"'{Text}' is no name: names are of letters and digits and begin with a capital");
     }
 
     /// <summary>The token as <c>N</c>, <c>N-M</c> or <c>N+</c>.</summary>

@@ -36,11 +36,12 @@ internal sealed class MessageEmitter
     {
         string contract = isRequest ? $"IKafkaRequest<{message.Name}, {_api.Response!.Name}>" : $"IKafkaMessage<{message.Name}>";
         _code.Line();
-        _code.Docs(message.Docs.Length > 0 ? message.Docs : $"{_api.Name} {(isRequest ? "request" : "response")}, versions {_api.Versions}.");
+        string role = isRequest ? "request" : "response";
+        _code.Docs(message.Docs.Length > 0 ? message.Docs : $"{_api.Name} {role}, versions {_api.Versions}.");
         _code.Open($"public sealed class {message.Name} : {contract}");
         EmitConstants(isRequest);
         EmitProperties(message.Root);
-        EmitRead(message.Root, message.Name, isRequest ? "request" : "response");
+        EmitRead(message.Root, message.Name, role);
         EmitWrite(message.Root, message.Name, isRoot: true);
         foreach (StructSchema type in message.Structs)
         {
@@ -64,7 +65,7 @@ internal sealed class MessageEmitter
             ("string", "Name", $"\"{_api.Name}\"", "The API's name."),
             ("short", "MinVersion", $"{_api.Versions.Low}", "The lowest version that is known."),
             ("short", "MaxVersion", $"{_api.Versions.High}", "The highest version that is known."),
-            ("short", "FirstFlexibleVersion", $"{_api.FirstFlexible}", "The first version in the compact encoding; 32767 if there is none."),
+            ("short", "FirstFlexibleVersion", $"{_api.FirstFlexible}", "The first version in the compact encoding; 32767 for none."),
         ];
         foreach ((string type, string name, string value, string docs) in constants)
         {
@@ -90,7 +91,8 @@ internal sealed class MessageEmitter
             string when = FieldText.When(field, _api);
             _code.Docs(field.Docs.Length > 0 && when.Length > 0 ? $"{field.Docs}\n{when}" : field.Docs + when);
             string initial = FieldText.Initial(field);
-            _code.Line($"public {FieldText.PropertyType(field)} {field.Name} {{ get; set; }}{(initial.Length > 0 ? $" = {initial};" : "")}");
+            string start = initial.Length > 0 ? $" = {initial};" : "";
+            _code.Line($"public {FieldText.PropertyType(field)} {field.Name} {{ get; set; }}{start}");
         }
     }
 
@@ -278,7 +280,8 @@ internal sealed class MessageEmitter
 
     private VersionRange FlexibleVersions => new(Math.Max(_api.FirstFlexible, _api.Versions.Low), _api.Versions.High);
 
-    private void EmitWhen(FieldSchema field, VersionRange known, Action emit) => EmitBlockIf(VersionText.Condition(field.Versions, known), emit);
+    private void EmitWhen(FieldSchema field, VersionRange known, Action emit) =>
+        EmitBlockIf(VersionText.Condition(field.Versions, known), emit);
 
     private void EmitBlockIf(string condition, Action emit)
     {

@@ -3,7 +3,8 @@ using System.Text;
 namespace Tributary.Kafka.Generator;
 
 /// <summary>
-/// Reads a schema file; <c>Kafka/Messages/README.md</c> explains the language. Ends at the first mistake with a <see cref="SchemaException"/>.
+/// Reads a schema file; <c>Kafka/Messages/README.md</c> explains the language. Ends at the first mistake with a
+/// <see cref="SchemaException"/>.
 /// </summary>
 internal sealed class SchemaParser
 {
@@ -13,6 +14,7 @@ internal sealed class SchemaParser
     private readonly StringBuilder _docs = new();
     private readonly List<(StructSchema Struct, bool IsNew)> _open = [];
     private MessageSchema? _message;
+    private bool _hasVersions;
     private int _number;
 
     private SchemaParser(string text) => _lines = text.Split('\n');
@@ -83,6 +85,7 @@ internal sealed class SchemaParser
                 _api.Versions = range.Range() is { High: not VersionRange.Open } closed
                     ? closed
                     : throw tokens.Mistake(range, "the versions of an API end somewhere");
+                _hasVersions = true;
                 break;
             case "flexible" when _message is null:
                 Token first = tokens.Next("the first flexible version");
@@ -104,7 +107,7 @@ internal sealed class SchemaParser
 
     private MessageSchema Begin(LineTokens tokens, Token word, string suffix)
     {
-        if (_api.Versions.High == 0 && _api.Versions.Low == 0 && !_lines.Any(line => line.StartsWith("versions", StringComparison.Ordinal)))
+        if (!_hasVersions)
         {
             throw tokens.Mistake(word, "the API's versions must be known before its messages");
         }

@@ -3,7 +3,10 @@ namespace Tributary.Kafka.Generator;
 /// <summary>Questions about the version as C# conditions on a variable <c>version</c>.</summary>
 internal static class VersionText
 {
-    /// <summary>Whether the version is in <paramref name="range"/>, given that it is in <paramref name="known"/>; "true" and "false" if that is certain.</summary>
+    /// <summary>
+    /// Whether the version is in <paramref name="range"/>, given that it is in <paramref name="known"/>; "true" and "false" if that is
+    /// certain.
+    /// </summary>
     public static string Condition(VersionRange? range, VersionRange known)
     {
         if (range is not { } asked || asked.Intersect(known).IsEmpty)

@@ -5,7 +5,7 @@ namespace Tributary.Contracts.Kafka;
 /// <param name="Name">Its name.</param>
 /// <param name="MinVersion">The lowest version that is known.</param>
 /// <param name="MaxVersion">The highest version that is known.</param>
-/// <param name="FirstFlexibleVersion">The first version in the compact encoding (KIP-482); <see cref="short.MaxValue"/> if there is none.</param>
+/// <param name="FirstFlexibleVersion">The first version in the compact encoding (KIP-482); <see cref="short.MaxValue"/> for none.</param>
 public sealed record KafkaApi(short Key, string Name, short MinVersion, short MaxVersion, short FirstFlexibleVersion)
 {
     private const short ApiVersionsKey = 18;
@@ -47,7 +47,9 @@ public interface IKafkaMessage<TSelf>
     static abstract TSelf Read(ref KafkaReader reader, short version);
 
     /// <summary>Writes the body.</summary>
-    /// <exception cref="InvalidOperationException">A field can't be written in this version, and leaving it out would change the meaning.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// A field can't be written in this version, and leaving it out would change the meaning.
+    /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">The version isn't known.</exception>
     void Write(ref KafkaWriter writer, short version);
 }

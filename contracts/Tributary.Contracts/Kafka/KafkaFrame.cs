@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 
 namespace Tributary.Contracts.Kafka;
 
-/// <summary>The client's side of a connection: a request as a frame (int32 length, header, body), and a response's body out of one.</summary>
+/// <summary>A client's side of the protocol: a request as a frame (int32 length, header, body), a response's body out of one.</summary>
 public static class KafkaFrame
 {
     private const int LengthSize = sizeof(int);

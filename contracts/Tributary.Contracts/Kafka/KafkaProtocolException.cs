@@ -1,6 +1,6 @@
 namespace Tributary.Contracts.Kafka;
 
-/// <summary>Bytes that are no message of Kafka's protocol. The only thing that reading a message throws because of what was received.</summary>
+/// <summary>Bytes that are no message of Kafka's protocol. Nothing else is thrown because of what was received.</summary>
 public sealed class KafkaProtocolException : Exception
 {
     /// <summary>Says what is wrong with which field.</summary>

@@ -18,7 +18,7 @@ public ref struct KafkaReader
     /// <summary>The most bytes of a string.</summary>
     public const int MaxStringBytes = short.MaxValue;
 
-    /// <summary>The most array elements that one frame may hold in all: small elements take far more memory than bytes of a frame.</summary>
+    /// <summary>The most array elements that one frame may hold in all: a small element takes far more memory than bytes.</summary>
     public const int MaxElements = 1 << 20;
 
     private const int MaxVarintShift = 28;

@@ -83,7 +83,9 @@ public readonly ref struct KafkaWriter
     /// <param name="value">The string.</param>
     /// <param name="compact">Whether the version is flexible.</param>
     /// <param name="nullable">Whether it may be null in this version.</param>
-    /// <exception cref="InvalidOperationException">It is null and may not be, or is longer than <see cref="KafkaReader.MaxStringBytes"/>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// It is null and may not be, or is longer than <see cref="KafkaReader.MaxStringBytes"/>.
+    /// </exception>
     public void WriteString(string field, string? value, bool compact, bool nullable = false)
     {
         int size = value is null ? CheckNull(field, nullable) : Encoding.UTF8.GetByteCount(value);
@@ -125,7 +127,7 @@ public readonly ref struct KafkaWriter
         }
     }
 
-    /// <summary>Writes the number of an array's elements, or the length of bytes; −1 for null, only if <paramref name="nullable"/>.</summary>
+    /// <summary>Writes the number of an array's elements or the length of bytes; −1 only if <paramref name="nullable"/>.</summary>
     public void WriteCount(string field, int count, bool compact, bool nullable = false)
     {
         if (count < 0)

@@ -33,7 +33,8 @@ public sealed class HeaderTests
     [Fact]
     public void Tagged_fields_of_headers_are_skipped()
     {
-        var request = new KafkaReader(new Wire().Int16(3).Int16(9).Int32(4).String("c").Tags((0, new Wire().Int64(1)), (9, new Wire())).Bytes);
+        var request = new KafkaReader(
+            new Wire().Int16(3).Int16(9).Int32(4).String("c").Tags((0, new Wire().Int64(1)), (9, new Wire())).Bytes);
         Assert.Equal("c", RequestHeader.ReadFixedPart(ref request).ReadRest(ref request, flexible: true).ClientId);
         request.ExpectEnd("header");
         var response = new KafkaReader(new Wire().Int32(4).Tags((7, new Wire().Int8(1))).Bytes);
@@ -67,7 +68,8 @@ public sealed class HeaderTests
     [Fact]
     public void A_request_frame_is_length_header_and_body()
     {
-        ReadOnlyMemory<byte> frame = KafkaFrame.WriteRequest(new MetadataRequest { Topics = null }, 12, correlationId: 77, clientId: "edge");
+        var request = new MetadataRequest { Topics = null };
+        ReadOnlyMemory<byte> frame = KafkaFrame.WriteRequest(request, 12, correlationId: 77, clientId: "edge");
         byte[] expected = new Wire()
             .Int32(2 + 2 + 4 + 6 + 1 + 4)
             .Int16(3).Int16(12).Int32(77).String("edge").NoTags()

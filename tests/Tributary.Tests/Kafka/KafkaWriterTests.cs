@@ -51,14 +51,15 @@ public sealed class KafkaWriterTests
         }));
         AssertUnwritable("field", (ref KafkaWriter writer) => writer.WriteString("field", null, compact: true));
         AssertUnwritable("field", (ref KafkaWriter writer) => writer.WriteBytes("field", null, compact: true));
-        AssertUnwritable("field", (ref KafkaWriter writer) => writer.WriteRecords("field", RecordBytes.Null, compact: true, nullable: false));
+        AssertUnwritable("field", (ref KafkaWriter writer) => writer.WriteRecords("field", RecordBytes.Null, true, nullable: false));
         AssertUnwritable("field", (ref KafkaWriter writer) => writer.WriteCount("field", -1, compact: true));
         AssertUnwritable("field", (ref KafkaWriter writer) => writer.WritePresence("field", present: false, nullable: false));
     }
 
     [Fact]
     public void A_string_of_more_than_32767_bytes_is_not_written() => AssertUnwritable(
-        "field", (ref KafkaWriter writer) => writer.WriteString("field", new string('ü', KafkaReader.MaxStringBytes / 2 + 1), compact: false));
+        "field",
+        (ref KafkaWriter writer) => writer.WriteString("field", new string('ü', KafkaReader.MaxStringBytes / 2 + 1), compact: false));
 
     [Fact]
     public void What_may_be_lost_is_left_out_of_a_version_without_it()
@@ -106,31 +107,9 @@ public sealed class KafkaWriterTests
     [Fact]
     public void Records_of_a_source_keep_their_place_between_the_fields()
     {
-        var message = new FetchResponse
-        {
-            Responses =
-            [
-                new()
-                {
-                    Topic = "t",
-                    Partitions = [new() { PartitionIndex = 1, Records = new Pieces("AABB", "CC") }, new() { PartitionIndex = 2, Records = new Pieces() }],
-                },
-            ],
-        };
-        string same = Convert.ToHexString(Bytes(
-            new FetchResponse
-            {
-                Responses =
-                [
-                    new()
-                    {
-                        Topic = "t",
-                        Partitions = [new() { PartitionIndex = 1, Records = new byte[] { 0xAA, 0xBB, 0xCC } }, new() { PartitionIndex = 2 }],
-                    },
-                ],
-            },
-            12));
-        Assert.Equal(same, Convert.ToHexString(Bytes(message, 12)));
+        FetchResponse message = Response(new Pieces("AABB", "CC"), new Pieces());
+        FetchResponse same = Response(new byte[] { 0xAA, 0xBB, 0xCC }, default);
+        Assert.Equal(Convert.ToHexString(Bytes(same, 12)), Convert.ToHexString(Bytes(message, 12)));
         Assert.Throws<InvalidOperationException>(() => message.Responses[0].Partitions[0].Records.Memory);
     }
 
@@ -149,6 +128,18 @@ public sealed class KafkaWriterTests
         Assert.Equal(output.Written.WrittenCount, output.Splices[0].Position);
         Assert.EndsWith("00000003", Convert.ToHexString(output.Written.WrittenSpan), StringComparison.Ordinal);
     }
+
+    private static FetchResponse Response(RecordBytes first, RecordBytes second) => new()
+    {
+        Responses =
+        [
+            new()
+            {
+                Topic = "t",
+                Partitions = [new() { PartitionIndex = 1, Records = first }, new() { PartitionIndex = 2, Records = second }],
+            },
+        ],
+    };
 
     private static byte[] Bytes<T>(T message, short version)
         where T : IKafkaMessage<T>

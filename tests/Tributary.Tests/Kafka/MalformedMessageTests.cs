@@ -103,7 +103,7 @@ public sealed class MalformedMessageTests
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 64 << 10);
     }
 
-    /// <summary>Reads and checks what it took. Exceptions take some kilobytes; an element takes at most about a hundred bytes for one.</summary>
+    /// <summary>Reads and checks what it took: an exception some kilobytes, an element up to a hundred bytes for one.</summary>
     /// <returns>Whether the bytes are a message.</returns>
     private static bool AssertBounded(GoldenCase golden, short version, byte[] bytes, string change)
     {
@@ -127,7 +127,8 @@ public sealed class MalformedMessageTests
     {
         byte[] written = golden.Rewrite(bytes, version);
         Assert.True(
-            written.AsSpan().SequenceEqual(golden.Rewrite(written, version)), $"{golden} {version}, seed {seed}: {Convert.ToHexString(bytes)}");
+            written.AsSpan().SequenceEqual(golden.Rewrite(written, version)),
+            $"{golden} {version}, seed {seed}: {Convert.ToHexString(bytes)}");
     }
 
     private static byte[] Mutate(byte[] original, Random random)

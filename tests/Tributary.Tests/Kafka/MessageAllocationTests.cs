@@ -33,10 +33,8 @@ public sealed class MessageAllocationTests
     [InlineData(11)]
     public void Writing_a_Produce_response_takes_no_memory(short version)
     {
-        var response = new ProduceResponse
-        {
-            Responses = [new() { Name = "telemetry", PartitionResponses = [new() { Index = 1, BaseOffset = 12 }, new() { Index = 2, ErrorMessage = "no" }] }],
-        };
+        ProduceResponse.PartitionProduceResponse[] partitions = [new() { Index = 1, BaseOffset = 12 }, new() { ErrorMessage = "no" }];
+        var response = new ProduceResponse { Responses = [new() { Name = "telemetry", PartitionResponses = partitions }] };
         var output = new ArrayBufferWriter<byte>(4096);
         Assert.Equal(0, Allocated(() =>
         {

@@ -274,7 +274,8 @@ internal static class FetchGolden
         };
     }
 
-    private static FetchResponse Empty(RecordBytes records) => new() { Responses = [new() { Topic = "t", Partitions = [new() { Records = records }] }] };
+    private static FetchResponse Empty(RecordBytes records) =>
+        new() { Responses = [new() { Topic = "t", Partitions = [new() { Records = records }] }] };
 
     private static Guid IdFrom(short version, string id) => version >= 13 ? Guid.Parse(id) : Guid.Empty;
 }

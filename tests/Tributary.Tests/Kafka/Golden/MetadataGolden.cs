@@ -22,7 +22,12 @@ internal static class MetadataGolden
         GoldenCase.Of(8, 8, new MetadataRequest { IncludeTopicAuthorizedOperations = true },
             new Wire().Array(0).Int8(1).Int8(0).Int8(1)),
         GoldenCase.Of(9, 9,
-            new MetadataRequest { Topics = [new() { Name = "a" }], AllowAutoTopicCreation = false, IncludeClusterAuthorizedOperations = true },
+            new MetadataRequest
+            {
+                Topics = [new() { Name = "a" }],
+                AllowAutoTopicCreation = false,
+                IncludeClusterAuthorizedOperations = true,
+            },
             new Wire().CompactArray(1).CompactString("a").NoTags().Int8(0).Int8(1).Int8(0).NoTags()),
         GoldenCase.Of(10, 10,
             new MetadataRequest
@@ -132,7 +137,8 @@ internal static class MetadataGolden
                 .CompactArray(1)
                 .Int16(3).CompactString("telemetry").Int8(1)
                 .CompactArray(1)
-                .Int16(5).Int32(7).Int32(2).Int32(44).CompactArray(2).Int32(2).Int32(1).CompactArray(1).Int32(2).CompactArray(1).Int32(1).NoTags()
+                .Int16(5).Int32(7).Int32(2).Int32(44)
+                .CompactArray(2).Int32(2).Int32(1).CompactArray(1).Int32(2).CompactArray(1).Int32(1).NoTags()
                 .Int32(0x0DF8).NoTags()
                 .Int32(0x0400)
                 .NoTags()),
@@ -146,7 +152,8 @@ internal static class MetadataGolden
                 .CompactArray(1)
                 .Int16(3).CompactString("telemetry").Uuid(Id).Int8(1)
                 .CompactArray(1)
-                .Int16(5).Int32(7).Int32(2).Int32(44).CompactArray(2).Int32(2).Int32(1).CompactArray(1).Int32(2).CompactArray(1).Int32(1).NoTags()
+                .Int16(5).Int32(7).Int32(2).Int32(44)
+                .CompactArray(2).Int32(2).Int32(1).CompactArray(1).Int32(2).CompactArray(1).Int32(1).NoTags()
                 .Int32(0x0DF8).NoTags()
                 .Int32(0x0400)
                 .NoTags()),
@@ -160,7 +167,8 @@ internal static class MetadataGolden
                 .CompactArray(1)
                 .Int16(3).CompactString("telemetry").Uuid(Id).Int8(1)
                 .CompactArray(1)
-                .Int16(5).Int32(7).Int32(2).Int32(44).CompactArray(2).Int32(2).Int32(1).CompactArray(1).Int32(2).CompactArray(1).Int32(1).NoTags()
+                .Int16(5).Int32(7).Int32(2).Int32(44)
+                .CompactArray(2).Int32(2).Int32(1).CompactArray(1).Int32(2).CompactArray(1).Int32(1).NoTags()
                 .Int32(0x0DF8).NoTags()
                 .NoTags()),
         GoldenCase.Of(13, 13, Response(13),
@@ -173,11 +181,13 @@ internal static class MetadataGolden
                 .CompactArray(1)
                 .Int16(3).CompactString("telemetry").Uuid(Id).Int8(1)
                 .CompactArray(1)
-                .Int16(5).Int32(7).Int32(2).Int32(44).CompactArray(2).Int32(2).Int32(1).CompactArray(1).Int32(2).CompactArray(1).Int32(1).NoTags()
+                .Int16(5).Int32(7).Int32(2).Int32(44)
+                .CompactArray(2).Int32(2).Int32(1).CompactArray(1).Int32(2).CompactArray(1).Int32(1).NoTags()
                 .Int32(0x0DF8).NoTags()
                 .Int16(41)
                 .NoTags()),
-        GoldenCase.Of(12, 12, new MetadataResponse { Topics = [new() { ErrorCode = (ErrorCode)100, Name = null, TopicId = Guid.Parse(Id) }] },
+        GoldenCase.Of(12, 12,
+            new MetadataResponse { Topics = [new() { ErrorCode = (ErrorCode)100, Name = null, TopicId = Guid.Parse(Id) }] },
             new Wire()
                 .Int32(0).CompactArray(0).CompactNull().Int32(-1)
                 .CompactArray(1)
