@@ -29,6 +29,9 @@ public sealed class RouteTable(IReadOnlyList<Route> routes)
         ? [.. routes]
         : throw new FormatException($"there are {routes.Count} routes; at most {MaxRoutes} are possible");
 
+    /// <summary>The Kafka topics that messages can go to.</summary>
+    public IReadOnlySet<string> Topics => _routes.Select(route => route.Topic).Append(UnroutedTopic).ToHashSet(StringComparer.Ordinal);
+
     /// <summary>Where messages of an MQTT topic (UTF-8) go.</summary>
     /// <param name="mqttTopic">The topic as the device sent it.</param>
     /// <param name="edge">Name of this agent.</param>

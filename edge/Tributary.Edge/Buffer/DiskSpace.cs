@@ -4,18 +4,19 @@ using Tributary.Log.Storage;
 namespace Tributary.Edge.Buffer;
 
 /// <summary>
-/// Whether the disk takes more: quota and floor of free space, looked at after every megabyte and every second. Callable from any
-/// thread; <see cref="IsFull"/> is a plain read.
+/// Whether the disk takes more: quota and floor of free space, looked at after every megabyte (or segment, if that is less) and every
+/// second. A partition grows by up to a segment at once, so it is full when another one of each would not fit in the quota; what is
+/// gathered by then is still appended. Callable from any thread; <see cref="IsFull"/> is a plain read.
 /// </summary>
 internal sealed class DiskSpace : IDisposable
 {
-    /// <summary>Bytes appended between two looks.</summary>
-    private const long Step = 1 << 20;
+    private const long LongestStep = 1 << 20;
 
     private readonly IStorage _storage;
     private readonly string _path;
     private readonly EdgeBufferOptions _options;
-    private readonly Func<long> _usedBytes;
+    private readonly Func<DiskUsage> _usage;
+    private readonly long _step;
     private readonly ILogger _logger;
     private readonly ITimer _timer;
     private readonly Lock _lock = new();
@@ -27,16 +28,17 @@ internal sealed class DiskSpace : IDisposable
     /// <param name="storage">Where the buffer stands.</param>
     /// <param name="path">Its directory.</param>
     /// <param name="options">Quota, floor and segment size.</param>
-    /// <param name="usedBytes">Tells the bytes on disk, everything counted.</param>
+    /// <param name="usage">Tells what is on disk.</param>
     /// <param name="time">Clock of the looks.</param>
     /// <param name="logger">Told when it becomes full and when it no longer is.</param>
     public DiskSpace(
-        IStorage storage, string path, EdgeBufferOptions options, Func<long> usedBytes, TimeProvider time, ILogger logger)
+        IStorage storage, string path, EdgeBufferOptions options, Func<DiskUsage> usage, TimeProvider time, ILogger logger)
     {
         _storage = storage;
         _path = path;
         _options = options;
-        _usedBytes = usedBytes;
+        _usage = usage;
+        _step = Math.Min(LongestStep, options.SegmentBytes);
         _logger = logger;
         Look();
         _timer = time.CreateTimer(static state => ((DiskSpace)state!).Look(), this, options.SpaceCheckInterval, options.SpaceCheckInterval);
@@ -57,7 +59,7 @@ internal sealed class DiskSpace : IDisposable
     /// <summary>So many bytes were appended.</summary>
     public void Appended(long bytes)
     {
-        if (Interlocked.Add(ref _sinceLook, bytes) >= Step)
+        if (Interlocked.Add(ref _sinceLook, bytes) >= _step)
         {
             Interlocked.Exchange(ref _sinceLook, 0);
             Look();
@@ -71,15 +73,15 @@ internal sealed class DiskSpace : IDisposable
     {
         lock (_lock)
         {
-            long used = _usedBytes();
+            (long used, int partitions) = _usage();
             long free = Free();
             Volatile.Write(ref _usedBytesSeen, used);
             Volatile.Write(ref _freeBytesSeen, free);
             string? reason = null;
-            if (used > _options.MaxDiskBytes - _options.SegmentBytes)
+            if (used > _options.MaxDiskBytes - ((long)Math.Max(1, partitions) * _options.SegmentBytes))
             {
-                reason = $"the buffer takes {used} bytes on disk and another segment of {_options.SegmentBytes} would not fit in its quota "
-                    + $"of {_options.MaxDiskBytes} (setting buffer:maxDiskBytes)";
+                reason = $"the buffer takes {used} bytes on disk, and another segment of {_options.SegmentBytes} bytes for each of its "
+                    + $"{partitions} partitions would not fit in its quota of {_options.MaxDiskBytes} (setting buffer:maxDiskBytes)";
             }
             else if (free >= 0 && free < _options.MinFreeBytes)
             {
@@ -110,3 +112,8 @@ internal sealed class DiskSpace : IDisposable
         }
     }
 }
+
+/// <summary>What the buffer takes.</summary>
+/// <param name="Bytes">Bytes on disk, everything counted.</param>
+/// <param name="Partitions">Partitions that may take another segment at any time.</param>
+internal readonly record struct DiskUsage(long Bytes, int Partitions);

@@ -29,7 +29,6 @@ internal interface IEdgeBuffer
 /// </summary>
 internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
 {
-    private readonly EdgeBufferOptions _options;
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
     private readonly List<Action<BufferPartition>> _subscribers = [];
@@ -38,12 +37,12 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     private EdgeBuffer(LogDirectory directory, IStorage storage, EdgeBufferOptions options, TimeProvider time, ILoggerFactory loggers)
     {
         Directory = directory;
-        _options = options;
+        Options = options;
         _logger = loggers.CreateLogger<EdgeBuffer>();
         try
         {
             OpenExisting();
-            Space = new DiskSpace(storage, directory.Path, options, () => _partitions.Sum(partition => partition.Log.SizeBytes), time, _logger);
+            Space = new DiskSpace(storage, directory.Path, options, Usage, time, _logger);
         }
         catch
         {
@@ -51,6 +50,9 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>The settings.</summary>
+    public EdgeBufferOptions Options { get; }
 
     /// <summary>The log.</summary>
     public LogDirectory Directory { get; }
@@ -86,10 +88,10 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
                 return open;
             }
             int topics = _partitions.Select(p => p.Topic).Append(topic).Distinct().Count();
-            if (topics > _options.MaxTopics)
+            if (topics > Options.MaxTopics)
             {
                 throw new LogException(
-                    $"topic {topic} would be number {topics} in the buffer; the setting buffer:maxTopics allows {_options.MaxTopics}");
+                    $"topic {topic} would be number {topics} in the buffer; the setting buffer:maxTopics allows {Options.MaxTopics}");
             }
             partition = Open(topic, index);
             _partitions = [.. _partitions, partition];
@@ -125,10 +127,16 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
         await Directory.DisposeAsync().ConfigureAwait(false);
     }
 
+    private DiskUsage Usage()
+    {
+        BufferPartition[] partitions = _partitions;
+        return new DiskUsage(partitions.Sum(partition => partition.Log.SizeBytes), partitions.Length);
+    }
+
     private BufferPartition Open(string topic, int index)
     {
         string name = NameOf(topic, index);
-        return new BufferPartition(topic, index, Directory.OpenPartition(name, _options.ToPartitionOptions()), $"{Directory.Path}/{name}");
+        return new BufferPartition(topic, index, Directory.OpenPartition(name, Options.ToPartitionOptions()), $"{Directory.Path}/{name}");
     }
 
     private static string NameOf(string topic, int index) => string.Create(CultureInfo.InvariantCulture, $"{topic}-{index}");

@@ -5,10 +5,15 @@ namespace Tributary.Edge.Buffer;
 /// <summary>Settings of the buffer. <see cref="Validate"/> is called once, at start.</summary>
 internal sealed record EdgeBufferOptions
 {
-    /// <summary>What each partition holds however much is trimmed: the segment in use and those kept for use again.</summary>
-    private const int SegmentsHeld = 4;
+    /// <summary>
+    /// What each partition needs however much is trimmed: the segment in use and two kept for use again, one for indexes and other state,
+    /// and one to grow into.
+    /// </summary>
+    private const int SegmentsHeld = 5;
 
-    /// <summary>Quota: most bytes on disk, everything counted. Messages are refused when another segment would not fit.</summary>
+    /// <summary>
+    /// Quota: most bytes on disk, everything counted. Messages are refused when another segment of each partition would not fit.
+    /// </summary>
     public long MaxDiskBytes { get; init; } = 8L << 30;
 
     /// <summary>Floor: bytes that stay free on the file system. Below it messages are refused.</summary>

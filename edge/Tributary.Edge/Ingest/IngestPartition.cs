@@ -77,7 +77,8 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
         {
             return new IngestTicket(null, -1, IngestRefusal.TooLarge);
         }
-        if (Volatile.Read(ref _offlineSince) is not 0 and long since && _time.GetElapsedTime(since) < _options.OfflineRetry)
+        if (_partition.Log.OfflineReason is not null
+            || (Volatile.Read(ref _offlineSince) is not 0 and long since && _time.GetElapsedTime(since) < _options.OfflineRetry))
         {
             return new IngestTicket(null, -1, IngestRefusal.Offline);
         }
@@ -233,8 +234,11 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
         _taken.Clear();
         _appended.Clear();
         _room.Give(unappended);
-        Volatile.Write(ref _lost, _lost + count);
-        _logger.MessagesLost(_partition.Topic, _partition.Index, count, reason);
+        if (count > 0)
+        {
+            Volatile.Write(ref _lost, _lost + count);
+            _logger.MessagesLost(_partition.Topic, _partition.Index, count, reason);
+        }
         foreach (ICommitListener listener in listeners)
         {
             listener.OnLost(ended, reason);

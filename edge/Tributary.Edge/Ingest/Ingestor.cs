@@ -23,9 +23,11 @@ internal sealed class Ingestor : IIngest
     private readonly Dictionary<string, LocalTopic> _topics = [];
     private readonly long[] _refused = new long[Enum.GetValues<IngestRefusal>().Length];
 
+    /// <exception cref="ArgumentException">A setting is out of range, alone or together with those of the buffer.</exception>
     public Ingestor(RouteTable routes, EdgeBuffer buffer, IngestOptions options, TimeProvider time, ILoggerFactory loggers)
     {
         _options = options.Validate();
+        CheckAgainstBuffer(options, routes, buffer.Options);
         _routes = routes;
         _buffer = buffer;
         _time = time;
@@ -84,6 +86,15 @@ internal sealed class Ingestor : IIngest
         }
         IngestTicket ticket = partition.Accept(key, message.Payload, target.Headers, listener);
         return ticket.Refusal == IngestRefusal.None ? ticket : Refuse(ticket.Refusal);
+    }
+
+    private static void CheckAgainstBuffer(IngestOptions options, RouteTable routes, EdgeBufferOptions buffer)
+    {
+        string rule = $"a batch must fit a segment, of which the setting 'buffer:segmentBytes' is {buffer.SegmentBytes}";
+        Settings.Check(options.MaxBatchBytes <= buffer.SegmentBytes, "ingest:maxBatchBytes", $"is {options.MaxBatchBytes}; {rule}");
+        Settings.Check(options.MaxRecordBytes <= buffer.SegmentBytes, "ingest:maxRecordBytes", $"is {options.MaxRecordBytes}; {rule}");
+        Settings.Check(routes.Topics.Count <= buffer.MaxTopics, "buffer:maxTopics",
+            $"is {buffer.MaxTopics}; the routes lead to {routes.Topics.Count} topics, '{RouteTable.UnroutedTopic}' among them");
     }
 
     private IngestTicket Refuse(IngestRefusal reason)

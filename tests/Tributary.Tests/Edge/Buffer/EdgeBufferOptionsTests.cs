@@ -27,9 +27,9 @@ public sealed class EdgeBufferOptionsTests
     {
         EdgeBufferOptions options = Valid with { SegmentBytes = 1 << 20, MaxTopics = 3, PartitionsPerTopic = 2 };
 
-        (options with { MaxDiskBytes = 24 << 20 }).Validate();
+        (options with { MaxDiskBytes = 30 << 20 }).Validate();
 
-        AssertRefused("'buffer:maxDiskBytes' is 25165823; it must be at least 25165824", options with { MaxDiskBytes = (24 << 20) - 1 });
+        AssertRefused("'buffer:maxDiskBytes' is 31457279; it must be at least 31457280", options with { MaxDiskBytes = (30 << 20) - 1 });
     }
 
     [Fact]
