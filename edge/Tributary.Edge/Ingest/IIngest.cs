@@ -62,7 +62,9 @@ internal enum IngestRefusal
     /// <summary>It was.</summary>
     None,
 
-    /// <summary>Larger than the buffer takes; MQTT 5: 0x95 packet too large.</summary>
+    /// <summary>
+    /// Larger than the buffer takes; MQTT 5: 0x83 implementation specific error, since 0x95 packet too large may not stand in a PUBACK.
+    /// </summary>
     TooLarge,
 
     /// <summary>The disk or the quota is full; MQTT 5: 0x97 quota exceeded.</summary>
