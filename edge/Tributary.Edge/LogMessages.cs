@@ -1,4 +1,7 @@
 using Microsoft.Extensions.Logging;
+using Tributary.Edge.Ingest;
+using Tributary.Edge.Mqtt;
+using Tributary.Edge.Mqtt.Protocol;
 using Tributary.Log;
 
 namespace Tributary.Edge;
@@ -8,6 +11,28 @@ namespace Tributary.Edge;
 /// </summary>
 internal static partial class LogMessages
 {
+    // MQTT
+
+    [LoggerMessage(100, LogLevel.Debug, "MQTT {Connection} from {Remote} opened")]
+    public static partial void MqttConnectionOpened(this ILogger logger, string connection, string remote);
+
+    [LoggerMessage(101, LogLevel.Debug, "MQTT {Connection} from {Remote}: client '{ClientId}' connected with {Level}")]
+    public static partial void MqttClientAccepted(
+        this ILogger logger, string connection, string remote, string clientId, ProtocolLevel level);
+
+    [LoggerMessage(EventId = 102, Message = "MQTT {Connection} from {Remote}, client '{ClientId}', closed: {Reason}. {Detail}")]
+    public static partial void MqttConnectionClosed(
+        this ILogger logger, LogLevel level, string connection, string remote, string clientId, MqttCloseReason reason, string detail);
+
+    [LoggerMessage(103, LogLevel.Error, "MQTT {Connection} from {Remote}: a packet could not be served")]
+    public static partial void MqttConnectionFailed(this ILogger logger, Exception reason, string connection, string remote);
+
+    [LoggerMessage(104, LogLevel.Warning, "The will of MQTT client '{ClientId}' could not be stored: {Refusal}")]
+    public static partial void MqttWillNotStored(this ILogger logger, string clientId, IngestRefusal refusal);
+
+    [LoggerMessage(105, LogLevel.Warning, "MQTT connections are refused: the setting mqtt:maxConnections allows {Max}")]
+    public static partial void MqttTooManyConnections(this ILogger logger, int max);
+
     // Ingest
 
     [LoggerMessage(200, LogLevel.Error, "{Topic}-{Partition}: {Count} messages that were not acknowledged are lost: {Reason}")]

@@ -21,7 +21,9 @@ internal sealed record MqttOptions
     /// <summary>Most QoS 1 messages sent to one client and not acknowledged by it; less if its own Receive Maximum is smaller.</summary>
     public int MaxOutboundInFlight { get; init; } = 256;
 
-    /// <summary>Most bytes of messages that wait for one slow subscriber. Beyond it QoS 0 is dropped, and QoS 1 closes its connection.</summary>
+    /// <summary>
+    /// Most bytes of messages that wait for one slow subscriber. Beyond it QoS 0 is dropped, and QoS 1 closes its connection.
+    /// </summary>
     public int MaxOutboundBytes { get; init; } = 1 << 20;
 
     /// <summary>

@@ -21,10 +21,7 @@ internal sealed class MqttServer : IAsyncDisposable
     public MqttServer(MqttOptions options, IIngest ingest, TimeProvider time, ILoggerFactory loggers)
     {
         options.Validate();
-        ArgumentNullException.ThrowIfNull(ingest);
-        ArgumentNullException.ThrowIfNull(time);
-        ArgumentNullException.ThrowIfNull(loggers);
-        _connections = new ConnectionListener(Metrics);
+        _connections = new ConnectionListener(new MqttContext(options, ingest, time, Metrics, loggers.CreateLogger<MqttServer>()));
     }
 
     /// <summary>Serves MQTT clients: <c>listenOptions.Run(server.Connections.OnConnectedAsync)</c>.</summary>
@@ -37,9 +34,9 @@ internal sealed class MqttServer : IAsyncDisposable
     /// Takes no more messages, waits briefly until those that were taken are acknowledged, and closes all connections; MQTT 5 clients are
     /// told by DISCONNECT 0x8B.
     /// </summary>
-    public ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
+        await _connections.StopAsync();
         Metrics.Dispose();
-        return ValueTask.CompletedTask;
     }
 }

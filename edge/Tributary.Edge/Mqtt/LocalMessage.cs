@@ -1,0 +1,123 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Collections.Concurrent;
+using Tributary.Edge.Mqtt.Protocol;
+
+namespace Tributary.Edge.Mqtt;
+
+/// <summary>
+/// A message kept for local subscribers: until it is committed, and then in the queue of each of them. One copy for all; whoever holds it
+/// releases it, and with the last release its memory is used again.
+/// </summary>
+internal sealed class LocalMessage
+{
+    private LocalMessages? _owner;
+    private byte[] _buffer = [];
+    private int _topicLength;
+    private int _propertiesLength;
+    private int _length;
+    private int _expiryAt;
+    private int _references;
+
+    /// <summary>The session that published it.</summary>
+    public Session? Publisher { get; private set; }
+
+    /// <summary>QoS that it was published with, 0 or 1.</summary>
+    public int Qos { get; private set; }
+
+    /// <summary>Whether it was published with the retain flag.</summary>
+    public bool IsRetained { get; private set; }
+
+    /// <summary>Timestamp of its arrival.</summary>
+    public long ReceivedAt { get; private set; }
+
+    /// <summary>Bytes of topic, properties and payload.</summary>
+    public int Length => _length;
+
+    public ReadOnlySpan<byte> Topic => _buffer.AsSpan(0, _topicLength);
+
+    /// <summary>Properties of MQTT 5 as published.</summary>
+    public ReadOnlySpan<byte> Properties => _buffer.AsSpan(_topicLength, _propertiesLength);
+
+    public ReadOnlySpan<byte> Payload => _buffer.AsSpan(_topicLength + _propertiesLength, _length - _topicLength - _propertiesLength);
+
+    /// <summary>Where in the properties the seconds of the Message Expiry Interval stand, −1 if nowhere.</summary>
+    public int ExpiryAt => _expiryAt;
+
+    /// <summary>The Message Expiry Interval in seconds, null for none.</summary>
+    public uint? Expiry => _expiryAt < 0 ? null : BinaryPrimitives.ReadUInt32BigEndian(Properties[_expiryAt..]);
+
+    /// <summary>One more holds it.</summary>
+    public void Share() => Interlocked.Increment(ref _references);
+
+    /// <summary>One less does.</summary>
+    public void Release()
+    {
+        int left = Interlocked.Decrement(ref _references);
+        if (left == 0)
+        {
+            LocalMessages owner = _owner!;
+            int length = _length;
+            ArrayPool<byte>.Shared.Return(_buffer);
+            (_buffer, _owner, Publisher) = ([], null, null);
+            owner.Return(this, length);
+        }
+        else if (left < 0)
+        {
+            throw new InvalidOperationException("a message was released once too often");
+        }
+    }
+
+    internal void Set(LocalMessages owner, Session publisher, in PublishPacket packet, long receivedAt)
+    {
+        _owner = owner;
+        Publisher = publisher;
+        Qos = packet.Qos;
+        IsRetained = packet.IsRetained;
+        ReceivedAt = receivedAt;
+        _topicLength = packet.Topic.Length;
+        _propertiesLength = packet.Properties.Length;
+        _length = LocalMessages.LengthOf(packet);
+        _expiryAt = packet.ExpiryAt;
+        _buffer = ArrayPool<byte>.Shared.Rent(_length);
+        packet.Topic.CopyTo(_buffer);
+        packet.Properties.CopyTo(_buffer.AsSpan(_topicLength));
+        packet.Payload.CopyTo(_buffer.AsSpan(_topicLength + _propertiesLength));
+        _references = 1;
+    }
+}
+
+/// <summary>
+/// Makes the messages that are kept for subscribers, within the memory they may take all together. Callable from any thread.
+/// </summary>
+internal sealed class LocalMessages(MqttOptions options, MqttMetrics metrics, TimeProvider time)
+{
+    private const int MaxSpare = 1024;
+    private readonly ConcurrentQueue<LocalMessage> _spare = new();
+
+    /// <summary>Copies a message.</summary>
+    /// <returns>Null if there is no memory left for it.</returns>
+    public LocalMessage? Keep(Session publisher, in PublishPacket packet)
+    {
+        int length = LengthOf(packet);
+        if (metrics.DeliveryMemory(length) > options.MaxDeliveryBytes)
+        {
+            metrics.DeliveryMemory(-length);
+            return null;
+        }
+        LocalMessage message = _spare.TryDequeue(out LocalMessage? spare) ? spare : new LocalMessage();
+        message.Set(this, publisher, packet, time.GetTimestamp());
+        return message;
+    }
+
+    internal static int LengthOf(in PublishPacket packet) => packet.Topic.Length + packet.Properties.Length + packet.Payload.Length;
+
+    internal void Return(LocalMessage message, int length)
+    {
+        metrics.DeliveryMemory(-length);
+        if (_spare.Count < MaxSpare)
+        {
+            _spare.Enqueue(message);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
+using Microsoft.AspNetCore.Connections;
+using Tributary.Edge.Mqtt.Protocol;
+
+namespace Tributary.Edge.Mqtt;
+
+/// <summary>The reading loop: packets out of the pipe, many at a time, in place where they lie in one piece.</summary>
+internal sealed partial class MqttConnection
+{
+    private readonly AsyncSignal _room = new();
+    private Pause _pause;
+    private volatile bool _isPaused;
+    private long _lastReadAt;
+    private int _messagesRead;
+
+    /// <summary>Why the next packet can't be taken now.</summary>
+    private enum Pause
+    {
+        None,
+
+        /// <summary>The client has to be let in first.</summary>
+        Welcome,
+
+        /// <summary>Too much of this client is not answered.</summary>
+        Answers,
+
+        /// <summary>Ingest has no room.</summary>
+        Ingest,
+
+        /// <summary>A message was refused that the client can't be told of but by closing its connection, when its turn comes.</summary>
+        Closing,
+    }
+
+    private bool HasRoom => _acks.InFlight < _broker.Options.MaxInFlight && _acks.Count < 2L * _broker.Options.MaxInFlight
+        && _control.Count < ControlQueue.MaxBytes;
+
+    private async Task ReadAsync()
+    {
+        PipeReader input = _connection.Transport.Input;
+        try
+        {
+            while (_close is null)
+            {
+                ReadResult result = await input.ReadAsync();
+                if (_close is not null)
+                {
+                    break;
+                }
+                Volatile.Write(ref _lastReadAt, _broker.Time.GetTimestamp());
+                SequencePosition consumed = Process(result.Buffer);
+                input.AdvanceTo(consumed, _pause == Pause.None ? result.Buffer.End : consumed);
+                if (_pause != Pause.None)
+                {
+                    _isPaused = _pause != Pause.Welcome;
+                    await (_pause switch
+                    {
+                        Pause.Welcome => WelcomeAsync(),
+                        Pause.Answers or Pause.Closing => WaitForAnswersAsync(),
+                        _ => _broker.Ingest.WaitForRoomAsync(_closing.Token),
+                    });
+                    Volatile.Write(ref _lastReadAt, _broker.Time.GetTimestamp());
+                    _isPaused = false;
+                    _pause = Pause.None;
+                }
+                else if (result.IsCompleted)
+                {
+                    Close(MqttCloseReason.Broken, ReasonCode.Unspecified, null);
+                }
+            }
+        }
+        catch (Exception e)
+        {
+            CloseAfter(e);
+        }
+    }
+
+    private void CloseAfter(Exception failure)
+    {
+        switch (failure)
+        {
+            case MqttProtocolException e:
+                Close(e.Reason, e.Code, e.Message);
+                break;
+            case OperationCanceledException when _close is not null:
+                break;
+            case IOException or ConnectionAbortedException or ConnectionResetException:
+                Close(MqttCloseReason.Broken, ReasonCode.Unspecified, null);
+                break;
+            default:
+                _broker.Logger.MqttConnectionFailed(failure, _connection.ConnectionId, _remote);
+                Close(MqttCloseReason.InternalError, ReasonCode.Unspecified, "the agent failed, and logged why");
+                break;
+        }
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask WaitForAnswersAsync()
+    {
+        while ((!HasRoom || _pause == Pause.Closing) && _close is null)
+        {
+            await _room.WaitAsync();
+        }
+    }
+
+    /// <summary>Handles all whole packets, up to a pause.</summary>
+    /// <returns>Where what is left begins.</returns>
+    private SequencePosition Process(ReadOnlySequence<byte> buffer)
+    {
+        long before = buffer.Length;
+        int controlBefore = _control.Count;
+        try
+        {
+            while (true)
+            {
+                int whole = ProcessWhole(buffer.FirstSpan);
+                buffer = buffer.Slice(whole);
+                if (_pause != Pause.None || _close is not null || (whole == 0 && !TryProcessSplit(ref buffer)))
+                {
+                    return buffer.Start;
+                }
+            }
+        }
+        finally
+        {
+            _broker.Metrics.Received(_messagesRead, before - buffer.Length);
+            _messagesRead = 0;
+            if (_acks.Publish() | _control.Count > controlBefore)
+            {
+                _send.Set();
+            }
+        }
+    }
+
+    /// <summary>Handles the packets that lie whole in a span.</summary>
+    /// <returns>Bytes of them.</returns>
+    private int ProcessWhole(ReadOnlySpan<byte> span)
+    {
+        int used = 0;
+        while (_pause == Pause.None && _close is null && FixedHeader.TryRead(span[used..], out FixedHeader header))
+        {
+            Check(header);
+            if (header.PacketLength > span.Length - used || !TryHandle(header, span.Slice(used + header.Length, header.BodyLength)))
+            {
+                break;
+            }
+            used += header.PacketLength;
+        }
+        return used;
+    }
+
+    /// <summary>Handles a packet that is all there, but in more than one piece.</summary>
+    /// <returns>Whether it was.</returns>
+    private bool TryProcessSplit(ref ReadOnlySequence<byte> buffer)
+    {
+        if (buffer.IsSingleSegment)
+        {
+            return false;
+        }
+        Span<byte> start = stackalloc byte[FixedHeader.MaxLength];
+        int length = (int)Math.Min(start.Length, buffer.Length);
+        buffer.Slice(0, length).CopyTo(start);
+        if (!FixedHeader.TryRead(start[..length], out FixedHeader header))
+        {
+            return false;
+        }
+        Check(header);
+        if (header.PacketLength > buffer.Length)
+        {
+            return false;
+        }
+        byte[] copy = ArrayPool<byte>.Shared.Rent(header.PacketLength);
+        try
+        {
+            buffer.Slice(0, header.PacketLength).CopyTo(copy);
+            if (!TryHandle(header, copy.AsSpan(header.Length, header.BodyLength)))
+            {
+                return false;
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(copy);
+        }
+        buffer = buffer.Slice(header.PacketLength);
+        return true;
+    }
+
+    /// <summary>What can be said of a packet before the rest of it has come.</summary>
+    private void Check(FixedHeader header)
+    {
+        if (_level == ProtocolLevel.None && header.First != (byte)PacketType.Connect << 4)
+        {
+            throw new MqttProtocolException(MqttCloseReason.NotConnect, ReasonCode.ProtocolError, "the first packet is not CONNECT");
+        }
+        if (header.PacketLength > _broker.Options.MaxPacketBytes)
+        {
+            throw new MqttProtocolException(
+                MqttCloseReason.PacketTooLarge, ReasonCode.PacketTooLarge,
+                $"a packet has {header.PacketLength} bytes; the setting mqtt:maxPacketBytes allows {_broker.Options.MaxPacketBytes}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
+using Tributary.Edge.Mqtt.Protocol;
+
+namespace Tributary.Edge.Mqtt;
+
+/// <summary>The sending loop: answers, PUBACKs of what is committed, messages for the client; as much as there is in one flush.</summary>
+internal sealed partial class MqttConnection
+{
+    /// <summary>Bytes of messages after which they are flushed before more are written.</summary>
+    private const int MaxUnflushedBytes = 64 << 10;
+
+    private const int AckSpanBytes = 512;
+
+    private readonly AsyncSignal _send = new();
+    private long _flushingSince;
+    private long _unflushed;
+    private int _messagesWritten;
+    private int _acknowledged;
+    private Matches? _sendMatches;
+
+    private PipeWriter Output => _connection.Transport.Output;
+
+    private Matches SendMatches => _sendMatches ??= new Matches();
+
+    private async Task SendAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                Closing? closing = _close;
+                bool hasMore = Write();
+                bool isLast = closing is not null && (!IsDraining || _acks.IsEmpty);
+                if (isLast)
+                {
+                    WriteFarewell(closing!);
+                }
+                if (_unflushed > 0 && !await FlushAsync())
+                {
+                    break;
+                }
+                if (isLast)
+                {
+                    break;
+                }
+                if (!hasMore)
+                {
+                    await _send.WaitAsync();
+                }
+                CloseIfLost();
+            }
+        }
+        catch (Exception e)
+        {
+            CloseAfter(e);
+        }
+        await Output.CompleteAsync();
+    }
+
+    private void CloseIfLost()
+    {
+        if (_lost is { } reason)
+        {
+            Close(
+                MqttCloseReason.MessagesLost, ReasonCode.Unspecified, $"messages could not be stored and have to be sent again: {reason}");
+        }
+    }
+
+    /// <returns>Whether the client still reads.</returns>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<bool> FlushAsync()
+    {
+        _broker.Metrics.Sent(_messagesWritten, _unflushed);
+        _broker.Metrics.MessagesAcknowledged(_acknowledged);
+        (_messagesWritten, _unflushed, _acknowledged) = (0, 0, 0);
+        ValueTask<FlushResult> flush = Output.FlushAsync();
+        if (!flush.IsCompleted)
+        {
+            Volatile.Write(ref _flushingSince, Math.Max(1, _broker.Time.GetTimestamp()));
+        }
+        FlushResult result = await flush;
+        Volatile.Write(ref _flushingSince, 0);
+        if (!result.IsCompleted)
+        {
+            return true;
+        }
+        Close(MqttCloseReason.Broken, ReasonCode.Unspecified, null);
+        return false;
+    }
+
+    /// <summary>Writes what is ready.</summary>
+    /// <returns>Whether there is more, after a flush.</returns>
+    private bool Write()
+    {
+        int control = _control.WriteTo(Output);
+        if (control > 0)
+        {
+            _unflushed += control;
+            _room.Set();
+        }
+        if (!_control.WelcomeWritten)
+        {
+            return false;
+        }
+        WriteAcks();
+        OutboundQueue outbound = _session!.Outbound;
+        while (_unflushed < MaxUnflushedBytes)
+        {
+            if (!outbound.TryTake(out OutboundMessage message, out ushort packetId))
+            {
+                return false;
+            }
+            WriteMessage(outbound, message, packetId);
+        }
+        return true;
+    }
+
+    private void WriteAcks()
+    {
+        if (!_acks.HasReady)
+        {
+            return; // and take no memory for it
+        }
+        while (true)
+        {
+            Span<byte> span = Output.GetSpan(AckSpanBytes);
+            bool found = _acks.TakeReady(span, out int acknowledged, out PendingAck other);
+            int bytes = acknowledged * AckQueue.PubAckBytes;
+            Output.Advance(bytes);
+            _unflushed += bytes;
+            _acknowledged += acknowledged;
+            if (found)
+            {
+                Finish(other);
+            }
+            else if (span.Length - bytes >= AckQueue.PubAckBytes)
+            {
+                break;
+            }
+        }
+        _room.Set();
+    }
+
+    /// <summary>Does what there is to do for a message apart from a PUBACK of success.</summary>
+    private void Finish(in PendingAck entry)
+    {
+        if (entry.Refusal != ReasonCode.Success)
+        {
+            FinishRefused(entry);
+            return;
+        }
+        _broker.Delivery.Deliver(entry.Local!, SendMatches);
+        if (entry.PacketId != 0)
+        {
+            int bytes = AckQueue.WriteSuccess(Output.GetSpan(AckQueue.PubAckBytes), entry.PacketId);
+            Output.Advance(bytes);
+            _unflushed += bytes;
+            _acknowledged++;
+        }
+    }
+
+    private void FinishRefused(in PendingAck entry)
+    {
+        string text = entry.Refusal switch
+        {
+            ReasonCode.TopicNameInvalid => "the topic name is too long or has too many levels",
+            ReasonCode.ImplementationSpecific => "the message is larger than what can be stored",
+            ReasonCode.QuotaExceeded => "the disk or its quota is full",
+            _ => "the partition is offline",
+        };
+        if (_level == ProtocolLevel.V311)
+        {
+            Close(MqttCloseReason.MessageRefused, entry.Refusal, text);
+            return;
+        }
+        var builder = new PacketBuilder();
+        ReadOnlySpan<byte> packet = Answers.PubAckRefusal(
+            builder, entry.PacketId, entry.Refusal, _connect!.Properties.RequestProblemInformation ? text : null);
+        Send(IsTooLarge(packet) ? Answers.PubAckRefusal(builder, entry.PacketId, entry.Refusal, null) : packet);
+    }
+
+    private void WriteMessage(OutboundQueue outbound, in OutboundMessage message, ushort packetId)
+    {
+        TimeSpan waited = _broker.Time.GetElapsedTime(message.Message.ReceivedAt);
+        if (PublishWriter.TryWrite(Output, message, packetId, _recipient, waited, out int bytes) is { } reason)
+        {
+            _broker.Metrics.MessageDropped(reason);
+            outbound.Acknowledge(packetId);
+        }
+        else
+        {
+            _unflushed += bytes;
+            _messagesWritten++;
+        }
+        message.Message.Release();
+    }
+
+    /// <summary>Tells the client why its connection ends, if the protocol has a way to.</summary>
+    private void WriteFarewell(Closing closing)
+    {
+        if (_level == ProtocolLevel.None
+            || closing.Reason is MqttCloseReason.Disconnected or MqttCloseReason.Broken or MqttCloseReason.NotReading)
+        {
+            return;
+        }
+        var builder = new PacketBuilder();
+        if (!_control.WelcomeWritten)
+        {
+            if (closing.Reason != MqttCloseReason.TakenOver)
+            {
+                ReasonCode code = closing.Reason == MqttCloseReason.Shutdown ? ReasonCode.ServerUnavailable : closing.Code;
+                ReadOnlySpan<byte> packet = Answers.ConnAckRefusal(builder, _level, code, closing.Text);
+                Send(IsTooLarge(packet) ? Answers.ConnAckRefusal(builder, _level, code, null) : packet);
+            }
+        }
+        else if (_level == ProtocolLevel.V5)
+        {
+            ReadOnlySpan<byte> packet = Answers.Disconnect(builder, closing.Code, closing.Text);
+            Send(IsTooLarge(packet) ? Answers.Disconnect(builder, closing.Code, null) : packet);
+        }
+    }
+
+    private bool IsTooLarge(ReadOnlySpan<byte> packet) => packet.Length > _recipient.MaxPacketBytes;
+
+    private void Send(ReadOnlySpan<byte> packet)
+    {
+        packet.CopyTo(Output.GetSpan(packet.Length));
+        Output.Advance(packet.Length);
+        _unflushed += packet.Length;
+    }
+}

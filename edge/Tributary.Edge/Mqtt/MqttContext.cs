@@ -1,0 +1,41 @@
+using Microsoft.Extensions.Logging;
+using Tributary.Edge.Ingest;
+
+namespace Tributary.Edge.Mqtt;
+
+/// <summary>What all connections share.</summary>
+internal sealed class MqttContext
+{
+    public MqttContext(MqttOptions options, IIngest ingest, TimeProvider time, MqttMetrics metrics, ILogger logger)
+    {
+        Options = options;
+        Ingest = ingest;
+        Time = time;
+        Metrics = metrics;
+        Logger = logger;
+        Messages = new LocalMessages(options, metrics, time);
+        Delivery = new LocalDelivery(Subscriptions, metrics);
+    }
+
+    public MqttOptions Options { get; }
+
+    public IIngest Ingest { get; }
+
+    public TimeProvider Time { get; }
+
+    public MqttMetrics Metrics { get; }
+
+    public ILogger Logger { get; }
+
+    /// <summary>Sessions by client identifier.</summary>
+    public SessionRegistry Sessions { get; } = new();
+
+    /// <summary>All subscriptions.</summary>
+    public SubscriptionTrie Subscriptions { get; } = new();
+
+    /// <summary>Messages kept for subscribers.</summary>
+    public LocalMessages Messages { get; }
+
+    /// <summary>Gives them to subscribers.</summary>
+    public LocalDelivery Delivery { get; }
+}

@@ -1,0 +1,101 @@
+using System.Buffers;
+using System.Buffers.Binary;
+
+namespace Tributary.Edge.Mqtt.Protocol;
+
+/// <summary>What of a subscriber a PUBLISH to it depends on.</summary>
+/// <param name="Level">Version of the protocol.</param>
+/// <param name="MaxPacketBytes">Largest packet that it takes.</param>
+internal readonly record struct Recipient(ProtocolLevel Level, uint MaxPacketBytes);
+
+/// <summary>Writes PUBLISH packets to subscribers (MQTT 5 and 3.1.1, 3.3).</summary>
+internal static class PublishWriter
+{
+    private const int RetainFlag = 0x01;
+
+    /// <summary>Writes a packet.</summary>
+    /// <param name="output">Where it goes.</param>
+    /// <param name="outbound">The message and how it is sent.</param>
+    /// <param name="packetId">Packet identifier, not used for QoS 0.</param>
+    /// <param name="to">Who gets it.</param>
+    /// <param name="waited">How long it has been here, which shortens its Message Expiry Interval [MQTT-3.3.2-6].</param>
+    /// <param name="written">Bytes written, 0 if it may not be sent.</param>
+    /// <returns>Why it may not be sent, null if it was written.</returns>
+    public static MqttDropReason? TryWrite(
+        IBufferWriter<byte> output, in OutboundMessage outbound, ushort packetId, Recipient to, TimeSpan waited, out int written)
+    {
+        written = 0;
+        LocalMessage message = outbound.Message;
+        if (message.Expiry is { } expiry && waited.TotalSeconds > expiry)
+        {
+            return MqttDropReason.Expired;
+        }
+        int properties = to.Level == ProtocolLevel.V5 ? message.Properties.Length + IdentifiersLength(outbound) : 0;
+        int propertiesHeader = to.Level == ProtocolLevel.V5 ? VariableInt.SizeOf(properties) : 0;
+        int head = 2 + message.Topic.Length + (outbound.Qos > 0 ? 2 : 0) + propertiesHeader + properties;
+        int body = head + message.Payload.Length;
+        int header = 1 + VariableInt.SizeOf(body);
+        if (header + body > to.MaxPacketBytes)
+        {
+            return MqttDropReason.TooLargeForSubscriber;
+        }
+        Span<byte> span = output.GetSpan(header + head);
+        span[0] = (byte)(((int)PacketType.Publish << 4) | (outbound.Qos << 1) | (outbound.Retain ? RetainFlag : 0));
+        int at = 1 + VariableInt.Write(span[1..], body);
+        BinaryPrimitives.WriteUInt16BigEndian(span[at..], (ushort)message.Topic.Length);
+        message.Topic.CopyTo(span[(at + 2)..]);
+        at += 2 + message.Topic.Length;
+        if (outbound.Qos > 0)
+        {
+            BinaryPrimitives.WriteUInt16BigEndian(span[at..], packetId);
+            at += 2;
+        }
+        if (to.Level == ProtocolLevel.V5)
+        {
+            at += VariableInt.Write(span[at..], properties);
+            at += WriteProperties(span[at..], outbound, waited);
+        }
+        output.Advance(at);
+        output.Write(message.Payload);
+        written = header + body;
+        return null;
+    }
+
+    private static int WriteProperties(Span<byte> into, in OutboundMessage outbound, TimeSpan waited)
+    {
+        int at = WriteIdentifier(into, outbound.Identifier);
+        foreach (uint identifier in outbound.MoreIdentifiers ?? [])
+        {
+            at += WriteIdentifier(into[at..], identifier);
+        }
+        LocalMessage message = outbound.Message;
+        message.Properties.CopyTo(into[at..]);
+        if (message.Expiry is { } expiry)
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(into[(at + message.ExpiryAt)..], expiry - (uint)waited.TotalSeconds);
+        }
+        return at + message.Properties.Length;
+    }
+
+    private static int IdentifiersLength(in OutboundMessage outbound)
+    {
+        int length = IdentifierLength(outbound.Identifier);
+        foreach (uint identifier in outbound.MoreIdentifiers ?? [])
+        {
+            length += IdentifierLength(identifier);
+        }
+        return length;
+    }
+
+    private static int IdentifierLength(uint identifier) => identifier == 0 ? 0 : 1 + VariableInt.SizeOf((int)identifier);
+
+    private static int WriteIdentifier(Span<byte> into, uint identifier)
+    {
+        if (identifier == 0)
+        {
+            return 0;
+        }
+        into[0] = (byte)PropertyId.SubscriptionIdentifier;
+        return 1 + VariableInt.Write(into[1..], (int)identifier);
+    }
+}

@@ -1,0 +1,262 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
+using Tributary.Edge.Ingest;
+using Tributary.Edge.Mqtt.Protocol;
+
+namespace Tributary.Edge.Mqtt;
+
+/// <summary>
+/// All subscriptions, by the levels of their filters.
+/// <para>Invariants: a node without subscriptions and children is not in the tree, except for the root; a session has at most one
+/// subscription at a node.</para>
+/// <para>Threads: any. Changes are made under a lock; matching takes none, and sees each change either whole or not at all. It visits at
+/// most the nodes whose filters begin like the topic, whatever the number of subscriptions.</para>
+/// </summary>
+internal sealed class SubscriptionTrie
+{
+    private readonly Lock _lock = new();
+    private readonly Node _root = new();
+    private int _count;
+
+    /// <summary>Subscriptions.</summary>
+    public int Count => Volatile.Read(ref _count);
+
+    /// <summary>Adds a subscription in place of the session's one with the same filter.</summary>
+    /// <returns>Whether there was none.</returns>
+    public bool Add(Subscription subscription)
+    {
+        lock (_lock)
+        {
+            Node node = _root;
+            ReadOnlySpan<byte> rest = subscription.Filter;
+            for (bool more = true; more;)
+            {
+                node = node.GetOrAdd(NextLevel(ref rest, out more));
+            }
+            Subscription[] before = node.Subscriptions;
+            int at = Array.FindIndex(before, other => ReferenceEquals(other.Session, subscription.Session));
+            Subscription[] after = [.. before];
+            if (at >= 0)
+            {
+                after[at] = subscription;
+            }
+            else
+            {
+                after = [.. before, subscription];
+                Volatile.Write(ref _count, _count + 1);
+            }
+            node.Subscriptions = after;
+            return at < 0;
+        }
+    }
+
+    /// <summary>Removes a session's subscription.</summary>
+    /// <returns>Whether it was there.</returns>
+    public bool Remove(Session session, ReadOnlySpan<byte> filter)
+    {
+        lock (_lock)
+        {
+            bool removed = Remove(_root, filter, more: true, session);
+            if (removed)
+            {
+                Volatile.Write(ref _count, _count - 1);
+            }
+            return removed;
+        }
+    }
+
+    /// <summary>Whether anybody subscribed to the topic.</summary>
+    public bool HasMatch(ReadOnlySpan<byte> topic) =>
+        Count > 0 && Match(_root, topic, more: true, wildcards: topic[0] != TopicRules.Reserved, null);
+
+    /// <summary>Adds all subscriptions that match the topic.</summary>
+    public void Match(ReadOnlySpan<byte> topic, Matches matches)
+    {
+        if (Count > 0)
+        {
+            Match(_root, topic, more: true, wildcards: topic[0] != TopicRules.Reserved, matches);
+        }
+    }
+
+    /// <param name="node">Matches the levels before <paramref name="rest"/>.</param>
+    /// <param name="rest">The levels that are left.</param>
+    /// <param name="more">Whether there are any; an empty rest with more to come is an empty level.</param>
+    /// <param name="wildcards">Whether wildcards may match the next level.</param>
+    /// <param name="matches">Where matches go; null to stop at the first one.</param>
+    private static bool Match(Node node, ReadOnlySpan<byte> rest, bool more, bool wildcards, Matches? matches)
+    {
+        // "a/#" matches "a" too.
+        if (wildcards && node.MultiLevel is { } all && Found(all, matches))
+        {
+            return true;
+        }
+        if (!more)
+        {
+            return Found(node, matches);
+        }
+        ReadOnlySpan<byte> level = NextLevel(ref rest, out more);
+        if (node.Find(level) is { } same && Match(same, rest, more, wildcards: true, matches))
+        {
+            return true;
+        }
+        return wildcards && node.SingleLevel is { } any && Match(any, rest, more, wildcards: true, matches);
+    }
+
+    /// <returns>Whether it is enough.</returns>
+    private static bool Found(Node node, Matches? matches)
+    {
+        Subscription[] subscriptions = node.Subscriptions;
+        if (subscriptions.Length == 0)
+        {
+            return false;
+        }
+        matches?.Add(subscriptions);
+        return matches is null;
+    }
+
+    private static bool Remove(Node node, ReadOnlySpan<byte> rest, bool more, Session session)
+    {
+        if (!more)
+        {
+            Subscription[] left = Array.FindAll(node.Subscriptions, other => !ReferenceEquals(other.Session, session));
+            bool found = left.Length < node.Subscriptions.Length;
+            node.Subscriptions = left;
+            return found;
+        }
+        ReadOnlySpan<byte> level = NextLevel(ref rest, out more);
+        if (node.FindLiterally(level) is not { } child || !Remove(child, rest, more, session))
+        {
+            return false;
+        }
+        if (child.IsEmpty)
+        {
+            node.Remove(level);
+        }
+        return true;
+    }
+
+    private static ReadOnlySpan<byte> NextLevel(ref ReadOnlySpan<byte> rest, out bool more)
+    {
+        int end = rest.IndexOf(TopicRules.Separator);
+        more = end >= 0;
+        ReadOnlySpan<byte> level = more ? rest[..end] : rest;
+        rest = more ? rest[(end + 1)..] : default;
+        return level;
+    }
+
+    /// <summary>A level of filters that begin alike.</summary>
+    private sealed class Node
+    {
+        private ConcurrentDictionary<byte[], Node>? _children;
+        private volatile Node? _singleLevel;
+        private volatile Node? _multiLevel;
+        private volatile Subscription[] _subscriptions = [];
+
+        /// <summary>Subscriptions whose filter ends here.</summary>
+        public Subscription[] Subscriptions
+        {
+            get => _subscriptions;
+            set => _subscriptions = value;
+        }
+
+        /// <summary>The next level <c>+</c>.</summary>
+        public Node? SingleLevel => _singleLevel;
+
+        /// <summary>The next level <c>#</c>.</summary>
+        public Node? MultiLevel => _multiLevel;
+
+        public bool IsEmpty =>
+            _subscriptions.Length == 0 && _singleLevel is null && _multiLevel is null && (_children is null || _children.IsEmpty);
+
+        /// <summary>The next level of that name, wildcards not among them.</summary>
+        public Node? Find(ReadOnlySpan<byte> level)
+        {
+            ConcurrentDictionary<byte[], Node>? children = Volatile.Read(ref _children);
+            return children is not null && children.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(level, out Node? child)
+                ? child : null;
+        }
+
+        /// <summary>The next level, a wildcard standing for itself.</summary>
+        public Node? FindLiterally(ReadOnlySpan<byte> level) => level switch
+        {
+            [TopicRules.SingleLevel] => _singleLevel,
+            [TopicRules.MultiLevel] => _multiLevel,
+            _ => Find(level),
+        };
+
+        public Node GetOrAdd(ReadOnlySpan<byte> level)
+        {
+            switch (level)
+            {
+                case [TopicRules.SingleLevel]:
+                    return _singleLevel ??= new Node();
+                case [TopicRules.MultiLevel]:
+                    return _multiLevel ??= new Node();
+            }
+            if (_children is null)
+            {
+                Volatile.Write(ref _children, new ConcurrentDictionary<byte[], Node>(1, 4, TopicComparer.Instance));
+            }
+            if (Find(level) is not { } child)
+            {
+                child = new Node();
+                _children!.TryAdd(level.ToArray(), child);
+            }
+            return child;
+        }
+
+        public void Remove(ReadOnlySpan<byte> level)
+        {
+            switch (level)
+            {
+                case [TopicRules.SingleLevel]:
+                    _singleLevel = null;
+                    break;
+                case [TopicRules.MultiLevel]:
+                    _multiLevel = null;
+                    break;
+                default:
+                    _children!.TryRemove(level.ToArray(), out _);
+                    break;
+            }
+        }
+    }
+}
+
+/// <summary>The subscriptions that a topic matched, used again and again by one thread.</summary>
+internal sealed class Matches
+{
+    private const int KeptCapacity = 1024;
+    private readonly List<Subscription> _subscriptions = [];
+    private int _nodes;
+
+    /// <summary>What was found; each session's together after <see cref="Group"/>. Valid until the next change.</summary>
+    public ReadOnlySpan<Subscription> Subscriptions => CollectionsMarshal.AsSpan(_subscriptions);
+
+    /// <summary>Adds the subscriptions of one filter.</summary>
+    public void Add(Subscription[] subscriptions)
+    {
+        _nodes++;
+        _subscriptions.AddRange(subscriptions);
+    }
+
+    /// <summary>Puts subscriptions of the same session beside each other.</summary>
+    public void Group()
+    {
+        // Those of one filter are all of different sessions.
+        if (_nodes > 1)
+        {
+            _subscriptions.Sort(static (one, other) => one.Session.Number.CompareTo(other.Session.Number));
+        }
+    }
+
+    public void Clear()
+    {
+        _nodes = 0;
+        _subscriptions.Clear();
+        if (_subscriptions.Capacity > KeptCapacity)
+        {
+            _subscriptions.Capacity = 0;
+        }
+    }
+}

@@ -1,0 +1,172 @@
+using System.Buffers.Binary;
+using Tributary.Edge.Ingest;
+using Tributary.Edge.Mqtt;
+using Tributary.Edge.Mqtt.Protocol;
+using Xunit;
+
+namespace Tributary.Tests.Edge.Mqtt;
+
+/// <summary>The queues of a connection, without one.</summary>
+public sealed class QueueTests
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Acknowledgements_leave_in_order_and_never_before_their_commit(int seed)
+    {
+        var random = new Random(seed);
+        var queue = new AckQueue();
+        TestStream[] streams = [new(), new(), new()];
+        Queue<PendingAck> expected = new();
+        int staged = 0;
+        ushort id = 0;
+        byte[] buffer = new byte[64];
+        for (int step = 0; step < 20_000; step++)
+        {
+            switch (random.Next(4))
+            {
+                case 0:
+                    for (int i = random.Next(20); i > 0; i--)
+                    {
+                        TestStream stream = streams[random.Next(streams.Length)];
+                        id = (ushort)(id == ushort.MaxValue ? 1 : id + 1);
+                        PendingAck entry = random.Next(10) == 0
+                            ? new PendingAck(null, -1, null, id, ReasonCode.QuotaExceeded)
+                            : new PendingAck(stream, stream.Next++, null, id, ReasonCode.Success);
+                        queue.Stage(entry);
+                        expected.Enqueue(entry);
+                        staged++;
+                    }
+                    break;
+                case 1:
+                    bool ready = queue.Publish();
+                    staged = 0;
+                    Assert.Equal(expected.TryPeek(out PendingAck first) && first.IsReady, ready);
+                    break;
+                case 2:
+                    TestStream moved = streams[random.Next(streams.Length)];
+                    moved.Committed += random.Next((int)(moved.Next - moved.Committed) + 1);
+                    break;
+                default:
+                    Span<byte> into = buffer.AsSpan(0, random.Next(buffer.Length + 1));
+                    bool found = queue.TakeReady(into, out int acknowledged, out PendingAck other);
+                    Assert.True(acknowledged * 4 <= into.Length);
+                    for (int i = 0; i < acknowledged; i++)
+                    {
+                        PendingAck next = expected.Dequeue();
+                        Assert.True(next.IsReady && next.IsPlain);
+                        Assert.Equal(next.PacketId, BinaryPrimitives.ReadUInt16BigEndian(into[((i * 4) + 2)..]));
+                    }
+                    if (found)
+                    {
+                        Assert.Equal(expected.Dequeue(), other);
+                        Assert.NotEqual(ReasonCode.Success, other.Refusal);
+                    }
+                    break;
+            }
+            Assert.Equal(expected.Count, queue.Count);
+            Assert.Equal(expected.Count, queue.InFlight);
+            if (expected.Count > staged && staged < 200)
+            {
+                Assert.Equal(expected.Peek().IsReady, queue.HasReady);
+            }
+        }
+    }
+
+    [Fact]
+    public void Packet_identifiers_are_used_again_as_late_as_possible_and_within_the_window()
+    {
+        var queue = new OutboundQueue(1 << 20, window: 3);
+        var messages = new LocalMessages(new MqttOptions(), new MqttMetrics(), TimeProvider.System);
+        for (int i = 0; i < 7; i++)
+        {
+            Assert.Equal(EnqueueResult.Queued, queue.TryEnqueue(new OutboundMessage(Keep(messages, "x"), 1, false, 0, null)));
+        }
+        Assert.Equal([1, 2, 3], Take(queue));
+        Assert.True(queue.Acknowledge(2));
+        Assert.False(queue.Acknowledge(2));
+        Assert.Equal([2], Take(queue));
+        Assert.True(queue.Acknowledge(3));
+        Assert.True(queue.Acknowledge(1));
+        Assert.Equal([3, 1], Take(queue));
+        Assert.False(queue.Acknowledge(0));
+        Assert.False(queue.Acknowledge(4));
+    }
+
+    [Fact]
+    public void A_full_queue_drops_qos_0_and_gives_up_on_qos_1_but_takes_any_first_message()
+    {
+        var metrics = new MqttMetrics();
+        var messages = new LocalMessages(new MqttOptions(), metrics, TimeProvider.System);
+        var queue = new OutboundQueue(maxBytes: 1000, window: 3);
+        LocalMessage large = Keep(messages, new string('x', 5000));
+        LocalMessage small = Keep(messages, "x");
+        Assert.Equal(EnqueueResult.Queued, queue.TryEnqueue(new OutboundMessage(large, 1, false, 0, null)));
+        Assert.Equal(EnqueueResult.Dropped, queue.TryEnqueue(new OutboundMessage(small, 0, false, 0, null)));
+        Assert.Equal(EnqueueResult.Overflow, queue.TryEnqueue(new OutboundMessage(small, 1, false, 0, null)));
+        Assert.Single(Take(queue));
+        Assert.Equal(EnqueueResult.Queued, queue.TryEnqueue(new OutboundMessage(small, 0, false, 0, null)));
+        queue.End();
+        Assert.Equal(EnqueueResult.Ended, queue.TryEnqueue(new OutboundMessage(small, 0, false, 0, null)));
+        Assert.NotEqual(0, metrics.DeliveryBytes);
+        large.Release();
+        small.Release();
+        Assert.Equal(0, metrics.DeliveryBytes);
+        Assert.Throws<InvalidOperationException>(small.Release);
+    }
+
+    [Fact]
+    public async Task A_signal_is_never_lost_and_never_doubled()
+    {
+        var signal = new AsyncSignal();
+        signal.Set();
+        signal.Set();
+        await signal.WaitAsync();
+        ValueTask second = signal.WaitAsync();
+        Assert.False(second.IsCompleted);
+        signal.Set();
+        await second;
+        long produced = 0;
+        long seen = 0;
+        Task producing = Task.Run(() =>
+        {
+            for (int i = 0; i < 200_000; i++)
+            {
+                Interlocked.Increment(ref produced);
+                signal.Set();
+            }
+        });
+        while (seen < 200_000)
+        {
+            await signal.WaitAsync().AsTask().WaitAsync(Support.ScriptedClient.Deadline);
+            seen = Interlocked.Read(ref produced);
+        }
+        await producing;
+    }
+
+    private static List<int> Take(OutboundQueue queue)
+    {
+        List<int> ids = [];
+        while (queue.TryTake(out OutboundMessage message, out ushort id))
+        {
+            ids.Add(id);
+            message.Message.Release();
+        }
+        return ids;
+    }
+
+    private static LocalMessage Keep(LocalMessages messages, string payload)
+    {
+        byte[] publish = Support.Packets.Publish(4, "t", payload);
+        FixedHeader.TryRead(publish, out FixedHeader header);
+        return messages.Keep(null!, PublishPacket.Read(header, publish.AsSpan(header.Length), ProtocolLevel.V311))!;
+    }
+
+    private sealed class TestStream : ICommitStream
+    {
+        public long Next { get; set; }
+
+        public long Committed { get; set; }
+    }
+}

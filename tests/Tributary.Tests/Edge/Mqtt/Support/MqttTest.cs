@@ -1,0 +1,55 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+using Tributary.Edge.Mqtt;
+using Xunit;
+
+namespace Tributary.Tests.Edge.Mqtt.Support;
+
+/// <summary>A broker on pipes, an ingest and a clock that the test controls.</summary>
+public abstract class MqttTest : IAsyncLifetime
+{
+    private readonly Lazy<MqttServer> _server;
+
+    protected MqttTest() => _server = new Lazy<MqttServer>(() => new MqttServer(Options, Ingest, Time, NullLoggerFactory.Instance));
+
+    private protected MqttOptions Options { get; set; } = new() { ShutdownGrace = TimeSpan.Zero };
+
+    private protected TestIngest Ingest { get; } = new();
+
+    private protected FakeTimeProvider Time { get; } = new();
+
+    private protected MqttServer Server => _server.Value;
+
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
+
+    public async ValueTask DisposeAsync()
+    {
+        GC.SuppressFinalize(this);
+        if (_server.IsValueCreated)
+        {
+            Task disposing = Server.DisposeAsync().AsTask();
+            while (!disposing.IsCompleted)
+            {
+                // Clients that don't take their last bytes are cut off by the clock.
+                Time.Advance(TimeSpan.FromSeconds(2));
+                await Task.WhenAny(disposing, Task.Delay(10));
+            }
+            await disposing.WaitAsync(ScriptedClient.Deadline);
+        }
+    }
+
+    private protected Task<ScriptedClient> ConnectAsync(
+        int level, string clientId, MqttPipes? pipes = null, byte[]? properties = null, int keepAlive = 60) =>
+        ScriptedClient.ConnectAsync(Server, level, clientId, pipes, properties, keepAlive);
+
+    /// <summary>Waits for something that must come true.</summary>
+    private protected static async Task Until(Func<bool> holds)
+    {
+        long start = TimeProvider.System.GetTimestamp();
+        while (!holds())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(start) < ScriptedClient.Deadline, "it did not come true");
+            await Task.Delay(2);
+        }
+    }
+}
