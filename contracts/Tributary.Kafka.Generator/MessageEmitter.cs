@@ -101,8 +101,7 @@ internal sealed class MessageEmitter
         _code.Line();
         _code.Docs(role switch
         {
-            "request" => "Reads a body; nothing may follow it. Bytes and records are slices of the frame.",
-            "response" => "Reads a body. Bytes and records are slices of the frame.",
+            "request" or "response" => "Reads a body. Bytes and records are slices of the frame.",
             _ => "",
         });
         _code.Open($"{(role == "part" ? "internal" : "public")} static {type.Name} Read(ref KafkaReader reader, short version)");
@@ -119,10 +118,6 @@ internal sealed class MessageEmitter
         if (_flexible != "false")
         {
             EmitBlockIf(_flexible, () => EmitReadTags(type, path));
-        }
-        if (role == "request")
-        {
-            _code.Line($"reader.ExpectEnd(\"{path}\");");
         }
         _code.Line("return read;");
         _code.Close();

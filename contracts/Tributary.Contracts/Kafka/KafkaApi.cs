@@ -54,7 +54,10 @@ public interface IKafkaMessage<TSelf>
     void Write(ref KafkaWriter writer, short version);
 }
 
-/// <summary>A request body, which has one kind of answer. Reading fails if bytes follow it.</summary>
+/// <summary>
+/// A request body, which has one kind of answer. What follows it in the frame is ignored, as by Kafka: librdkafka sends Metadata for all
+/// topics with three bytes too many (its issue 5049).
+/// </summary>
 public interface IKafkaRequest<TSelf, TResponse> : IKafkaMessage<TSelf>
     where TSelf : IKafkaRequest<TSelf, TResponse>
     where TResponse : IKafkaMessage<TResponse>;
