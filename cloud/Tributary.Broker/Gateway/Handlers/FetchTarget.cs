@@ -125,6 +125,12 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         }
         long most = Math.Min(room, _maxBytes);
         LogRead? read = TryRead(_offset, most, logger);
+        while (read is { Size: 0 } && read.NextOffset < HighWatermark && read.NextOffset > _offset)
+        {
+            long behindHole = read.NextOffset;
+            read.Dispose();
+            read = TryRead(behindHole, most, logger);
+        }
         if (read is null || read.Size == 0 || (!first && read.Size > most))
         {
             read?.Dispose();
@@ -174,14 +180,9 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         {
             Fail(ErrorCode.OffsetOutOfRange); // retention was faster
         }
-        catch (ObjectDisposedException)
-        {
-            Fail(ErrorCode.NotLeaderOrFollower); // the partition was deleted meanwhile: the client learns which by asking for metadata
-        }
         catch (IOException e)
         {
-            logger.ReadFailed(e, partition.Log.Name);
-            Fail(ErrorCode.KafkaStorageError);
+            Fail(TopicLookup.ReadFailure(partition, e, logger));
         }
         return null;
     }

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
@@ -98,10 +97,9 @@ internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<List
             }
             return ErrorCode.None;
         }
-        catch (Exception e) when (e is IOException or InvalidDataException or ObjectDisposedException)
+        catch (IOException e)
         {
-            Broker.Logger.ReadFailed(e, partition.Log.Name);
-            return ErrorCode.KafkaStorageError;
+            return TopicLookup.ReadFailure(partition, e, Broker.Logger);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Buffers.Binary;
 using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
@@ -188,9 +189,9 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
                 return -1;
             }
             read.Bytes.Slice(0, header.Length).CopyTo(header);
-            return System.Buffers.Binary.BinaryPrimitives.ReadInt64BigEndian(header[BatchLayout.MaxTimestamp..]);
+            return BinaryPrimitives.ReadInt64BigEndian(header[BatchLayout.MaxTimestamp..]);
         }
-        catch (Exception e) when (e is OffsetOutOfRangeException or IOException or ObjectDisposedException)
+        catch (Exception e) when (e is OffsetOutOfRangeException or IOException)
         {
             return -1;
         }

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
@@ -16,6 +17,17 @@ internal static class TopicLookup
         return clientEpoch < 0 || clientEpoch == current ? ErrorCode.None
             : clientEpoch < current ? ErrorCode.FencedLeaderEpoch
             : ErrorCode.UnknownLeaderEpoch;
+    }
+
+    /// <summary>What a client is told when a log can't be read: it may have been closed because the partition was given up.</summary>
+    public static ErrorCode ReadFailure(Partition partition, IOException failure, ILogger logger)
+    {
+        if (partition.Unavailable is var reason and not ErrorCode.None)
+        {
+            return reason;
+        }
+        logger.ReadFailed(failure, partition.Log.Name);
+        return ErrorCode.KafkaStorageError;
     }
 
     /// <summary>Who leads a partition as the snapshot has it; null if the snapshot doesn't know it.</summary>
