@@ -20,6 +20,9 @@ internal sealed class TestControlPlane : IControlPlane
     /// <summary>What every call fails with, if anything.</summary>
     public Exception? Failure { get; set; }
 
+    /// <summary>No topic is created any more until the caller gives up.</summary>
+    public void Hold() => _creating.Wait();
+
     public ClusterSnapshot Snapshot { get; private set; } = new(
         "AAAAAAAAAAAAAAAAAAAAAA", NodeId, NodeId, [new BrokerNode(NodeId, "localhost", 9092)], FrozenDictionary<string, TopicInfo>.Empty);
 

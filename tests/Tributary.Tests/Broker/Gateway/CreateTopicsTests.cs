@@ -1,0 +1,187 @@
+using Tributary.Broker;
+using Tributary.Broker.Metadata;
+using Tributary.Contracts.Kafka.Messages;
+using Tributary.Tests.Broker.Support;
+using Xunit;
+using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
+
+namespace Tributary.Tests.Broker.Gateway;
+
+public sealed class CreateTopicsTests
+{
+    public static TheoryData<short> Versions => [.. Enumerable.Range(2, 6).Select(version => (short)version)];
+
+    [Theory]
+    [MemberData(nameof(Versions))]
+    public async Task Every_version_creates_a_topic_that_can_be_used_at_once(short version)
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        CreateTopicsRequest.CreatableTopic topic = New("t", partitions: 3);
+        topic.Configs = [new() { Name = "retention.ms", Value = "1234" }];
+        CreateTopicsResponse.CreatableTopicResult result = await CreateAsync(client, topic, version);
+        Assert.Equal((ErrorCode.None, null), (result.ErrorCode, result.ErrorMessage));
+        Assert.Equal(version >= 7 ? broker.Control.Snapshot.Topics["t"].Id : Guid.Empty, result.TopicId);
+        if (version >= 5)
+        {
+            Assert.Equal((3, (short)1), (result.NumPartitions, result.ReplicationFactor));
+            Assert.Equal(("1234", (sbyte)1), result.Configs!.Where(config => config.Name == "retention.ms").Select(config => (config.Value, config.ConfigSource)).Single());
+            Assert.Equal(("delete", (sbyte)5), result.Configs!.Where(config => config.Name == "cleanup.policy").Select(config => (config.Value, config.ConfigSource)).Single());
+        }
+        Assert.Equal(1234, broker.Partition("t", 2).Settings.RetentionMs);
+        Assert.Equal(ErrorCode.None, (await client.AskAsync(Ask.Produce("t", Batches.Of(), partition: 2), 9)).Single().ErrorCode);
+    }
+
+    [Fact]
+    public async Task Defaults_are_asked_for_by_minus_1_from_version_4_on()
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        CreateTopicsRequest.CreatableTopic topic = New("t", partitions: -1, factor: -1);
+        Assert.Equal(ErrorCode.InvalidPartitions, (await CreateAsync(client, topic, 3)).ErrorCode);
+        Assert.Equal(4, (await CreateAsync(client, topic, 7)).NumPartitions);
+    }
+
+    [Fact]
+    public async Task A_check_creates_nothing()
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        CreateTopicsResponse response = await client.AskAsync(
+            new CreateTopicsRequest { Topics = [New("t", 3)], TimeoutMs = 1000, ValidateOnly = true }, 7);
+        Assert.Equal((ErrorCode.None, 3), (response.Topics.Single().ErrorCode, response.Topics.Single().NumPartitions));
+        Assert.Empty(broker.Control.Snapshot.Topics);
+    }
+
+    public static TheoryData<string, ErrorCode> Bad => new()
+    {
+        { "name", ErrorCode.InvalidTopicException },
+        { "no partitions", ErrorCode.InvalidPartitions },
+        { "too many partitions", ErrorCode.InvalidPartitions },
+        { "no replicas", ErrorCode.InvalidReplicationFactor },
+        { "more replicas than brokers", ErrorCode.InvalidReplicationFactor },
+        { "unknown config", ErrorCode.InvalidConfig },
+        { "bad config", ErrorCode.InvalidConfig },
+        { "null config", ErrorCode.InvalidConfig },
+        { "config twice", ErrorCode.InvalidConfig },
+        { "assignment and count", ErrorCode.InvalidRequest },
+        { "assignment with a gap", ErrorCode.InvalidReplicaAssignment },
+        { "assignment to nobody", ErrorCode.InvalidReplicaAssignment },
+    };
+
+    [Theory]
+    [MemberData(nameof(Bad))]
+    public async Task What_cannot_be_is_refused_with_a_sentence_and_does_not_hold_up_another_topic(string what, ErrorCode expected)
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        CreateTopicsResponse response = await client.AskAsync(new CreateTopicsRequest { Topics = [BadTopic(what), New("good", 1)], TimeoutMs = 1000 }, 7);
+        Assert.Equal([expected, ErrorCode.None], response.Topics.Select(topic => topic.ErrorCode));
+        Assert.NotNull(response.Topics[0].ErrorMessage);
+        Assert.Equal(["good"], broker.Control.Snapshot.Topics.Keys);
+    }
+
+    [Fact]
+    public async Task An_assignment_that_leaves_no_choice_is_taken()
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        CreateTopicsRequest.CreatableTopic topic = New("t", -1, -1);
+        topic.Assignments = [new() { PartitionIndex = 1, BrokerIds = [1] }, new() { PartitionIndex = 0, BrokerIds = [1] }];
+        Assert.Equal((ErrorCode.None, 2), await CreateAsync(client, topic, 7) is var result ? (result.ErrorCode, result.NumPartitions) : default);
+    }
+
+    [Fact]
+    public async Task A_topic_that_exists_or_is_named_twice_is_refused()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        Assert.Equal(ErrorCode.TopicAlreadyExists, (await CreateAsync(client, New("t", 1), 7)).ErrorCode);
+        CreateTopicsResponse twice = await client.AskAsync(new CreateTopicsRequest { Topics = [New("a", 1), New("b", 1), New("a", 2)], TimeoutMs = 1000 }, 7);
+        Assert.Equal([ErrorCode.InvalidRequest, ErrorCode.None, ErrorCode.InvalidRequest], twice.Topics.Select(topic => topic.ErrorCode));
+    }
+
+    [Fact]
+    public async Task A_control_plane_that_fails_or_is_slow_gives_an_error_that_clients_try_again()
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        broker.Control.Failure = new IOException("no store");
+        Assert.Equal(ErrorCode.RequestTimedOut, (await CreateAsync(client, New("t", 1), 7)).ErrorCode);
+        broker.Control.Failure = null;
+        broker.Control.Hold();
+        int id = await client.SendAsync(new CreateTopicsRequest { Topics = [New("t", 1)], TimeoutMs = 1000 }, 7);
+        while (!client.HasResponse())
+        {
+            broker.Time.Advance(TimeSpan.FromSeconds(1));
+            await Task.Yield();
+        }
+        Assert.Equal(ErrorCode.RequestTimedOut, (await client.ReceiveAsync<CreateTopicsResponse>(id, 7)).Topics.Single().ErrorCode);
+    }
+
+    [Fact]
+    public async Task One_request_creates_a_limited_number_of_topics()
+    {
+        await using var broker = new TestBroker(new BrokerOptions { MaxTopicsPerCreate = 1 });
+        await using TestClient client = broker.Connect();
+        CreateTopicsResponse response = await client.AskAsync(new CreateTopicsRequest { Topics = [New("a", 1), New("b", 1)], TimeoutMs = 1000 }, 7);
+        Assert.Equal([ErrorCode.None, ErrorCode.PolicyViolation], response.Topics.Select(topic => topic.ErrorCode));
+    }
+
+    private static CreateTopicsRequest.CreatableTopic New(string name, int partitions, short factor = 1) =>
+        new() { Name = name, NumPartitions = partitions, ReplicationFactor = factor };
+
+    private static CreateTopicsRequest.CreatableTopic BadTopic(string what)
+    {
+        CreateTopicsRequest.CreatableTopic topic = New("t", 1);
+        switch (what)
+        {
+            case "name":
+                topic.Name = "no/name";
+                break;
+            case "no partitions":
+                topic.NumPartitions = 0;
+                break;
+            case "too many partitions":
+                topic.NumPartitions = 1001;
+                break;
+            case "no replicas":
+                topic.ReplicationFactor = 0;
+                break;
+            case "more replicas than brokers":
+                topic.ReplicationFactor = 2;
+                break;
+            case "unknown config":
+                topic.Configs = [new() { Name = "no.such", Value = "1" }];
+                break;
+            case "bad config":
+                topic.Configs = [new() { Name = "retention.ms", Value = "long" }];
+                break;
+            case "null config":
+                topic.Configs = [new() { Name = "retention.ms", Value = null }];
+                break;
+            case "config twice":
+                topic.Configs = [new() { Name = "retention.ms", Value = "1" }, new() { Name = "retention.ms", Value = "1" }];
+                break;
+            case "assignment and count":
+                topic.Assignments = [new() { PartitionIndex = 0, BrokerIds = [1] }];
+                break;
+            case "assignment with a gap":
+                topic = New("t", -1, -1);
+                topic.Assignments = [new() { PartitionIndex = 1, BrokerIds = [1] }];
+                break;
+            case "assignment to nobody":
+                topic = New("t", -1, -1);
+                topic.Assignments = [new() { PartitionIndex = 0, BrokerIds = [7] }];
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(what));
+        }
+        return topic;
+    }
+
+    private static async Task<CreateTopicsResponse.CreatableTopicResult> CreateAsync(
+        TestClient client, CreateTopicsRequest.CreatableTopic topic, short version) =>
+        (await client.AskAsync(new CreateTopicsRequest { Topics = [topic], TimeoutMs = 1000 }, version)).Topics.Single();
+}

@@ -1,0 +1,173 @@
+using Tributary.Contracts.Kafka.Messages;
+using Tributary.Contracts.Records;
+using Tributary.Tests.Broker.Support;
+using Xunit;
+using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
+
+namespace Tributary.Tests.Broker.Gateway;
+
+public sealed class IdempotenceTests
+{
+    private const long Id = 4711;
+
+    [Fact]
+    public async Task Each_of_the_last_five_batches_sent_again_is_answered_with_its_original_offset()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        for (int i = 0; i < 6; i++)
+        {
+            Assert.Equal((ErrorCode.None, 3 * i), await SendAsync(client, sequence: 3 * i, records: 3));
+        }
+        for (int i = 5; i >= 1; i--)
+        {
+            Assert.Equal((ErrorCode.None, 3 * i), await SendAsync(client, sequence: 3 * i, records: 3));
+        }
+        Assert.Equal((ErrorCode.OutOfOrderSequenceNumber, -1), await SendAsync(client, sequence: 0, records: 3));
+        Assert.Equal(18, broker.Partition("t").Log.AppendedEnd);
+        Assert.Equal(18, broker.Server.Metrics.ProducedRecords);
+    }
+
+    [Fact]
+    public async Task A_sequence_that_is_not_the_next_one_is_refused()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        await SendAsync(client, sequence: 0, records: 2);
+        Assert.Equal((ErrorCode.OutOfOrderSequenceNumber, -1), await SendAsync(client, sequence: 3, records: 1));
+        Assert.Equal((ErrorCode.OutOfOrderSequenceNumber, -1), await SendAsync(client, sequence: 1, records: 1));
+        Assert.Equal((ErrorCode.None, 2), await SendAsync(client, sequence: 2, records: 1));
+    }
+
+    [Fact]
+    public async Task A_producer_that_is_not_known_may_begin_anywhere()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        Assert.Equal((ErrorCode.None, 0), await SendAsync(client, sequence: 12345, records: 1));
+        Assert.Equal((ErrorCode.None, 1), await SendAsync(client, sequence: 12346, records: 1));
+    }
+
+    [Fact]
+    public async Task A_sequence_wraps_to_0_within_a_batch_and_between_two()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t", partitions: 2);
+        await using TestClient client = broker.Connect();
+        await SendAsync(client, sequence: int.MaxValue - 1, records: 1);
+        Assert.Equal((ErrorCode.None, 1), await SendAsync(client, sequence: int.MaxValue, records: 3));
+        Assert.Equal((ErrorCode.None, 1), await SendAsync(client, sequence: int.MaxValue, records: 3));
+        Assert.Equal((ErrorCode.None, 4), await SendAsync(client, sequence: 2, records: 1));
+        await SendAsync(client, sequence: int.MaxValue, records: 1, partition: 1);
+        Assert.Equal((ErrorCode.None, 1), await SendAsync(client, sequence: 0, records: 1, partition: 1));
+    }
+
+    [Fact]
+    public async Task A_new_epoch_begins_with_0_and_fences_the_one_before()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        await SendAsync(client, sequence: 0, records: 5);
+        Assert.Equal((ErrorCode.OutOfOrderSequenceNumber, -1), await SendAsync(client, sequence: 5, records: 1, epoch: 1));
+        Assert.Equal((ErrorCode.None, 5), await SendAsync(client, sequence: 0, records: 1, epoch: 1));
+        Assert.Equal((ErrorCode.InvalidProducerEpoch, -1), await SendAsync(client, sequence: 5, records: 1));
+    }
+
+    [Fact]
+    public async Task Five_in_flight_sent_again_on_another_connection_are_there_once()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient first = broker.Connect();
+        await using TestClient second = broker.Connect();
+        broker.Storage.Close();
+        for (int i = 0; i < 5; i++)
+        {
+            await first.SendAsync(Request(sequence: i, records: 1), 9);
+        }
+        await Eventually.HoldsAsync(() => broker.Partition("t").Log.AppendedEnd == 5);
+        var again = new List<int>();
+        for (int i = 0; i < 5; i++)
+        {
+            again.Add(await second.SendAsync(Request(sequence: i, records: 1), 9));
+        }
+        await Eventually.HoldsAsync(() => broker.Partition("t").Waiters.Waiting == 10);
+        Assert.False(second.HasResponse());
+        broker.Storage.Open();
+        for (int i = 0; i < 5; i++)
+        {
+            ProduceResponse.PartitionProduceResponse answer = (await second.ReceiveAsync<ProduceResponse>(again[i], 9)).Single();
+            Assert.Equal((ErrorCode.None, i), (answer.ErrorCode, answer.BaseOffset));
+        }
+        Assert.Equal(5, broker.Partition("t").Log.AppendedEnd);
+    }
+
+    [Fact]
+    public async Task A_duplicate_of_a_batch_whose_flush_fails_fails_too_and_may_be_sent_again()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient first = broker.Connect();
+        await using TestClient second = broker.Connect();
+        await SendAsync(first, sequence: 0, records: 1);
+        broker.Storage.Close();
+        int original = await first.SendAsync(Request(sequence: 1, records: 1), 9);
+        await Eventually.HoldsAsync(() => broker.Storage.HeldUp > 0);
+        int duplicate = await second.SendAsync(Request(sequence: 1, records: 1), 9);
+        await Eventually.HoldsAsync(() => broker.Partition("t").Waiters.Waiting == 2);
+        broker.Storage.FailNextFlush();
+        broker.Storage.Open();
+        Assert.Equal(ErrorCode.KafkaStorageError, (await first.ReceiveAsync<ProduceResponse>(original, 9)).Single().ErrorCode);
+        Assert.Equal(ErrorCode.KafkaStorageError, (await second.ReceiveAsync<ProduceResponse>(duplicate, 9)).Single().ErrorCode);
+        Assert.Equal((ErrorCode.None, 1), await SendAsync(second, sequence: 1, records: 1));
+        Assert.Equal((ErrorCode.None, 1), await SendAsync(first, sequence: 1, records: 1));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    [InlineData(5)]
+    public async Task A_producer_id_is_handed_out_once(short version)
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        InitProducerIdResponse first = await client.AskAsync(new InitProducerIdRequest(), version);
+        InitProducerIdResponse second = await client.AskAsync(new InitProducerIdRequest(), version);
+        Assert.Equal((ErrorCode.None, ErrorCode.None), (first.ErrorCode, second.ErrorCode));
+        Assert.Equal((0, 0), (first.ProducerEpoch, second.ProducerEpoch));
+        Assert.NotEqual(first.ProducerId, second.ProducerId);
+    }
+
+    [Fact]
+    public async Task A_producer_id_that_cannot_be_had_is_an_error_that_clients_try_again()
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        broker.Control.Failure = new IOException("no store");
+        InitProducerIdResponse refused = await client.AskAsync(new InitProducerIdRequest(), 4);
+        Assert.Equal((ErrorCode.CoordinatorLoadInProgress, -1L, (short)-1), (refused.ErrorCode, refused.ProducerId, refused.ProducerEpoch));
+    }
+
+    [Fact]
+    public async Task A_transactional_producer_is_refused()
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        InitProducerIdResponse refused = await client.AskAsync(new InitProducerIdRequest { TransactionalId = "tx" }, 4);
+        Assert.Equal(ErrorCode.InvalidRequest, refused.ErrorCode);
+    }
+
+    private static ProduceRequest Request(int sequence, int records, short epoch = 0, int partition = 0) =>
+        Ask.Produce("t", Batches.Of(records, new BatchProducer(Id, epoch, sequence)), partition: partition);
+
+    private static async Task<(ErrorCode Error, long BaseOffset)> SendAsync(
+        TestClient client, int sequence, int records, short epoch = 0, int partition = 0)
+    {
+        ProduceResponse.PartitionProduceResponse answer = (await client.AskAsync(Request(sequence, records, epoch, partition), 9)).Single();
+        return (answer.ErrorCode, answer.BaseOffset);
+    }
+}

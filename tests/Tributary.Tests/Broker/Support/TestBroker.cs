@@ -1,0 +1,87 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+using Tributary.Broker;
+using Tributary.Broker.Partitions;
+using Tributary.Log;
+using Tributary.Log.Storage;
+
+namespace Tributary.Tests.Broker.Support;
+
+/// <summary>A broker on memory, with simulated time and flushes that a test can hold up or fail.</summary>
+internal sealed class TestBroker : IAsyncDisposable, ILogEvents
+{
+    private const string LogPath = "data/log";
+
+    private readonly BrokerOptions _options;
+    private readonly LogDirectoryOptions _logOptions;
+    private readonly TimeProvider _time;
+
+    public TestBroker(BrokerOptions? options = null, TimeProvider? time = null, long? tailCacheBytes = null)
+    {
+        _options = options ?? new BrokerOptions();
+        _logOptions = tailCacheBytes is { } bytes ? new LogDirectoryOptions { TailCacheBytes = bytes } : new LogDirectoryOptions();
+        _time = time ?? Time;
+        var memory = new MemoryStorage();
+        memory.CreateDirectory(LogPath);
+        Storage = new GatedStorage(memory);
+        (Logs, Server) = Start();
+    }
+
+    public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
+
+    public GatedStorage Storage { get; }
+
+    public LogDirectory Logs { get; private set; }
+
+    public TestControlPlane Control { get; } = new();
+
+    public BrokerServer Server { get; private set; }
+
+    /// <summary>Makes a topic that this broker leads.</summary>
+    public async Task<Guid> CreateTopicAsync(string name, int partitions = 1, params (string Name, string Value)[] configs)
+    {
+        var id = Guid.NewGuid();
+        await Control.SetAsync(TestControlPlane.Make(name, id, partitions, configs.ToDictionary(config => config.Name, config => config.Value)));
+        return id;
+    }
+
+    public Partition Partition(string topic, int index = 0)
+    {
+        Server.Partitions.Get(topic, index, out Partition? partition);
+        return partition ?? throw new InvalidOperationException($"{topic}-{index} is not served");
+    }
+
+    public TestClient Connect() => new(Server);
+
+    /// <summary>Stops the broker and starts another one on its storage.</summary>
+    public async Task RestartAsync()
+    {
+        await StopAsync();
+        (Logs, Server) = Start();
+        await Control.ApplyAsync(Control.Snapshot);
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        Storage.Open();
+        return StopAsync();
+    }
+
+    void ILogEvents.Report(LogEvent what)
+    {
+    }
+
+    private (LogDirectory Logs, BrokerServer Server) Start()
+    {
+        LogDirectory logs = LogDirectory.Open(Storage, LogPath, _logOptions, _time, this);
+        var server = new BrokerServer(_options, logs, Storage, Control, _time, NullLoggerFactory.Instance);
+        Control.Server = server;
+        return (logs, server);
+    }
+
+    private async ValueTask StopAsync()
+    {
+        await Server.DisposeAsync();
+        await Logs.DisposeAsync();
+    }
+}
