@@ -36,7 +36,7 @@ internal abstract class ApiHandler(BrokerContext broker, KafkaApi api)
         return error;
     }
 
-    /// <summary>Reads a body, to the frame's last byte.</summary>
+    /// <summary>Reads a body.</summary>
     protected static T Read<T>(Request request)
         where T : IKafkaMessage<T>
     {
