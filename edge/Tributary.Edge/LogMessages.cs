@@ -1,7 +1,9 @@
+using System.Net;
 using Microsoft.Extensions.Logging;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Mqtt.Protocol;
+using Tributary.Edge.Uplink;
 using Tributary.Log;
 
 namespace Tributary.Edge;
@@ -59,6 +61,26 @@ internal static partial class LogMessages
     public static partial void LogEvent(
         this ILogger logger, LogLevel level, LogEventKind kind, string partition, long from, long to, string text);
 
+    // Status and host
+
+    [LoggerMessage(240, LogLevel.Error, "The page {Path} could not be made")]
+    public static partial void PageFailed(this ILogger logger, string? path, Exception reason);
+
+    [LoggerMessage(250, LogLevel.Information, "Agent {Id} {Version} takes MQTT at {Mqtt}, tells its status at {Http} and ships to {Cloud}")]
+    public static partial void AgentStarted(this ILogger logger, string id, string version, IPEndPoint mqtt, IPEndPoint http, string cloud);
+
+    [LoggerMessage(251, LogLevel.Warning, "{Endpoint} is not a loopback address: everybody who can reach it can publish and read, unencrypted and without a password")]
+    public static partial void OpenToOthers(this ILogger logger, IPEndPoint endpoint);
+
+    [LoggerMessage(252, LogLevel.Warning, "{Source}: no such setting of this program, ignored")]
+    public static partial void UnknownSetting(this ILogger logger, string source);
+
+    [LoggerMessage(253, LogLevel.Information, "Agent {Id} stops")]
+    public static partial void AgentStops(this ILogger logger, string id);
+
+    [LoggerMessage(254, LogLevel.Information, "Agent {Id} has stopped; what was taken in is flushed")]
+    public static partial void AgentStopped(this ILogger logger, string id);
+
     // Uplink
 
     [LoggerMessage(300, LogLevel.Information, "Uplink of {Topic}-{Partition}: begins at offset {Acked} of {FlushedEnd}, producer {ProducerId} epoch {ProducerEpoch}")]
@@ -95,9 +117,15 @@ internal static partial class LogMessages
     [LoggerMessage(310, LogLevel.Critical, "Uplink of {Topic}-{Partition} ended by a defect; nothing more is sent until the agent is restarted")]
     public static partial void UplinkDefect(this ILogger logger, string topic, int partition, Exception reason);
 
-    [LoggerMessage(311, LogLevel.Information, "Cloud: connected to {Endpoint} of cluster node {Node}")]
-    public static partial void CloudConnected(this ILogger logger, string endpoint, int node);
+    [LoggerMessage(313, LogLevel.Error, "Uplink of {Topic}-{Partition} can't begin, it is tried again: {Reason}")]
+    public static partial void UplinkNotBegun(this ILogger logger, string topic, int partition, string reason);
 
-    [LoggerMessage(312, LogLevel.Information, "Cloud: connection to {Endpoint} is gone: {Reason}")]
-    public static partial void CloudDisconnected(this ILogger logger, string endpoint, string reason);
+    [LoggerMessage(311, LogLevel.Information, "Cloud: connected to {Endpoint}")]
+    public static partial void CloudConnected(this ILogger logger, NodeEndpoint endpoint);
+
+    [LoggerMessage(312, LogLevel.Information, "Cloud: the connection to {Endpoint} is gone: {Reason}")]
+    public static partial void CloudDisconnected(this ILogger logger, NodeEndpoint endpoint, string reason);
+
+    [LoggerMessage(314, LogLevel.Warning, "Cloud: {Endpoint} can't be reached, messages are taken in meanwhile: {Reason}")]
+    public static partial void CloudUnreachable(this ILogger logger, NodeEndpoint endpoint, string reason);
 }

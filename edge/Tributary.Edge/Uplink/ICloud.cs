@@ -20,8 +20,8 @@ internal readonly record struct ProduceAnswer(RoundBatch Batch, ErrorCode Error,
 internal interface ICloudNode
 {
     /// <summary>
-    /// Sends batches, at most one for each partition, in the order of the calls: they are on their way when it returns and their bytes
-    /// may be given back. acks=all.
+    /// Sends batches, at most one for each partition, in the order of the calls: they are on their way when it returns, and it needs
+    /// their bytes no longer or has taken them over. acks=all.
     /// </summary>
     /// <returns>One answer for each batch. Faults with <see cref="CloudException"/> if the connection is lost or an answer is late.</returns>
     Task<IReadOnlyList<ProduceAnswer>> Produce(string topic, IReadOnlyList<RoundBatch> batches);
@@ -31,8 +31,11 @@ internal interface ICloudNode
 }
 
 /// <summary>What the uplink asks of the cloud. Every task faults with <see cref="CloudException"/> if it can't be done now.</summary>
-internal interface ICloud
+internal interface ICloud : IAsyncDisposable
 {
+    /// <summary>Whether a request was answered on a connection that is open now.</summary>
+    bool IsConnected { get; }
+
     /// <summary>Looks up a topic and who leads its partitions.</summary>
     Task<TopicMetadata> GetMetadataAsync(string topic, bool allowCreate, CancellationToken cancellation);
 

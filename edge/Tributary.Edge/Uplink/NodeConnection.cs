@@ -20,7 +20,7 @@ internal sealed class NodeConnection : IAsyncDisposable
     private readonly Socket _socket;
     private readonly TimeProvider _time;
     private readonly int _maxResponseBytes;
-    private readonly Channel<ReadOnlyMemory<byte>> _outgoing = Channel.CreateBounded<ReadOnlyMemory<byte>>(
+    private readonly Channel<RequestFrame> _outgoing = Channel.CreateBounded<RequestFrame>(
         new BoundedChannelOptions(MaxPending) { SingleReader = true });
 
     private readonly Queue<Pending> _pending = new();
@@ -46,6 +46,9 @@ internal sealed class NodeConnection : IAsyncDisposable
             }
         }
     }
+
+    /// <summary>Completes when the connection is gone.</summary>
+    public Task Ended => _loops;
 
     /// <summary>Connects.</summary>
     /// <exception cref="CloudException">It could not be done within <paramref name="timeout"/>.</exception>
@@ -73,22 +76,28 @@ internal sealed class NodeConnection : IAsyncDisposable
         return connection;
     }
 
-    /// <summary>Sends a frame (its length included) and gives the response's bytes from behind the correlation id.</summary>
+    /// <summary>Sends a frame, which it takes over, and gives the response's bytes from behind the correlation id.</summary>
     /// <exception cref="CloudException">The connection is lost, or no answer came within <paramref name="timeout"/>, which ends it.</exception>
-    public async Task<ReadOnlyMemory<byte>> RequestAsync(ReadOnlyMemory<byte> frame, int correlationId, TimeSpan timeout)
+    public async Task<ReadOnlyMemory<byte>> RequestAsync(RequestFrame frame, int correlationId, TimeSpan timeout)
     {
         var pending = new Pending(correlationId);
+        string? refused;
         lock (_lock)
         {
-            if (_failure is not null)
+            refused = _failure;
+            if (refused is null && !_outgoing.Writer.TryWrite(frame))
             {
-                throw new CloudException(_failure);
+                refused = $"more than {MaxPending} requests wait for the connection";
             }
-            if (!_outgoing.Writer.TryWrite(frame))
+            if (refused is null)
             {
-                throw new CloudException($"more than {MaxPending} requests wait for the connection");
+                _pending.Enqueue(pending);
             }
-            _pending.Enqueue(pending);
+        }
+        if (refused is not null)
+        {
+            frame.Dispose();
+            throw new CloudException(refused);
         }
         try
         {
@@ -135,18 +144,42 @@ internal sealed class NodeConnection : IAsyncDisposable
     {
         try
         {
-            await foreach (ReadOnlyMemory<byte> frame in _outgoing.Reader.ReadAllAsync())
+            await foreach (RequestFrame frame in _outgoing.Reader.ReadAllAsync())
             {
-                ReadOnlyMemory<byte> rest = frame;
-                while (rest.Length > 0)
+                using (frame)
                 {
-                    rest = rest[await _socket.SendAsync(rest, SocketFlags.None)..];
+                    await SendAsync(frame.Pieces);
                 }
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
             Drop(e.Message);
+        }
+        finally
+        {
+            while (_outgoing.Reader.TryRead(out RequestFrame? frame))
+            {
+                frame.Dispose();
+            }
+        }
+    }
+
+    private async ValueTask SendAsync(List<ArraySegment<byte>> pieces)
+    {
+        while (pieces.Count > 0)
+        {
+            int sent = await _socket.SendAsync(pieces, SocketFlags.None);
+            int whole = 0;
+            while (whole < pieces.Count && sent >= pieces[whole].Count)
+            {
+                sent -= pieces[whole++].Count;
+            }
+            pieces.RemoveRange(0, whole);
+            if (sent > 0)
+            {
+                pieces[0] = pieces[0][sent..];
+            }
         }
     }
 

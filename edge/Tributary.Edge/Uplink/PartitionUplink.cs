@@ -13,6 +13,7 @@ namespace Tributary.Edge.Uplink;
 /// </summary>
 internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
 {
+    private static readonly TimeSpan DoubtLogInterval = TimeSpan.FromHours(1);
     private readonly BufferPartition _partition;
     private readonly ICloud _cloud;
     private readonly TimeProvider _time;
@@ -30,15 +31,30 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private Task _loop = Task.CompletedTask;
     private Task _asking = Task.CompletedTask;
     private volatile UplinkPartitionStatus _status;
+    private string? _lastDoubt;
+    private long _lastDoubtAt;
+    private TimeSpan _lastDoubtLogged;
 
     /// <summary>
     /// Takes over where the checkpoint stands. Writes the log's end down before it returns: nothing may be ingested before that.
     /// </summary>
+    /// <param name="partition">The local partition.</param>
+    /// <param name="source">Its log.</param>
+    /// <param name="endAtStart">
+    /// Where the log ended before this process took anything in: the same at a second try, or a disk that went back in time goes unnoticed.
+    /// </param>
+    /// <param name="file">Its checkpoint.</param>
+    /// <param name="cloud">Where the records go.</param>
+    /// <param name="options">Settings.</param>
+    /// <param name="time">All time.</param>
+    /// <param name="counters">What is counted over all partitions.</param>
+    /// <param name="logger">Where it logs.</param>
+    /// <param name="random">Jitter of the waits.</param>
     /// <exception cref="UplinkStoppedException">The checkpoint is damaged and the settings say to stop.</exception>
     /// <exception cref="IOException">The checkpoint can't be read or written.</exception>
     public PartitionUplink(
-        BufferPartition partition, IUplinkSource source, CheckpointFile file, ICloud cloud, UplinkOptions options, TimeProvider time,
-        UplinkCounters counters, ILogger logger, Random random)
+        BufferPartition partition, IUplinkSource source, long endAtStart, CheckpointFile file, ICloud cloud, UplinkOptions options,
+        TimeProvider time, UplinkCounters counters, ILogger logger, Random random)
     {
         _partition = partition;
         _cloud = cloud;
@@ -48,7 +64,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         _logger = logger;
         _source = source;
         _file = file;
-        UplinkCheckpoint begun = UplinkState.Begin(Load(file, options), source.StartOffset, source.FlushedEnd);
+        UplinkCheckpoint begun = UplinkState.Begin(Load(file, options), source.StartOffset, endAtStart);
         if (begun.ProducerId >= 0)
         {
             file.Save(begun);
@@ -56,6 +72,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         _reader = new RoundReader(source, options);
         _state = new UplinkState(options, begun, source.StartOffset, source.FlushedEnd, random, TimeSpan.Zero);
         _status = DescribeStatus();
+        ClusterId = ClusterOf(begun.ClusterId);
         logger.UplinkBegins(partition.Topic, partition.Index, begun.Acked, source.FlushedEnd, begun.ProducerId, begun.ProducerEpoch);
     }
 
@@ -64,6 +81,9 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
 
     /// <summary>Times that the position was looked up again.</summary>
     public long Retries { get; private set; }
+
+    /// <summary>Id of the cluster that the records go to, null before its first answer ever.</summary>
+    public string? ClusterId { get; private set; }
 
     private TimeSpan Now => _time.GetElapsedTime(_origin);
 
@@ -117,7 +137,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             return new UplinkCheckpoint();
         }
         throw new UplinkStoppedException(
-            $"the checkpoint {file.Path} is damaged, so nobody can tell what the cloud has: restore it, or set uplink.onCheckpointDamaged to "
+            $"the checkpoint {file.Path} is damaged, so nobody can tell what the cloud has: restore it, or set uplink:onCheckpointDamaged to "
             + "resend, which sends everything again that is held");
     }
 
@@ -231,7 +251,9 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         {
             try
             {
-                Happened(await question(_stopping.Token));
+                Action<TimeSpan> answer = await question(_stopping.Token);
+                _counters.Succeeded();
+                Happened(answer);
             }
             catch (Exception e) when (e is IOException or OperationCanceledException)
             {
@@ -394,6 +416,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             Log(notice);
         }
         Retries = _state.Retries;
+        ClusterId = ClusterOf(_state.ClusterId);
         _status = DescribeStatus();
     }
 
@@ -403,7 +426,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         switch (notice.Kind)
         {
             case UplinkNoticeKind.InDoubt:
-                _logger.UplinkInDoubt(topic, index, notice.Offset, notice.Message);
+                LogDoubt(notice);
                 break;
             case UplinkNoticeKind.NewEpoch:
                 _logger.UplinkNewEpoch(topic, index, notice.Message, notice.Offset);
@@ -426,9 +449,22 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         }
     }
 
+    /// <summary>A cloud that is away for weeks is no news each time that it is tried.</summary>
+    private void LogDoubt(UplinkNotice notice)
+    {
+        if (notice.Message == _lastDoubt && notice.Offset == _lastDoubtAt && Now - _lastDoubtLogged < DoubtLogInterval)
+        {
+            return;
+        }
+        (_lastDoubt, _lastDoubtAt, _lastDoubtLogged) = (notice.Message, notice.Offset, Now);
+        _logger.UplinkInDoubt(_partition.Topic, _partition.Index, notice.Offset, notice.Message);
+    }
+
     private UplinkPartitionStatus DescribeStatus() => new(
         _partition.Topic, _partition.Index, Word(), _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,
         _state.RefusedTotal, _state.GapTotal);
+
+    private static string? ClusterOf(string id) => id.Length == 0 ? null : id;
 
     private string Word() => _state.Phase switch
     {

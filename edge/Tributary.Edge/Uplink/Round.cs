@@ -37,7 +37,15 @@ internal sealed class RoundBatch(int target, long baseOrdinal, int records, long
     /// <summary>The batch, as it is sent; until <see cref="ReleaseBytes"/>.</summary>
     public ReadOnlyMemory<byte> Bytes => (_pooled ?? throw new InvalidOperationException("the bytes were given back")).AsMemory(0, Size);
 
-    /// <summary>Gives the bytes back to the pool, once they are on their way: a retry reads the log again.</summary>
+    /// <summary>Hands the pooled bytes over: who takes them gives them back to the shared pool.</summary>
+    public byte[] TakeBytes()
+    {
+        byte[] taken = _pooled ?? throw new InvalidOperationException("the bytes were given back");
+        _pooled = null;
+        return taken;
+    }
+
+    /// <summary>Gives the bytes back to the pool, unless they were taken over, once they are on their way: a retry reads the log again.</summary>
     public void ReleaseBytes()
     {
         if (_pooled is { } bytes)

@@ -33,6 +33,9 @@ internal sealed class UplinkCounters
         Interlocked.Exchange(ref _lastAck, now.UtcTicks);
     }
 
+    /// <summary>The cloud answered.</summary>
+    public void Succeeded() => _lastError = null;
+
     /// <summary>Something failed.</summary>
     public void Failed(string reason) => _lastError = reason;
 }

@@ -34,6 +34,9 @@ internal sealed record UplinkOptions
     /// <summary>Refused records above the acknowledged offset beyond which the uplink stops.</summary>
     public const int MaxRefusedHeld = 65_536;
 
+    private static readonly TimeSpan LeastTimeout = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan MostTimeout = TimeSpan.FromHours(1);
+
     /// <summary>The cloud's Kafka endpoint: host name or address.</summary>
     public required string CloudHost { get; init; }
 
@@ -109,20 +112,22 @@ internal sealed record UplinkOptions
     {
         Settings.Check(CloudHost.Length > 0, "cloud", "must name a host");
         Settings.Check(CloudPort is > 0 and <= 65535, "cloud", "must name a port from 1 to 65535");
-        Settings.Check(ClientId.Length is > 0 and <= 255, "uplink.clientId", "must have 1 to 255 characters");
-        Settings.Check(MaxBatchBytes is >= 1024 and <= 64 << 20, "uplink.maxBatchBytes", "must lie between 1 KiB and 64 MiB");
-        Settings.Check(MaxRoundBytes >= MaxBatchBytes && MaxRoundBytes <= 256 << 20, "uplink.maxRoundBytes", "must lie between max batch bytes and 256 MiB");
-        Settings.Check(ReadBytes is >= 4096 and <= 64 << 20, "uplink.readBytes", "must lie between 4 KiB and 64 MiB");
-        Settings.Check(PipelineRecords > 0, "uplink.pipelineRecords", "must be positive");
-        Settings.Check(MaxResponseBytes is >= 4096 and <= 256 << 20, "uplink.maxResponseBytes", "must lie between 4 KiB and 256 MiB");
-        Settings.Check(ConnectTimeout > TimeSpan.Zero, "uplink.connectTimeout", "must be positive");
-        Settings.Check(RequestTimeout > TimeSpan.Zero && RequestTimeout.TotalMilliseconds <= int.MaxValue, "uplink.requestTimeout", "must be positive");
-        Settings.Check(ProgressTimeout > TimeSpan.Zero, "uplink.progressTimeout", "must be positive");
-        Settings.Check(QuietPeriod >= TimeSpan.Zero, "uplink.quietPeriod", "must not be negative");
-        Settings.Check(FirstBackoff > TimeSpan.Zero && FirstBackoff <= MaxBackoff, "uplink.firstBackoff", "must be positive and at most max backoff");
-        Settings.Check(StablePeriod >= TimeSpan.Zero, "uplink.stablePeriod", "must not be negative");
-        Settings.Check(CheckpointInterval >= TimeSpan.Zero, "uplink.checkpointInterval", "must not be negative");
-        Settings.Check(MetadataRefresh > TimeSpan.Zero, "uplink.metadataRefresh", "must be positive");
+        Settings.Check(ClientId.Length is > 0 and <= 255, "id", "must have 1 to 255 characters");
+        Settings.Range("uplink:compressionLevel", CompressionLevel, 0, 22);
+        Settings.Range("uplink:maxBatchBytes", MaxBatchBytes, 1 << 10, 64 << 20);
+        Settings.Range("uplink:maxRoundBytes", MaxRoundBytes, MaxBatchBytes, 256 << 20);
+        Settings.Range("uplink:readBytes", ReadBytes, 4 << 10, 64 << 20);
+        Settings.Range("uplink:pipelineRecords", PipelineRecords, 1, int.MaxValue);
+        Settings.Range("uplink:maxResponseBytes", MaxResponseBytes, 4 << 10, 256 << 20);
+        Settings.Range("uplink:connectTimeout", ConnectTimeout, LeastTimeout, MostTimeout);
+        Settings.Range("uplink:requestTimeout", RequestTimeout, LeastTimeout, MostTimeout);
+        Settings.Range("uplink:progressTimeout", ProgressTimeout, LeastTimeout, MostTimeout);
+        Settings.Range("uplink:quietPeriod", QuietPeriod, TimeSpan.Zero, MostTimeout);
+        Settings.Range("uplink:maxBackoff", MaxBackoff, TimeSpan.FromMilliseconds(1), MostTimeout);
+        Settings.Range("uplink:firstBackoff", FirstBackoff, TimeSpan.FromMilliseconds(1), MaxBackoff);
+        Settings.Range("uplink:stablePeriod", StablePeriod, TimeSpan.Zero, MostTimeout);
+        Settings.Range("uplink:checkpointInterval", CheckpointInterval, TimeSpan.Zero, MostTimeout);
+        Settings.Range("uplink:metadataRefresh", MetadataRefresh, TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(1));
         return this;
     }
 }

@@ -229,11 +229,11 @@ internal sealed partial class UplinkState
     {
         if (clusterReplaced && _options.OnClusterReplaced == OnReplaced.Stop)
         {
-            Stop($"cluster {metadata.ClusterId} answers where {_identity.ClusterId} was: set uplink.onClusterReplaced to follow, or restore it");
+            Stop($"cluster {metadata.ClusterId} answers where {_identity.ClusterId} was: set uplink:onClusterReplaced to follow, or restore it");
         }
         else if (!clusterReplaced && topicReplaced && _options.OnTopicRecreated == OnReplaced.Stop)
         {
-            Stop("the topic was deleted and made again: set uplink.onTopicRecreated to follow to send to the new one what is not acknowledged yet");
+            Stop("the topic was deleted and made again: set uplink:onTopicRecreated to follow to send to the new one what is not acknowledged yet");
         }
         else if (metadata.Partitions is <= 0 or > UplinkOptions.MaxTargets)
         {

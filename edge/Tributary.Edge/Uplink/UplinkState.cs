@@ -115,6 +115,9 @@ internal sealed partial class UplinkState
     /// <summary>Local offset below which the cloud has everything durably.</summary>
     public long Acked => _acked;
 
+    /// <summary>The cluster that the records go to; empty before its first answer, or if it has no id.</summary>
+    public string ClusterId => _identity.ClusterId;
+
     /// <summary>Producer id, −1 if there is none yet.</summary>
     public long ProducerId => _identity.ProducerId;
 

@@ -1,7 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Uplink;
-using Tributary.Log;
 using Tributary.Log.Storage;
 using Xunit;
 
@@ -10,7 +9,6 @@ namespace Tributary.Tests.Edge.Uplink;
 /// <summary>The driver, against a cloud in memory that answers from other threads.</summary>
 public sealed class PartitionUplinkTests : IAsyncLifetime
 {
-    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
     private readonly CloudInMemory _cloud = new();
     private readonly SharedLog _log = new();
     private readonly MemoryStorage _storage = new();
@@ -147,7 +145,7 @@ public sealed class PartitionUplinkTests : IAsyncLifetime
     }
 
     private PartitionUplink Create(UplinkOptions options) => new(
-        new BufferPartition("telemetry", 0, null!, "telemetry-0"), _log, new CheckpointFile(_storage, "telemetry-0"), _cloud, options,
+        new BufferPartition("telemetry", 0, null!, "telemetry-0"), _log, _log.FlushedEnd, new CheckpointFile(_storage, "telemetry-0"), _cloud, options,
         TimeProvider.System, _counters, NullLogger.Instance, new Random(1));
 
     private void Ingest(int count)
@@ -158,72 +156,7 @@ public sealed class PartitionUplinkTests : IAsyncLifetime
         }
     }
 
-    private static async Task Until(Func<bool> condition)
-    {
-        var started = System.Diagnostics.Stopwatch.StartNew();
-        while (!condition())
-        {
-            Assert.True(started.Elapsed < Deadline, "it did not come true in time");
-            await Task.Delay(1);
-        }
-    }
-
-    /// <summary>A log that is written by one thread and read by another.</summary>
-    private sealed class SharedLog : IUplinkSource
-    {
-        private readonly SimulatedLog _log = new();
-        private readonly Lock _lock = new();
-
-        public Action? Flushed { get; set; }
-
-        public long StartOffset
-        {
-            get
-            {
-                lock (_lock)
-                {
-                    return _log.StartOffset;
-                }
-            }
-        }
-
-        public long FlushedEnd
-        {
-            get
-            {
-                lock (_lock)
-                {
-                    return _log.FlushedEnd;
-                }
-            }
-        }
-
-        public LogRead Read(long offset, int maxBytes, long upTo)
-        {
-            lock (_lock)
-            {
-                return _log.Read(offset, maxBytes, upTo);
-            }
-        }
-
-        public void AdvanceStart(long offset)
-        {
-            lock (_lock)
-            {
-                _log.AdvanceStart(offset);
-            }
-        }
-
-        public void Append(IReadOnlyList<(string Key, long Id, string Remark)> records)
-        {
-            lock (_lock)
-            {
-                _log.Append(records);
-                _log.Flush();
-            }
-            Flushed?.Invoke();
-        }
-    }
+    private static Task Until(Func<bool> condition) => Waiting.Until(condition);
 
     /// <summary>One node that leads everything.</summary>
     private sealed class CloudInMemory : ICloud, ICloudNode
@@ -242,6 +175,10 @@ public sealed class PartitionUplinkTests : IAsyncLifetime
         public bool IsAway { get; set; }
 
         public int Drops { get; private set; }
+
+        public bool IsConnected => !IsAway;
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
         public List<long> Ids()
         {

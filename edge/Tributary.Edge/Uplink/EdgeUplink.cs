@@ -1,0 +1,172 @@
+using Microsoft.Extensions.Logging;
+using Tributary.Edge.Buffer;
+using Tributary.Edge.Status;
+using Tributary.Log.Storage;
+
+namespace Tributary.Edge.Uplink;
+
+/// <summary>
+/// The uplink of all local partitions: one <see cref="PartitionUplink"/> for each, over one <see cref="ICloud"/>. Whatever is wrong with
+/// the cloud or with a checkpoint, messages are taken in: a partition whose uplink can't begin says so in its status, and is tried again
+/// if the disk was the reason. Callable from any thread. A crash leaves the checkpoints in the partitions' directories.
+/// </summary>
+internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
+{
+    private readonly IEdgeBuffer _buffer;
+    private readonly IStorage _storage;
+    private readonly UplinkOptions _options;
+    private readonly ICloud _cloud;
+    private readonly UplinkCounters _counters;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly Lock _lock = new();
+    private readonly List<Entry> _entries = [];
+
+    /// <param name="buffer">The local partitions.</param>
+    /// <param name="storage">Where they stand.</param>
+    /// <param name="options">Settings.</param>
+    /// <param name="cloud">Where the records go; disposed with this.</param>
+    /// <param name="counters">What the cloud's connections and the partitions count.</param>
+    /// <param name="time">All time.</param>
+    /// <param name="loggers">Where it logs.</param>
+    public EdgeUplink(
+        IEdgeBuffer buffer, IStorage storage, UplinkOptions options, ICloud cloud, UplinkCounters counters, TimeProvider time,
+        ILoggerFactory loggers)
+    {
+        _buffer = buffer;
+        _storage = storage;
+        _options = options.Validate();
+        _cloud = cloud;
+        _counters = counters;
+        _time = time;
+        _logger = loggers.CreateLogger<EdgeUplink>();
+    }
+
+    /// <inheritdoc/>
+    public UplinkLinkStatus Link
+    {
+        get
+        {
+            Entry[] entries = Entries();
+            return new UplinkLinkStatus(
+                _cloud.IsConnected,
+                entries.Select(entry => entry.Uplink?.ClusterId).FirstOrDefault(id => !string.IsNullOrEmpty(id)),
+                _counters.LastError, _counters.LastAck, _counters.Requests, _counters.BytesSent,
+                entries.Sum(entry => entry.Uplink?.Retries ?? 0));
+        }
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<UplinkPartitionStatus> Partitions => [.. Entries().Select(entry => entry.Status)];
+
+    /// <summary>
+    /// Begins with all partitions that are open and, from now on, with each one that is opened. The ends of the logs are written down
+    /// before it returns: nothing may be ingested before that.
+    /// </summary>
+    public void Start() => _buffer.Subscribe(Opened);
+
+    /// <summary>Stops all partitions, saves how far they came, and closes the connections.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Entry[] entries;
+        lock (_lock)
+        {
+            _stopping.Cancel();
+            entries = [.. _entries];
+        }
+        await Task.WhenAll(entries.Select(entry => entry.Trying));
+        await Task.WhenAll(entries.Select(entry => entry.Uplink?.DisposeAsync().AsTask() ?? Task.CompletedTask));
+        await _cloud.DisposeAsync();
+    }
+
+    private Entry[] Entries()
+    {
+        lock (_lock)
+        {
+            return [.. _entries];
+        }
+    }
+
+    private void Opened(BufferPartition partition)
+    {
+        var entry = new Entry(partition, partition.Log.FlushedEnd);
+        lock (_lock)
+        {
+            if (_stopping.IsCancellationRequested)
+            {
+                return;
+            }
+            _entries.Add(entry);
+        }
+        if (!TryBegin(entry))
+        {
+            entry.Trying = TryAgainAsync(entry);
+        }
+    }
+
+    private async Task TryAgainAsync(Entry entry)
+    {
+        try
+        {
+            do
+            {
+                await Task.Delay(_options.MaxBackoff, _time, _stopping.Token);
+            }
+            while (!TryBegin(entry));
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    /// <returns>False if it is worth another try.</returns>
+    private bool TryBegin(Entry entry)
+    {
+        BufferPartition partition = entry.Partition;
+        try
+        {
+            var uplink = new PartitionUplink(
+                partition, new LogSource(partition.Log), entry.EndAtStart, new CheckpointFile(_storage, partition.Directory), _cloud, _options,
+                _time, _counters, _logger, new Random());
+            entry.Uplink = uplink;
+            partition.Log.Subscribe(uplink);
+            uplink.Start();
+            return true;
+        }
+        catch (UplinkStoppedException e)
+        {
+            entry.Reason = e.Message;
+            _logger.UplinkStopped(partition.Topic, partition.Index, partition.Log.StartOffset, e.Message);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            entry.Reason = $"the checkpoint can't be read or written: {e.Message}";
+            _logger.UplinkNotBegun(partition.Topic, partition.Index, e.Message);
+            return false;
+        }
+    }
+
+    /// <summary>A partition with its uplink, once that has begun.</summary>
+    /// <param name="partition">The partition.</param>
+    /// <param name="endAtStart">Where its log ended before anything was taken in.</param>
+    private sealed class Entry(BufferPartition partition, long endAtStart)
+    {
+        private volatile PartitionUplink? _uplink;
+        private volatile string? _reason;
+
+        public BufferPartition Partition { get; } = partition;
+
+        public long EndAtStart { get; } = endAtStart;
+
+        public PartitionUplink? Uplink { get => _uplink; set => _uplink = value; }
+
+        public string? Reason { get => _reason; set => _reason = value; }
+
+        public Task Trying { get; set; } = Task.CompletedTask;
+
+        public UplinkPartitionStatus Status => Uplink?.Status ?? new UplinkPartitionStatus(
+            Partition.Topic, Partition.Index, Reason is null ? "starting" : "stopped", Reason, Partition.Log.StartOffset, -1, -1, 0, 0);
+    }
+}

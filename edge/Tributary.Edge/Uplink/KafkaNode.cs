@@ -1,0 +1,205 @@
+using System.Buffers.Binary;
+using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Kafka.Messages;
+using Tributary.Edge.Status;
+
+namespace Tributary.Edge.Uplink;
+
+/// <summary>Where a node listens for Kafka clients.</summary>
+internal readonly record struct NodeEndpoint(string Host, int Port)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
+}
+
+/// <summary>
+/// A connection to a node of the cloud that speaks Kafka's protocol: each API in the highest version that both sides know. Callable from
+/// any thread; requests are sent in the order of the calls. Once its connection has failed it stays so, and another is made.
+/// </summary>
+internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
+{
+    private const string SoftwareName = "tributary-edge";
+    private const short AcksAll = -1;
+
+    /// <summary>The version of ApiVersions that is asked first: Kafka 2.4 and later know it.</summary>
+    private const short FirstQuestion = 3;
+
+    /// <summary>The APIs in use, with the least version that will do: Produce 7 takes zstd (KIP-110), Metadata 4 can leave a
+    /// topic uncreated.</summary>
+    private static readonly (KafkaApi Api, short Least)[] Needed =
+    [
+        (ProduceRequest.Api, 7),
+        (MetadataRequest.Api, 4),
+        (InitProducerIdRequest.Api, 0),
+        (DescribeProducersRequest.Api, 0),
+        (ListOffsetsRequest.Api, 1),
+    ];
+
+    private readonly NodeConnection _connection;
+    private readonly UplinkOptions _options;
+    private readonly UplinkCounters _counters;
+    private readonly Dictionary<short, short> _versions = [];
+    private int _lastCorrelationId;
+
+    private KafkaNode(NodeEndpoint endpoint, NodeConnection connection, UplinkOptions options, UplinkCounters counters)
+    {
+        Endpoint = endpoint;
+        _connection = connection;
+        _options = options;
+        _counters = counters;
+    }
+
+    /// <summary>Where it listens.</summary>
+    public NodeEndpoint Endpoint { get; }
+
+    /// <summary>Why the connection is gone, null while it stands.</summary>
+    public string? Failure => _connection.Failure;
+
+    /// <summary>Completes when the connection is gone.</summary>
+    public Task Ended => _connection.Ended;
+
+    /// <summary>Connects and agrees on versions.</summary>
+    /// <exception cref="CloudException">It can't be done now, or the node is too old.</exception>
+    public static async Task<KafkaNode> ConnectAsync(
+        NodeEndpoint endpoint, UplinkOptions options, UplinkCounters counters, TimeProvider time, CancellationToken cancellation)
+    {
+        NodeConnection connection = await NodeConnection.ConnectAsync(
+            endpoint.Host, endpoint.Port, options.ConnectTimeout, options.MaxResponseBytes, time, cancellation);
+        var node = new KafkaNode(endpoint, connection, options, counters);
+        try
+        {
+            await node.AgreeAsync().WaitAsync(cancellation);
+            return node;
+        }
+        catch (Exception e)
+        {
+            node.Drop(e.Message);
+            throw;
+        }
+    }
+
+    /// <summary>Asks something.</summary>
+    /// <exception cref="CloudException">No answer came, or none that can be read.</exception>
+    public Task<TResponse> RequestAsync<TRequest, TResponse>(TRequest request)
+        where TRequest : IKafkaRequest<TRequest, TResponse>
+        where TResponse : IKafkaMessage<TResponse> =>
+        SendAsync<TRequest, TResponse>(request, _versions[TRequest.Api.Key], out _);
+
+    /// <inheritdoc/>
+    public Task<IReadOnlyList<ProduceAnswer>> Produce(string topic, IReadOnlyList<RoundBatch> batches)
+    {
+        var partitions = new ProduceRequest.PartitionProduceData[batches.Count];
+        for (int i = 0; i < partitions.Length; i++)
+        {
+            partitions[i] = new ProduceRequest.PartitionProduceData { Index = batches[i].Target, Records = new BatchRecords(batches[i]) };
+        }
+        var request = new ProduceRequest
+        {
+            Acks = AcksAll,
+            TimeoutMs = (int)_options.RequestTimeout.TotalMilliseconds,
+            TopicData = [new ProduceRequest.TopicProduceData { Name = topic, PartitionData = partitions }],
+        };
+        Task<ProduceResponse> response = SendAsync<ProduceRequest, ProduceResponse>(request, _versions[ProduceRequest.ApiKey], out int size);
+        _counters.Sent(size);
+        return AnswersAsync(topic, batches, response);
+    }
+
+    /// <inheritdoc/>
+    public void Drop(string reason) => _connection.Drop(reason);
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => _connection.DisposeAsync();
+
+    /// <summary>
+    /// Agrees on versions (KIP-35). A node that does not know the version of our question answers in version 0 with the one that it knows
+    /// (KIP-511), and is asked again.
+    /// </summary>
+    private async Task AgreeAsync()
+    {
+        ApiVersionsResponse response = await AskVersionsAsync(FirstQuestion);
+        if (response.ErrorCode == ErrorCode.UnsupportedVersion)
+        {
+            ApiVersionsResponse.ApiVersion? known = Array.Find(response.ApiKeys, api => api.ApiKey == ApiVersionsRequest.ApiKey);
+            response = await AskVersionsAsync(Math.Clamp(known?.MaxVersion ?? 0, (short)0, FirstQuestion));
+        }
+        if (response.ErrorCode != ErrorCode.None)
+        {
+            throw new CloudException($"{Endpoint} answered {response.ErrorCode} to {ApiVersionsRequest.Name}");
+        }
+        foreach ((KafkaApi needed, short least) in Needed)
+        {
+            ApiVersionsResponse.ApiVersion? served = Array.Find(response.ApiKeys, api => api.ApiKey == needed.Key);
+            short highest = Math.Min(served?.MaxVersion ?? -1, needed.MaxVersion);
+            if (highest < Math.Max(served?.MinVersion ?? 0, least))
+            {
+                throw new CloudException(
+                    $"{Endpoint} does not serve {needed.Name} in any version from {least} to {needed.MaxVersion}: the cloud must be Tributary, or Kafka 2.8 or later");
+            }
+            _versions.Add(needed.Key, highest);
+        }
+    }
+
+    private async Task<ApiVersionsResponse> AskVersionsAsync(short version)
+    {
+        var request = new ApiVersionsRequest { ClientSoftwareName = SoftwareName, ClientSoftwareVersion = StatusReader.Version };
+        ReadOnlyMemory<byte> content = await ExchangeAsync(request, version, out _);
+        bool isOlder = content.Length >= sizeof(short)
+            && BinaryPrimitives.ReadInt16BigEndian(content.Span) == (short)ErrorCode.UnsupportedVersion;
+        return Decode<ApiVersionsResponse>(content, isOlder ? (short)0 : version);
+    }
+
+    private Task<TResponse> SendAsync<TRequest, TResponse>(TRequest request, short version, out int size)
+        where TRequest : IKafkaRequest<TRequest, TResponse>
+        where TResponse : IKafkaMessage<TResponse>
+    {
+        return DecodeAsync(ExchangeAsync(request, version, out size));
+
+        async Task<TResponse> DecodeAsync(Task<ReadOnlyMemory<byte>> content) => Decode<TResponse>(await content.ConfigureAwait(false), version);
+    }
+
+    /// <summary>The request is on its way, in the order of the calls, when it returns.</summary>
+    private Task<ReadOnlyMemory<byte>> ExchangeAsync<TRequest>(TRequest request, short version, out int size)
+        where TRequest : IKafkaMessage<TRequest>
+    {
+        int correlationId = Interlocked.Increment(ref _lastCorrelationId);
+        RequestFrame frame = RequestFrame.Of(request, version, correlationId, _options.ClientId);
+        size = frame.Size;
+        return _connection.RequestAsync(frame, correlationId, _options.RequestTimeout);
+    }
+
+    /// <summary>A node that answers what can't be read is given up: nobody knows what comes next.</summary>
+    private TResponse Decode<TResponse>(ReadOnlyMemory<byte> content, short version)
+        where TResponse : IKafkaMessage<TResponse>
+    {
+        try
+        {
+            return KafkaFrame.ReadResponse<TResponse>(content, version);
+        }
+        catch (KafkaProtocolException e)
+        {
+            string reason = $"{Endpoint} answered what can't be read: {e.Message}";
+            Drop(reason);
+            throw new CloudException(reason, e);
+        }
+    }
+
+    private async Task<IReadOnlyList<ProduceAnswer>> AnswersAsync(string topic, IReadOnlyList<RoundBatch> batches, Task<ProduceResponse> response)
+    {
+        ProduceResponse answered = await response.ConfigureAwait(false);
+        _counters.Answered();
+        var byTarget = new Dictionary<int, ProduceResponse.PartitionProduceResponse>(batches.Count);
+        foreach (ProduceResponse.PartitionProduceResponse partition in
+            answered.Responses.Where(found => found.Name == topic).SelectMany(found => found.PartitionResponses))
+        {
+            byTarget[partition.Index] = partition;
+        }
+        var answers = new ProduceAnswer[batches.Count];
+        for (int i = 0; i < answers.Length; i++)
+        {
+            answers[i] = byTarget.TryGetValue(batches[i].Target, out ProduceResponse.PartitionProduceResponse? answer)
+                ? new ProduceAnswer(batches[i], answer.ErrorCode, answer.BaseOffset)
+                : throw new CloudException($"{Endpoint} did not answer for partition {batches[i].Target} of {topic}");
+        }
+        return answers;
+    }
+}

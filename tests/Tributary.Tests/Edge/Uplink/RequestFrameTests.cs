@@ -1,0 +1,65 @@
+using System.Buffers;
+using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Kafka.Messages;
+using Tributary.Edge.Uplink;
+using Xunit;
+
+namespace Tributary.Tests.Edge.Uplink;
+
+public sealed class RequestFrameTests
+{
+    [Theory]
+    [InlineData(7)]
+    [InlineData(9)]
+    [InlineData(11)]
+    public void A_request_of_pieces_has_the_bytes_of_one_that_was_copied(short version)
+    {
+        byte[][] batches = [[.. Enumerable.Range(0, 100).Select(i => (byte)i)], new byte[5000], [1]];
+        using RequestFrame frame = RequestFrame.Of(Request([.. batches.Select((bytes, i) => (RecordBytes)new BatchRecords(Batch(i, bytes)))]), version, 17, "edge-1");
+
+        byte[] copied = KafkaFrame.WriteRequest(Request([.. batches.Select(bytes => (RecordBytes)bytes)]), version, 17, "edge-1").ToArray();
+
+        Assert.Equal(copied, frame.Pieces.SelectMany(piece => piece));
+        Assert.Equal(copied.Length, frame.Size);
+    }
+
+    [Fact]
+    public void The_bytes_of_a_batch_are_not_copied()
+    {
+        byte[] pooled = ArrayPool<byte>.Shared.Rent(64);
+        var batch = new RoundBatch(0, 0, 1, 0, 0, pooled, 60);
+        using RequestFrame frame = RequestFrame.Of(Request([new BatchRecords(batch)]), ProduceRequest.MaxVersion, 1, "edge-1");
+
+        Assert.Contains(frame.Pieces, piece => ReferenceEquals(piece.Array, pooled) && piece.Count == 60);
+    }
+
+    [Fact]
+    public void Names_longer_than_a_piece_are_whole()
+    {
+        var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = new string('x', 3000) }] };
+        using RequestFrame frame = RequestFrame.Of(request, MetadataRequest.MaxVersion, 1, "edge-1");
+
+        Assert.Equal(KafkaFrame.WriteRequest(request, MetadataRequest.MaxVersion, 1, "edge-1").ToArray(), frame.Pieces.SelectMany(piece => piece));
+    }
+
+    private static ProduceRequest Request(RecordBytes[] records) => new()
+    {
+        Acks = -1,
+        TimeoutMs = 1000,
+        TopicData =
+        [
+            new ProduceRequest.TopicProduceData
+            {
+                Name = "telemetry",
+                PartitionData = [.. records.Select((bytes, i) => new ProduceRequest.PartitionProduceData { Index = i, Records = bytes })],
+            },
+        ],
+    };
+
+    private static RoundBatch Batch(int target, byte[] bytes)
+    {
+        byte[] pooled = ArrayPool<byte>.Shared.Rent(bytes.Length);
+        bytes.CopyTo(pooled, 0);
+        return new RoundBatch(target, 0, 1, 0, 0, pooled, bytes.Length);
+    }
+}
