@@ -1,1 +1,1 @@
-return 0;
+return await Tributary.Edge.Host.EdgeCommand.RunAsync(args);

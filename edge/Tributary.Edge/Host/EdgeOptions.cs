@@ -1,0 +1,153 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Tributary.Edge.Buffer;
+using Tributary.Edge.Ingest;
+using Tributary.Edge.Mqtt;
+using Tributary.Edge.Uplink;
+
+namespace Tributary.Edge.Host;
+
+/// <summary>All settings of an agent.</summary>
+internal sealed record EdgeOptions
+{
+    /// <summary>Port of the MQTT listener unless it is set.</summary>
+    public const int DefaultMqttPort = 1883;
+
+    /// <summary>Port of status and metrics unless it is set.</summary>
+    public const int DefaultHttpPort = 8081;
+
+    /// <summary>Name of the agent, unique among those that ship to one cloud.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>The data directory.</summary>
+    public required string DataDirectory { get; init; }
+
+    /// <summary>Where MQTT clients connect.</summary>
+    public required IPEndPoint Mqtt { get; init; }
+
+    /// <summary>Where status and metrics are served.</summary>
+    public required IPEndPoint Http { get; init; }
+
+    /// <summary>The least level that is logged.</summary>
+    public required LogLevel LogLevel { get; init; }
+
+    /// <summary>Settings under <c>ingest:</c>.</summary>
+    public required IngestOptions Ingest { get; init; }
+
+    /// <summary>Settings under <c>buffer:</c>.</summary>
+    public required EdgeBufferOptions Buffer { get; init; }
+
+    /// <summary>Settings under <c>uplink:</c>.</summary>
+    public required UplinkOptions Uplink { get; init; }
+
+    /// <summary>Settings under <c>mqtt:</c>.</summary>
+    public required MqttOptions MqttServer { get; init; }
+
+    /// <summary>Reads and checks all settings.</summary>
+    /// <exception cref="ArgumentException">One is missing or can't be; the message names it.</exception>
+    public static EdgeOptions From(SettingValues values)
+    {
+        string id = values.Required("id", "--id NAME");
+        Settings.Check(id.Length <= 255 && id.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-'), "id",
+            "must have 1 to 255 letters, digits, dots, underscores and hyphens");
+        string data = values.Required("data", "--data DIR");
+        IngestOptions ingest = Ingesting(values, id);
+        return new EdgeOptions
+        {
+            Id = id,
+            DataDirectory = data,
+            Mqtt = values.Listen("mqtt", DefaultMqttPort),
+            Http = values.Listen("http", DefaultHttpPort),
+            LogLevel = values.Word("log:level", LogLevel.Information),
+            Ingest = ingest,
+            Buffer = Buffering(values, ingest.PartitionsPerTopic),
+            Uplink = Uplinking(values, id),
+            MqttServer = Serving(values),
+        };
+    }
+
+    private static IngestOptions Ingesting(SettingValues values, string id)
+    {
+        var otherwise = new IngestOptions { EdgeId = id };
+        return new IngestOptions
+        {
+            EdgeId = id,
+            PartitionsPerTopic = values.Int32("ingest:partitionsPerTopic", otherwise.PartitionsPerTopic),
+            MaxBatchBytes = values.Size32("ingest:maxBatchBytes", otherwise.MaxBatchBytes),
+            MaxRecordBytes = values.Size32("ingest:maxRecordBytes", otherwise.MaxRecordBytes),
+            MaxGatheredBytes = values.Size64("ingest:maxGatheredBytes", otherwise.MaxGatheredBytes),
+            TopicCacheBytes = values.Size64("ingest:topicCacheBytes", otherwise.TopicCacheBytes),
+            OfflineRetry = values.Duration("ingest:offlineRetry", otherwise.OfflineRetry),
+        }.Validate();
+    }
+
+    private static EdgeBufferOptions Buffering(SettingValues values, int partitionsPerTopic)
+    {
+        var otherwise = new EdgeBufferOptions();
+        return new EdgeBufferOptions
+        {
+            PartitionsPerTopic = partitionsPerTopic,
+            MaxDiskBytes = values.Size64("buffer:maxDiskBytes", otherwise.MaxDiskBytes),
+            MinFreeBytes = values.Size64("buffer:minFreeBytes", otherwise.MinFreeBytes),
+            SegmentBytes = values.Size32("buffer:segmentBytes", otherwise.SegmentBytes),
+            MaxTopics = values.Int32("buffer:maxTopics", otherwise.MaxTopics),
+            MaxUnflushedBytes = values.Size64("buffer:maxUnflushedBytes", otherwise.MaxUnflushedBytes),
+            TailCacheBytes = values.Size64("buffer:tailCacheBytes", otherwise.TailCacheBytes),
+            CommitWindow = values.Duration("buffer:commitWindow", otherwise.CommitWindow),
+            SpaceCheckInterval = values.Duration("buffer:spaceCheckInterval", otherwise.SpaceCheckInterval),
+        }.Validate();
+    }
+
+    private static UplinkOptions Uplinking(SettingValues values, string id)
+    {
+        (string host, int port) = values.Remote("cloud", "--cloud HOST:PORT");
+        var otherwise = new UplinkOptions { CloudHost = host, CloudPort = port };
+        return new UplinkOptions
+        {
+            CloudHost = host,
+            CloudPort = port,
+            ClientId = id,
+            Codec = values.Word("uplink:codec", otherwise.Codec),
+            CompressionLevel = values.Int32("uplink:compressionLevel", otherwise.CompressionLevel),
+            MaxBatchBytes = values.Size32("uplink:maxBatchBytes", otherwise.MaxBatchBytes),
+            MaxRoundBytes = values.Size32("uplink:maxRoundBytes", otherwise.MaxRoundBytes),
+            ReadBytes = values.Size32("uplink:readBytes", otherwise.ReadBytes),
+            PipelineRecords = values.Int32("uplink:pipelineRecords", otherwise.PipelineRecords),
+            MaxResponseBytes = values.Size32("uplink:maxResponseBytes", otherwise.MaxResponseBytes),
+            ConnectTimeout = values.Duration("uplink:connectTimeout", otherwise.ConnectTimeout),
+            RequestTimeout = values.Duration("uplink:requestTimeout", otherwise.RequestTimeout),
+            ProgressTimeout = values.Duration("uplink:progressTimeout", otherwise.ProgressTimeout),
+            QuietPeriod = values.Duration("uplink:quietPeriod", otherwise.QuietPeriod),
+            FirstBackoff = values.Duration("uplink:firstBackoff", otherwise.FirstBackoff),
+            MaxBackoff = values.Duration("uplink:maxBackoff", otherwise.MaxBackoff),
+            StablePeriod = values.Duration("uplink:stablePeriod", otherwise.StablePeriod),
+            CheckpointInterval = values.Duration("uplink:checkpointInterval", otherwise.CheckpointInterval),
+            MetadataRefresh = values.Duration("uplink:metadataRefresh", otherwise.MetadataRefresh),
+            OnTopicRecreated = values.Word("uplink:onTopicRecreated", otherwise.OnTopicRecreated),
+            OnClusterReplaced = values.Word("uplink:onClusterReplaced", otherwise.OnClusterReplaced),
+            OnCheckpointDamaged = values.Word("uplink:onCheckpointDamaged", otherwise.OnCheckpointDamaged),
+        }.Validate();
+    }
+
+    private static MqttOptions Serving(SettingValues values)
+    {
+        var otherwise = new MqttOptions();
+        return new MqttOptions
+        {
+            MaxConnections = values.Int32("mqtt:maxConnections", otherwise.MaxConnections),
+            MaxPacketBytes = values.Size32("mqtt:maxPacketBytes", otherwise.MaxPacketBytes),
+            MaxInFlight = values.Int32("mqtt:maxInFlight", otherwise.MaxInFlight),
+            MaxOutboundInFlight = values.Int32("mqtt:maxOutboundInFlight", otherwise.MaxOutboundInFlight),
+            MaxOutboundBytes = values.Size32("mqtt:maxOutboundBytes", otherwise.MaxOutboundBytes),
+            MaxDeliveryBytes = values.Size64("mqtt:maxDeliveryBytes", otherwise.MaxDeliveryBytes),
+            MaxSubscriptionsPerClient = values.Int32("mqtt:maxSubscriptionsPerClient", otherwise.MaxSubscriptionsPerClient),
+            MaxTopicBytes = values.Size32("mqtt:maxTopicBytes", otherwise.MaxTopicBytes),
+            MaxTopicLevels = values.Int32("mqtt:maxTopicLevels", otherwise.MaxTopicLevels),
+            MaxClientIdBytes = values.Size32("mqtt:maxClientIdBytes", otherwise.MaxClientIdBytes),
+            ConnectTimeout = values.Duration("mqtt:connectTimeout", otherwise.ConnectTimeout),
+            MaxKeepAlive = values.Duration("mqtt:maxKeepAlive", otherwise.MaxKeepAlive),
+            WriteTimeout = values.Duration("mqtt:writeTimeout", otherwise.WriteTimeout),
+            ShutdownGrace = values.Duration("mqtt:shutdownGrace", otherwise.ShutdownGrace),
+        }.Validate();
+    }
+}

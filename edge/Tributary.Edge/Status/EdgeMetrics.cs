@@ -1,0 +1,116 @@
+using System.Diagnostics.Metrics;
+
+namespace Tributary.Edge.Status;
+
+/// <summary>
+/// The agent's numbers as instruments of the meter <c>Tributary.Edge</c>: all of them observed, from the last status that
+/// <see cref="Refresh"/> took, so that one scrape shows one moment. Labels are topics, local partitions and reasons, never devices.
+/// Callable from any thread.
+/// </summary>
+internal sealed class EdgeMetrics : IDisposable
+{
+    /// <summary>Name of the meter.</summary>
+    public const string MeterName = "Tributary.Edge";
+
+    private readonly Meter _meter = new(MeterName, StatusReader.Version);
+    private readonly StatusReader _reader;
+    private volatile EdgeStatus _status;
+
+    public EdgeMetrics(StatusReader reader)
+    {
+        _reader = reader;
+        _status = reader.Read();
+        AddBacklog();
+        AddIngest();
+        AddUplink();
+        AddAgent();
+    }
+
+    /// <summary>Takes a new status.</summary>
+    public void Refresh() => _status = _reader.Read();
+
+    /// <inheritdoc/>
+    public void Dispose() => _meter.Dispose();
+
+    private static KeyValuePair<string, object?>[] Tags(PartitionStatus partition) =>
+        [new("topic", partition.Topic), new("partition", partition.Partition)];
+
+    private static KeyValuePair<string, object?> Reason(string reason) => new("reason", reason);
+
+    private void AddBacklog()
+    {
+        GaugeByPartition("tributary.edge.backlog.records", p => p.Backlog.Records, "{record}", "Flushed records that the cloud has not acknowledged.");
+        GaugeByPartition("tributary.edge.backlog.bytes", p => p.Backlog.Bytes, "By", "Bytes of the batches that hold these records.");
+        _meter.CreateObservableGauge(
+            "tributary.edge.backlog.age", () => _status.Partitions.Select(p => new Measurement<double>(p.Backlog.AgeSeconds, Tags(p))), "s",
+            "Time since the oldest of these records was stored.");
+        GaugeByPartition("tributary.edge.log.size", p => p.SizeBytes, "By", "Bytes of a partition on disk, everything counted.");
+        CountByPartition("tributary.edge.log.flushed", p => p.FlushedOffset, "{record}", "Offset after the last durable record.");
+        GaugeByPartition("tributary.edge.log.offline", p => p.Offline is null ? 0 : 1, "1", "1 while a partition takes no messages.");
+        Gauge("tributary.edge.disk.used", () => _status.Disk.UsedBytes, "By", "Bytes that the buffer takes.");
+        Gauge("tributary.edge.disk.limit", () => _status.Disk.MaxBytes, "By", "Bytes that the buffer may take.");
+        Gauge("tributary.edge.disk.free", () => _status.Disk.FreeBytes, "By", "Bytes free on the file system; -1 if it could not be asked.");
+        Gauge("tributary.edge.disk.full", () => _status.Disk.Full is null ? 0 : 1, "1", "1 while messages are refused for want of space.");
+    }
+
+    private void AddIngest()
+    {
+        Count("tributary.edge.ingest.messages", () => _status.Ingest.Messages, "{message}", "Messages taken.");
+        Count("tributary.edge.ingest.bytes", () => _status.Ingest.PayloadBytes, "By", "Bytes of their payloads.");
+        Count("tributary.edge.ingest.batches", () => _status.Ingest.Batches, "{batch}", "Batches that they were stored in.");
+        Count("tributary.edge.ingest.lost", () => _status.Ingest.Lost, "{message}", "Messages lost to a failed write, none of them acknowledged.");
+        Gauge("tributary.edge.ingest.gathered", () => _status.Ingest.GatheredBytes, "By", "Bytes that wait to be stored.");
+        _meter.CreateObservableCounter(
+            "tributary.edge.ingest.refused",
+            () =>
+            {
+                RefusedStatus refused = _status.Ingest.Refused;
+                return new Measurement<long>[]
+                {
+                    new(refused.TooLarge, Reason("tooLarge")), new(refused.Full, Reason("full")), new(refused.Offline, Reason("offline")),
+                };
+            },
+            "{message}", "Messages that were not taken, by reason.");
+    }
+
+    private void AddUplink()
+    {
+        Gauge("tributary.edge.link.connected", () => _status.Link.Connected ? 1 : 0, "1", "1 while the cloud answers.");
+        Count("tributary.edge.link.requests", () => _status.Link.Requests, "{request}", "Produce requests answered.");
+        Count("tributary.edge.link.bytes", () => _status.Link.BytesSent, "By", "Bytes of produce requests sent.");
+        Count("tributary.edge.link.retries", () => _status.Link.Retries, "{retry}", "Times that a position was looked up again after doubt.");
+        _meter.CreateObservableGauge(
+            "tributary.edge.link.last_ack", LastAck, "s", "Unix time of the last acknowledgement; none if there was none since the start.");
+        CountByPartition("tributary.edge.uplink.acked", p => p.AckedOffset, "{record}", "Offset below which the cloud has everything.");
+        CountByPartition("tributary.edge.uplink.refused", p => p.Uplink.Refused, "{record}", "Records that the cloud refused for good.");
+        CountByPartition("tributary.edge.uplink.gap", p => p.Uplink.GapRecords, "{record}", "Records lost between here and the cloud, as far as is known.");
+        _meter.CreateObservableGauge(
+            "tributary.edge.uplink.state",
+            () => _status.Partitions.Select(p => new Measurement<long>(1, [.. Tags(p), new("state", p.Uplink.State)])), "1",
+            "1 for the state that the uplink of a partition is in.");
+    }
+
+    private void AddAgent()
+    {
+        Gauge("tributary.edge.ready", () => _status.Ready ? 1 : 0, "1", "1 while messages are taken and stored.");
+        _meter.CreateObservableGauge("tributary.edge.uptime", () => _status.UptimeSeconds, "s", "Time since the start.");
+        Gauge("process.memory.usage", () => Environment.WorkingSet, "By", "Resident memory of the process.");
+    }
+
+    private Measurement<double>[] LastAck() =>
+        _status.Link.LastAck is { } at ? [new(Math.Round(at.ToUnixTimeMilliseconds() / 1000.0, 3))] : [];
+
+    private void Gauge(string name, Func<long> read, string unit, string description) =>
+        _meter.CreateObservableGauge(name, read, unit, description);
+
+    private void Count(string name, Func<long> read, string unit, string description) =>
+        _meter.CreateObservableCounter(name, read, unit, description);
+
+    private void GaugeByPartition(string name, Func<PartitionStatus, long> read, string unit, string description) =>
+        _meter.CreateObservableGauge(
+            name, () => _status.Partitions.Select(p => new Measurement<long>(read(p), Tags(p))), unit, description);
+
+    private void CountByPartition(string name, Func<PartitionStatus, long> read, string unit, string description) =>
+        _meter.CreateObservableCounter(
+            name, () => _status.Partitions.Select(p => new Measurement<long>(read(p), Tags(p))), unit, description);
+}

@@ -1,0 +1,107 @@
+using System.Text.Json.Serialization;
+
+namespace Tributary.Edge.Status;
+
+/// <summary>What <c>/status</c> tells, as of one moment. Bytes and counts are since the start unless said otherwise.</summary>
+/// <param name="Id">Name of the agent.</param>
+/// <param name="Version">Its version.</param>
+/// <param name="StartedAt">When it started.</param>
+/// <param name="UptimeSeconds">Seconds since then, by a clock that is never set.</param>
+/// <param name="Ready">Whether messages are taken and stored.</param>
+/// <param name="NotReady">A sentence for each reason why not.</param>
+/// <param name="Link">The connection to the cloud.</param>
+/// <param name="Backlog">What the cloud has not acknowledged yet, over all partitions.</param>
+/// <param name="Partitions">The local partitions.</param>
+/// <param name="Disk">Space on the disk.</param>
+/// <param name="Ingest">What was taken in.</param>
+/// <param name="Mqtt">Clients and packets.</param>
+internal sealed record EdgeStatus(
+    string Id, string Version, DateTimeOffset StartedAt, double UptimeSeconds, bool Ready, IReadOnlyList<string> NotReady, LinkStatus Link,
+    BacklogStatus Backlog, IReadOnlyList<PartitionStatus> Partitions, DiskStatus Disk, IngestStatus Ingest, MqttStatus Mqtt);
+
+/// <summary>The connection to the cloud. A cloud that is away does not make the agent less ready.</summary>
+/// <param name="Cloud">HOST:PORT as it was set.</param>
+/// <param name="Connected">Whether a request was answered on a connection that is open now.</param>
+/// <param name="ClusterId">Id of the cluster, null before the first answer ever.</param>
+/// <param name="LastError">Why the last attempt failed, null if it did not.</param>
+/// <param name="LastAck">When the last acknowledgement came, null if none did since the start.</param>
+/// <param name="Requests">Produce requests answered.</param>
+/// <param name="BytesSent">Bytes of produce requests sent.</param>
+/// <param name="Retries">Times that a position was looked up again after doubt.</param>
+internal sealed record LinkStatus(
+    string Cloud, bool Connected, string? ClusterId, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent, long Retries);
+
+/// <summary>What the cloud has not acknowledged yet.</summary>
+/// <param name="Records">Flushed records.</param>
+/// <param name="Bytes">Bytes of the batches that hold them, as stored.</param>
+/// <param name="AgeSeconds">Time since the oldest of them was stored; 0 if there is none.</param>
+internal sealed record BacklogStatus(long Records, long Bytes, double AgeSeconds);
+
+/// <summary>A local partition. Offsets are local ones.</summary>
+/// <param name="Topic">Kafka topic.</param>
+/// <param name="Partition">Number of the local partition.</param>
+/// <param name="StartOffset">The first offset that is held.</param>
+/// <param name="AckedOffset">The cloud has everything below durably.</param>
+/// <param name="FlushedOffset">Everything below is durable here.</param>
+/// <param name="AppendedOffset">The offset that the next record gets.</param>
+/// <param name="Backlog">What lies between acknowledged and flushed offset.</param>
+/// <param name="SizeBytes">Bytes on disk, everything counted.</param>
+/// <param name="Offline">Why it takes no messages, null if it does.</param>
+/// <param name="Uplink">Its way to the cloud.</param>
+internal sealed record PartitionStatus(
+    string Topic, int Partition, long StartOffset, long AckedOffset, long FlushedOffset, long AppendedOffset, BacklogStatus Backlog,
+    long SizeBytes, string? Offline, UplinkStatus Uplink);
+
+/// <summary>The way of a local partition to the cloud.</summary>
+/// <param name="State">As in <see cref="UplinkPartitionStatus"/>.</param>
+/// <param name="Reason">A sentence when it is stopped or backs off.</param>
+/// <param name="ProducerId">Kafka producer id, −1 if it has none yet.</param>
+/// <param name="ProducerEpoch">Its epoch.</param>
+/// <param name="Refused">Records that the cloud refused for good, since the partition was made.</param>
+/// <param name="GapRecords">Records lost between here and the cloud as far as is known, since the partition was made.</param>
+internal sealed record UplinkStatus(string State, string? Reason, long ProducerId, short ProducerEpoch, long Refused, long GapRecords);
+
+/// <summary>Space on the disk, bytes.</summary>
+/// <param name="UsedBytes">What the buffer takes.</param>
+/// <param name="MaxBytes">What it may take.</param>
+/// <param name="FreeBytes">What is free on the file system, −1 if it could not be asked.</param>
+/// <param name="MinFreeBytes">What must stay free.</param>
+/// <param name="Full">Why messages are refused for want of space, null if they are not.</param>
+internal sealed record DiskStatus(long UsedBytes, long MaxBytes, long FreeBytes, long MinFreeBytes, string? Full);
+
+/// <summary>What was taken in.</summary>
+/// <param name="Messages">Messages taken, flushed or not.</param>
+/// <param name="PayloadBytes">Bytes of their payloads.</param>
+/// <param name="Batches">Batches that they were stored in.</param>
+/// <param name="Lost">Messages taken and lost to a failed write; none of them was acknowledged.</param>
+/// <param name="GatheredBytes">Bytes that wait to be stored now.</param>
+/// <param name="Refused">Messages that were not taken, by reason.</param>
+internal sealed record IngestStatus(long Messages, long PayloadBytes, long Batches, long Lost, long GatheredBytes, RefusedStatus Refused);
+
+/// <summary>Messages that were not taken.</summary>
+/// <param name="TooLarge">Larger than a record may be.</param>
+/// <param name="Full">The disk or the quota was full.</param>
+/// <param name="Offline">The partition took no appends.</param>
+internal sealed record RefusedStatus(long TooLarge, long Full, long Offline);
+
+/// <summary>Clients and packets.</summary>
+/// <param name="Connections">Open connections.</param>
+/// <param name="ConnectionsAccepted">Clients that were let in.</param>
+/// <param name="ConnectionsClosed">Connections that ended, by reason; reasons without any are left out.</param>
+/// <param name="Subscriptions">Subscriptions of all clients.</param>
+/// <param name="MessagesIn">PUBLISH packets from clients.</param>
+/// <param name="BytesIn">Bytes of packets from clients.</param>
+/// <param name="MessagesAcknowledged">PUBACK packets that told of a stored message.</param>
+/// <param name="MessagesRefused">QoS 1 messages that were not taken.</param>
+/// <param name="MessagesDropped">Messages that were dropped where nobody could be told, by reason; reasons without any are left out.</param>
+/// <param name="MessagesOut">PUBLISH packets to subscribers.</param>
+/// <param name="BytesOut">Bytes of packets to clients.</param>
+internal sealed record MqttStatus(
+    long Connections, long ConnectionsAccepted, IReadOnlyDictionary<string, long> ConnectionsClosed, long Subscriptions, long MessagesIn,
+    long BytesIn, long MessagesAcknowledged, long MessagesRefused, IReadOnlyDictionary<string, long> MessagesDropped, long MessagesOut,
+    long BytesOut);
+
+/// <summary>Writes <see cref="EdgeStatus"/> without reflection.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSerializable(typeof(EdgeStatus))]
+internal sealed partial class EdgeStatusJson : JsonSerializerContext;

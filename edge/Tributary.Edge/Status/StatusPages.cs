@@ -1,0 +1,123 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+using OpenTelemetry;
+using OpenTelemetry.Metrics;
+using Tributary.Edge.Mqtt;
+
+namespace Tributary.Edge.Status;
+
+/// <summary>
+/// Health, status and metrics over HTTP, directly on Kestrel: routing, dependency injection and hosting would take more memory and time
+/// to start than all these pages. Callable from any thread; holds nothing that a crash could lose.
+/// </summary>
+internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
+{
+    private const string MetricsPath = "/metrics";
+    private readonly StatusReader _reader;
+    private readonly ILogger _logger;
+    private readonly EdgeMetrics _metrics;
+    private readonly MeterProvider _meters;
+    private readonly RequestDelegate _scrape;
+
+    public StatusPages(StatusReader reader, IServiceProvider services, ILogger logger)
+    {
+        _reader = reader;
+        _logger = logger;
+        _metrics = new EdgeMetrics(reader);
+        _meters = Sdk.CreateMeterProviderBuilder()
+            .AddMeter(EdgeMetrics.MeterName, MqttMetrics.MeterName)
+            .AddPrometheusExporter(exporter =>
+            {
+                exporter.ScrapeEndpointPath = MetricsPath;
+                exporter.ScrapeResponseCacheDurationMilliseconds = 0;
+            })
+            .Build();
+        var scrape = new ApplicationBuilder(services);
+        scrape.UseOpenTelemetryPrometheusScrapingEndpoint(_meters, null, null, null, null);
+        _scrape = scrape.Build();
+    }
+
+    /// <inheritdoc/>
+    public HttpContext CreateContext(IFeatureCollection contextFeatures) => new DefaultHttpContext(contextFeatures);
+
+    /// <inheritdoc/>
+    public void DisposeContext(HttpContext context, Exception? exception)
+    {
+    }
+
+    /// <inheritdoc/>
+    public async Task ProcessRequestAsync(HttpContext context)
+    {
+        try
+        {
+            await AnswerAsync(context);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            _logger.PageFailed(context.Request.Path, e);
+            if (!context.Response.HasStarted)
+            {
+                context.Response.Clear();
+                context.Response.StatusCode = StatusCodes.Status500InternalServerError;
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _meters.Dispose();
+        _metrics.Dispose();
+    }
+
+    private Task AnswerAsync(HttpContext context)
+    {
+        if (!HttpMethods.IsGet(context.Request.Method) && !HttpMethods.IsHead(context.Request.Method))
+        {
+            context.Response.Headers.Allow = "GET, HEAD";
+            return TextAsync(context, StatusCodes.Status405MethodNotAllowed, "only GET and HEAD are served here");
+        }
+        switch (context.Request.Path.Value)
+        {
+            case "/livez":
+                return TextAsync(context, StatusCodes.Status200OK, "ok");
+            case "/readyz" or "/healthz":
+                IReadOnlyList<string> reasons = _reader.NotReady();
+                return reasons.Count == 0
+                    ? TextAsync(context, StatusCodes.Status200OK, "ok")
+                    : TextAsync(context, StatusCodes.Status503ServiceUnavailable, string.Join('\n', reasons));
+            case "/status":
+                return StatusAsync(context);
+            case MetricsPath:
+                _metrics.Refresh();
+                return _scrape(context);
+            default:
+                return TextAsync(
+                    context, StatusCodes.Status404NotFound, "not found; there are /status, /metrics, /livez, /readyz and /healthz");
+        }
+    }
+
+    private static Task TextAsync(HttpContext context, int code, string text)
+    {
+        context.Response.StatusCode = code;
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        context.Response.Headers.CacheControl = "no-store";
+        return HttpMethods.IsHead(context.Request.Method) ? Task.CompletedTask : context.Response.WriteAsync(text + "\n");
+    }
+
+    private async Task StatusAsync(HttpContext context)
+    {
+        context.Response.ContentType = "application/json";
+        context.Response.Headers.CacheControl = "no-store";
+        byte[] json = JsonSerializer.SerializeToUtf8Bytes(_reader.Read(), EdgeStatusJson.Default.EdgeStatus);
+        context.Response.ContentLength = json.Length;
+        if (!HttpMethods.IsHead(context.Request.Method))
+        {
+            await context.Response.Body.WriteAsync(json, context.RequestAborted);
+        }
+    }
+}

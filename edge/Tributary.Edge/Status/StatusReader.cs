@@ -1,0 +1,130 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using Tributary.Edge.Buffer;
+using Tributary.Edge.Ingest;
+using Tributary.Edge.Mqtt;
+using Tributary.Log;
+
+namespace Tributary.Edge.Status;
+
+/// <summary>
+/// Gathers what the parts of the agent tell of themselves. Nothing is stopped for it: numbers of different parts may be a moment apart,
+/// but within a partition start ≤ acknowledged ≤ flushed ≤ appended. Callable from any thread.
+/// </summary>
+/// <param name="id">Name of the agent.</param>
+/// <param name="cloud">HOST:PORT of the cloud.</param>
+/// <param name="options">Settings of the buffer.</param>
+/// <param name="buffer">The local partitions.</param>
+/// <param name="ingest">What was taken in.</param>
+/// <param name="mqtt">Clients and packets.</param>
+/// <param name="uplink">The way to the cloud.</param>
+/// <param name="time">All time.</param>
+internal sealed class StatusReader(
+    string id, string cloud, EdgeBufferOptions options, EdgeBuffer buffer, Ingestor ingest, MqttMetrics mqtt, IUplinkStatus uplink,
+    TimeProvider time)
+{
+    private readonly DateTimeOffset _startedAt = time.GetUtcNow();
+    private readonly long _started = time.GetTimestamp();
+    private readonly ConcurrentDictionary<PartitionLog, OldestRecord> _oldest = new();
+
+    /// <summary>Version of the program.</summary>
+    public static string Version { get; } = ProgramVersion();
+
+    /// <summary>A sentence for each reason why messages are not taken; none if they are. The cloud is not one.</summary>
+    public IReadOnlyList<string> NotReady()
+    {
+        var reasons = new List<string>();
+        if (buffer.Space.Reason is { } full)
+        {
+            reasons.Add(full);
+        }
+        foreach (BufferPartition partition in buffer.Partitions)
+        {
+            if (partition.Log.OfflineReason is { } offline)
+            {
+                reasons.Add($"{partition.Topic}-{partition.Index}: {offline}");
+            }
+        }
+        return reasons;
+    }
+
+    /// <summary>Everything, as of now.</summary>
+    public EdgeStatus Read()
+    {
+        UplinkPartitionStatus[] uplinks = [.. uplink.Partitions];
+        PartitionStatus[] partitions = [.. buffer.Partitions.Select(partition => Describe(partition, uplinks))];
+        var backlog = new BacklogStatus(
+            partitions.Sum(partition => partition.Backlog.Records),
+            partitions.Sum(partition => partition.Backlog.Bytes),
+            partitions.Length == 0 ? 0 : partitions.Max(partition => partition.Backlog.AgeSeconds));
+        IReadOnlyList<string> notReady = NotReady();
+        return new EdgeStatus(
+            id, Version, _startedAt, Math.Round(time.GetElapsedTime(_started).TotalSeconds, 3), notReady.Count == 0, notReady, DescribeLink(),
+            backlog, partitions,
+            new DiskStatus(buffer.Space.UsedBytes, options.MaxDiskBytes, buffer.Space.FreeBytes, options.MinFreeBytes, buffer.Space.Reason),
+            DescribeIngest(), DescribeMqtt());
+    }
+
+    private static string ProgramVersion()
+    {
+        string version = typeof(StatusReader).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
+        int build = version.IndexOf('+', StringComparison.Ordinal);
+        return build < 0 ? version : version[..build];
+    }
+
+    private static Dictionary<string, long> Counts<T>(Func<T, long> count)
+        where T : struct, Enum => Enum.GetValues<T>().Where(reason => count(reason) > 0)
+            .ToDictionary(reason => Lower(reason.ToString()), count);
+
+    private static string Lower(string word) => char.ToLowerInvariant(word[0]) + word[1..];
+
+    private PartitionStatus Describe(BufferPartition partition, UplinkPartitionStatus[] uplinks)
+    {
+        PartitionLog log = partition.Log;
+        // In this order, as all of them only grow.
+        long start = log.StartOffset;
+        UplinkPartitionStatus? way = uplinks.FirstOrDefault(u => u.Topic == partition.Topic && u.Index == partition.Index);
+        long acked = Math.Max(start, way?.AckedOffset ?? start);
+        long flushed = Math.Max(acked, log.FlushedEnd);
+        long appended = Math.Max(flushed, log.AppendedEnd);
+        return new PartitionStatus(
+            partition.Topic, partition.Index, start, acked, flushed, appended, DescribeBacklog(log, acked, flushed), log.SizeBytes,
+            log.OfflineReason,
+            way is null
+                ? new UplinkStatus("starting", null, -1, -1, 0, 0)
+                : new UplinkStatus(way.State, way.Reason, way.ProducerId, way.ProducerEpoch, way.Refused, way.GapRecords));
+    }
+
+    private BacklogStatus DescribeBacklog(PartitionLog log, long acked, long flushed)
+    {
+        if (flushed <= acked)
+        {
+            return new BacklogStatus(0, 0, 0);
+        }
+        long? storedAt = _oldest.GetOrAdd(log, static log => new OldestRecord(log)).StoredAt(acked);
+        double age = storedAt is { } at ? (time.GetUtcNow() - DateTimeOffset.FromUnixTimeMilliseconds(at)).TotalSeconds : 0;
+        // A clock that was set back makes nothing younger than new.
+        return new BacklogStatus(flushed - acked, log.BytesBetween(acked, flushed), Math.Max(0, Math.Round(age, 3)));
+    }
+
+    private LinkStatus DescribeLink()
+    {
+        UplinkLinkStatus link = uplink.Link;
+        return new LinkStatus(
+            cloud, link.Connected, link.ClusterId, link.LastError, link.LastAck, link.Requests, link.BytesSent, link.Retries);
+    }
+
+    private IngestStatus DescribeIngest()
+    {
+        IReadOnlyList<IngestPartitionCounts> counts = ingest.Counts;
+        return new IngestStatus(
+            counts.Sum(count => count.Messages), counts.Sum(count => count.PayloadBytes), counts.Sum(count => count.Batches),
+            counts.Sum(count => count.Lost), ingest.GatheredBytes,
+            new RefusedStatus(
+                ingest.Refused(IngestRefusal.TooLarge), ingest.Refused(IngestRefusal.Full), ingest.Refused(IngestRefusal.Offline)));
+    }
+
+    private MqttStatus DescribeMqtt() => new(
+        mqtt.Connections, mqtt.ConnectionsAccepted, Counts<MqttCloseReason>(mqtt.Closed), mqtt.Subscriptions, mqtt.MessagesIn, mqtt.BytesIn,
+        mqtt.Acknowledged, mqtt.Refused, Counts<MqttDropReason>(mqtt.Dropped), mqtt.MessagesOut, mqtt.BytesOut);
+}

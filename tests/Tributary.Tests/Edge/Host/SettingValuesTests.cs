@@ -1,0 +1,168 @@
+using System.Collections;
+using System.Net;
+using Tributary.Contracts.Records;
+using Tributary.Edge.Host;
+using Xunit;
+
+namespace Tributary.Tests.Edge.Host;
+
+public sealed class SettingValuesTests : IDisposable
+{
+    private readonly string _file = Path.Combine(Path.GetTempPath(), $"tributary-settings-{Guid.NewGuid():N}.json");
+
+    public void Dispose() => File.Delete(_file);
+
+    [Fact]
+    public void Flags_win_over_the_environment_and_the_environment_over_the_file()
+    {
+        SettingValues values = Values(
+            """{ "id": "file", "cloud": "file:1", "data": "file" }""",
+            [("TRIBUTARY__CLOUD", "environment:2"), ("TRIBUTARY__ID", "environment")],
+            [("id", "flag")]);
+
+        Assert.Equal("flag", values.Text("id"));
+        Assert.Equal(("environment", 2), values.Remote("cloud", "--cloud"));
+        Assert.Equal("file", values.Text("data"));
+    }
+
+    [Fact]
+    public void Every_setting_has_a_default_but_id_data_and_cloud()
+    {
+        foreach (string name in new[] { "id", "data", "cloud" })
+        {
+            SettingValues values = Values(null, [], [.. Minimum.Where(setting => setting.Name != name)]);
+            string message = Assert.Throws<ArgumentException>(() => EdgeOptions.From(values)).Message;
+            Assert.Contains($"'{name}' is missing", message, StringComparison.Ordinal);
+            Assert.Contains($"TRIBUTARY__{name.ToUpperInvariant()}", message, StringComparison.Ordinal);
+        }
+        EdgeOptions options = EdgeOptions.From(Values(null, [], Minimum));
+        Assert.Equal(new IPEndPoint(IPAddress.Loopback, 1883), options.Mqtt);
+        Assert.Equal(new IPEndPoint(IPAddress.Loopback, 8081), options.Http);
+    }
+
+    [Fact]
+    public void Settings_of_every_section_arrive_from_the_file_with_units_and_comments()
+    {
+        EdgeOptions options = EdgeOptions.From(Values(
+            """
+            {
+              // what a comment may say
+              "mqtt": { "listen": "0.0.0.0:1884", "maxConnections": 12 },
+              "http": "*:8082",
+              "ingest": { "maxBatchBytes": "64 KiB" },
+              "buffer": { "maxDiskBytes": "100GiB", "commitWindow": "5ms" },
+              "uplink": { "codec": "lz4", "quietPeriod": "1min", "requestTimeout": "00:00:20", "onTopicRecreated": "follow" },
+            }
+            """,
+            [], Minimum));
+
+        Assert.Equal(new IPEndPoint(IPAddress.Any, 1884), options.Mqtt);
+        Assert.Equal(new IPEndPoint(IPAddress.Any, 8082), options.Http);
+        Assert.Equal(12, options.MqttServer.MaxConnections);
+        Assert.Equal(64 << 10, options.Ingest.MaxBatchBytes);
+        Assert.Equal(100L << 30, options.Buffer.MaxDiskBytes);
+        Assert.Equal(TimeSpan.FromMilliseconds(5), options.Buffer.CommitWindow);
+        Assert.Equal(CompressionCodec.Lz4, options.Uplink.Codec);
+        Assert.Equal(TimeSpan.FromMinutes(1), options.Uplink.QuietPeriod);
+        Assert.Equal(TimeSpan.FromSeconds(20), options.Uplink.RequestTimeout);
+        Assert.Equal("edge-1", options.Uplink.ClientId);
+        Assert.Equal(Tributary.Edge.Uplink.OnReplaced.Follow, options.Uplink.OnTopicRecreated);
+    }
+
+    [Fact]
+    public void Environment_variables_name_settings_of_sections_whatever_their_case()
+    {
+        EdgeOptions options = EdgeOptions.From(Values(
+            """{ "mqtt": "127.0.0.1:1" }""",
+            [("TRIBUTARY__UPLINK__MAXBATCHBYTES", "2048"), ("TRIBUTARY__MQTT__LISTEN", "[::1]:2"), ("TRIBUTARY__BUFFER__MAXTOPICS", "")],
+            Minimum));
+
+        Assert.Equal(2048, options.Uplink.MaxBatchBytes);
+        Assert.Equal(new IPEndPoint(IPAddress.IPv6Loopback, 2), options.Mqtt);
+        Assert.Equal(8, options.Buffer.MaxTopics);
+    }
+
+    [Theory]
+    [InlineData("""{ "uplnk": { "codec": "zstd" }, "buffer": { "maxdisk": 1 } }""", "'buffer:maxdisk' in", "'uplnk:codec' in")]
+    [InlineData("""{ "buffer": { "segmentBytes": 1 } }""", "'buffer:segmentBytes' is 1", "from 65536 to")]
+    [InlineData("""{ "buffer": { "segmentBytes": "big" } }""", "'buffer:segmentBytes'", "is 'big'; it must be a whole number of bytes")]
+    [InlineData("""{ "uplink": { "codec": "brotli" } }""", "'uplink:codec'", "one of none, gzip, snappy, lz4, zstd")]
+    [InlineData("""{ "uplink": { "codec": "4" } }""", "'uplink:codec'", "one of")]
+    [InlineData("""{ "uplink": { "quietPeriod": 30 } }""", "'uplink:quietPeriod'", "a duration such as")]
+    [InlineData("""{ "ingest": { "partitionsPerTopic": 1.5 } }""", "'ingest:partitionsPerTopic'", "a whole number")]
+    [InlineData("""{ "mqtt": { "maxInFlight": 0 } }""", "'mqtt:maxInFlight' is 0", "from 1 to")]
+    [InlineData("""{ "mqtt": "1883" }""", "'mqtt'", "must be ADDRESS:PORT")]
+    [InlineData("""{ "mqtt": "example.com:1883" }""", "'mqtt'", "an address of this machine")]
+    [InlineData("""{ "http": "127.0.0.1:99999" }""", "'http'", "must be ADDRESS:PORT")]
+    [InlineData("""{ "buffer": { "maxTopics": [8] } }""", "'buffer:maxTopics'", "is a list")]
+    [InlineData("""{ "log": { "level": "loud" } }""", "'log:level'", "one of trace, debug")]
+    [InlineData("""{ "buffer": { "maxTopics": 8, "MaxTopics": 9 } }""", "'buffer:MaxTopics'", "twice")]
+    [InlineData("""[1]""", "must hold a JSON object", "")]
+    [InlineData("{\n\"id\": oops }", "line 2 is not JSON", "")]
+    public void What_is_wrong_in_the_file_is_named(string json, string first, string second)
+    {
+        string message = Assert.Throws<ArgumentException>(() =>
+        {
+            SettingValues values = Values(json, [], Minimum);
+            EdgeOptions.From(values);
+            values.CheckUnknown();
+        }).Message;
+
+        Assert.Contains(first, message, StringComparison.Ordinal);
+        Assert.Contains(second, message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', message);
+    }
+
+    [Theory]
+    [InlineData("cloud", "cloud.example")]
+    [InlineData("cloud", "cloud.example:0")]
+    [InlineData("cloud", ":9092")]
+    [InlineData("cloud", "fe80::1:9092")]
+    [InlineData("id", "two words")]
+    [InlineData("id", "")]
+    public void A_flag_that_cannot_be_is_named(string name, string text)
+    {
+        SettingValues values = Values(null, [], [(name, text), .. Minimum]);
+        Assert.Contains($"'{name}'", Assert.Throws<ArgumentException>(() => EdgeOptions.From(values)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_IPv6_address_of_the_cloud_stands_in_brackets() =>
+        Assert.Equal(("fe80::1", 9092), Values(null, [], [("cloud", "[fe80::1]:9092")]).Remote("cloud", "--cloud"));
+
+    [Fact]
+    public void An_unknown_environment_variable_is_told_and_no_error()
+    {
+        SettingValues values = Values(null, [("TRIBUTARY__KAFKA", "127.0.0.1:9092"), ("PATH", "/bin")], Minimum);
+        EdgeOptions.From(values);
+
+        Assert.Equal(["the environment variable TRIBUTARY__KAFKA"], values.CheckUnknown());
+    }
+
+    [Fact]
+    public void A_file_that_is_not_there_is_named()
+    {
+        string message = Assert.Throws<ArgumentException>(() => new SettingValues().AddFile(_file)).Message;
+        Assert.Contains(_file, message, StringComparison.Ordinal);
+    }
+
+    private static (string Name, string Text)[] Minimum => [("id", "edge-1"), ("data", "data"), ("cloud", "localhost:9092")];
+
+    private SettingValues Values(string? json, (string Name, string Text)[] environment, (string Name, string Text)[] flags)
+    {
+        var values = new SettingValues();
+        values.AddFlags(flags.Select(flag => (flag.Name, $"--{flag.Name}", (string?)flag.Text)));
+        var variables = new Hashtable();
+        foreach ((string name, string text) in environment)
+        {
+            variables.Add(name, text);
+        }
+        values.AddEnvironment(variables);
+        if (json is not null)
+        {
+            File.WriteAllText(_file, json);
+            values.AddFile(_file);
+        }
+        return values;
+    }
+}

@@ -1,0 +1,116 @@
+using System.Text.Json;
+using Tributary.Edge.Status;
+using Xunit;
+
+namespace Tributary.Tests.Edge.Status;
+
+public sealed class EdgeStatusTests
+{
+    /// <summary>What scripts and dashboards of users read: a name changes only with a note in the changelog.</summary>
+    [Fact]
+    public void The_status_page_has_these_names()
+    {
+        var backlog = new BacklogStatus(3, 400, 5.25);
+        var status = new EdgeStatus(
+            "edge-1", "0.1.0", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), 6.5, false, ["the disk is full"],
+            new LinkStatus("cloud:9092", true, "cluster", null, null, 7, 8, 9), backlog,
+            [
+                new PartitionStatus(
+                    "telemetry", 0, 10, 11, 14, 15, backlog, 16, null, new UplinkStatus("sending", null, 17, 18, 19, 20)),
+            ],
+            new DiskStatus(21, 22, 23, 24, "the disk is full"),
+            new IngestStatus(25, 26, 27, 28, 29, new RefusedStatus(30, 31, 32)),
+            new MqttStatus(33, 34, new Dictionary<string, long> { ["idle"] = 35 }, 36, 37, 38, 39, 40, new Dictionary<string, long>(), 41, 42));
+
+        string json = JsonSerializer.Serialize(status, EdgeStatusJson.Default.EdgeStatus);
+
+        Assert.Equal(
+            """
+            {
+              "id": "edge-1",
+              "version": "0.1.0",
+              "startedAt": "2026-01-02T03:04:05+00:00",
+              "uptimeSeconds": 6.5,
+              "ready": false,
+              "notReady": [
+                "the disk is full"
+              ],
+              "link": {
+                "cloud": "cloud:9092",
+                "connected": true,
+                "clusterId": "cluster",
+                "lastError": null,
+                "lastAck": null,
+                "requests": 7,
+                "bytesSent": 8,
+                "retries": 9
+              },
+              "backlog": {
+                "records": 3,
+                "bytes": 400,
+                "ageSeconds": 5.25
+              },
+              "partitions": [
+                {
+                  "topic": "telemetry",
+                  "partition": 0,
+                  "startOffset": 10,
+                  "ackedOffset": 11,
+                  "flushedOffset": 14,
+                  "appendedOffset": 15,
+                  "backlog": {
+                    "records": 3,
+                    "bytes": 400,
+                    "ageSeconds": 5.25
+                  },
+                  "sizeBytes": 16,
+                  "offline": null,
+                  "uplink": {
+                    "state": "sending",
+                    "reason": null,
+                    "producerId": 17,
+                    "producerEpoch": 18,
+                    "refused": 19,
+                    "gapRecords": 20
+                  }
+                }
+              ],
+              "disk": {
+                "usedBytes": 21,
+                "maxBytes": 22,
+                "freeBytes": 23,
+                "minFreeBytes": 24,
+                "full": "the disk is full"
+              },
+              "ingest": {
+                "messages": 25,
+                "payloadBytes": 26,
+                "batches": 27,
+                "lost": 28,
+                "gatheredBytes": 29,
+                "refused": {
+                  "tooLarge": 30,
+                  "full": 31,
+                  "offline": 32
+                }
+              },
+              "mqtt": {
+                "connections": 33,
+                "connectionsAccepted": 34,
+                "connectionsClosed": {
+                  "idle": 35
+                },
+                "subscriptions": 36,
+                "messagesIn": 37,
+                "bytesIn": 38,
+                "messagesAcknowledged": 39,
+                "messagesRefused": 40,
+                "messagesDropped": {},
+                "messagesOut": 41,
+                "bytesOut": 42
+              }
+            }
+            """,
+            json);
+    }
+}
