@@ -20,6 +20,26 @@ public sealed partial class PartitionLog
     private readonly List<LogSegment> _loaded = [];
 
     /// <summary>
+    /// About how many bytes of batches lie between two offsets, headers included. Nothing is read from disk, so it is cheap enough for
+    /// every look at a backlog: at segment borders it is exact; within a segment it goes by the index, if that is loaded, else by the
+    /// share of its offsets. Offsets outside of the log are taken as its nearest end.
+    /// </summary>
+    public long BytesBetween(long from, long to)
+    {
+        lock (_lock)
+        {
+            long first = Math.Clamp(from, _start, _appendedEnd);
+            long last = Math.Clamp(to, first, _appendedEnd);
+            long bytes = 0;
+            foreach (LogSegment segment in _segments)
+            {
+                bytes += PositionIn(segment, last) - PositionIn(segment, first);
+            }
+            return bytes + UnflushedBelow(last) - UnflushedBelow(first);
+        }
+    }
+
+    /// <summary>
     /// Reads whole batches from the one that contains <paramref name="offset"/>, as they are stored, at most <paramref name="maxBytes"/>
     /// (the first batch is returned whatever its size) and none that reaches to <paramref name="upTo"/> or beyond (a batch whose last
     /// offset is ≥ upTo). Their CRC is not checked.
@@ -402,4 +422,24 @@ public sealed partial class PartitionLog
 
         public bool IsDamaged { get; init; }
     }
+
+    /// <summary>Where a batch of that offset begins in the segment, about; its ends for offsets before and behind it.</summary>
+    private static long PositionIn(LogSegment segment, long offset)
+    {
+        if (offset <= segment.BaseOffset)
+        {
+            return 0;
+        }
+        if (offset >= segment.EndOffset)
+        {
+            return segment.EndPosition;
+        }
+        return segment.Index is { } index
+            ? index.Find(offset, segment.BaseOffset).Position
+            : (long)((double)segment.EndPosition * (offset - segment.BaseOffset) / (segment.EndOffset - segment.BaseOffset));
+    }
+
+    private long UnflushedBelow(long offset) => offset <= _flushedEnd
+        ? 0
+        : (long)((double)_unflushedBytes * (offset - _flushedEnd) / (_appendedEnd - _flushedEnd));
 }

@@ -90,12 +90,6 @@ public sealed partial class PartitionLog
     /// <summary>The offset after the last durable record.</summary>
     public long FlushedEnd => Volatile.Read(ref _flushedEnd);
 
-    /// <summary>
-    /// About how many bytes of batches lie between two offsets, headers included: exact to an index interval at either end. Nothing is
-    /// read from disk, so it is cheap enough for every look at a backlog. Offsets outside of the log are taken as its nearest end.
-    /// </summary>
-    public long BytesBetween(long from, long to) => throw new NotImplementedException();
-
     /// <summary>Null, or the sentence that says why no append is taken.</summary>
     public string? OfflineReason => Volatile.Read(ref _offlineReason);
 
