@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
@@ -52,6 +53,8 @@ internal sealed record EdgeOptions
             "must have 1 to 255 letters, digits, dots, underscores and hyphens");
         string data = values.Required("data", "--data DIR");
         IngestOptions ingest = Ingesting(values, id);
+        EdgeBufferOptions buffer = Buffering(values, ingest.PartitionsPerTopic);
+        Ingestor.CheckSettings(ingest, RouteTable.Default, buffer);
         return new EdgeOptions
         {
             Id = id,
@@ -60,7 +63,7 @@ internal sealed record EdgeOptions
             Http = values.Listen("http", DefaultHttpPort),
             LogLevel = values.Word("log:level", LogLevel.Information),
             Ingest = ingest,
-            Buffer = Buffering(values, ingest.PartitionsPerTopic),
+            Buffer = buffer,
             Uplink = Uplinking(values, id),
             MqttServer = Serving(values),
         };

@@ -27,7 +27,7 @@ internal sealed class Ingestor : IIngest
     public Ingestor(RouteTable routes, EdgeBuffer buffer, IngestOptions options, TimeProvider time, ILoggerFactory loggers)
     {
         _options = options.Validate();
-        CheckAgainstBuffer(options, routes, buffer.Options);
+        CheckSettings(options, routes, buffer.Options);
         _routes = routes;
         _buffer = buffer;
         _time = time;
@@ -88,7 +88,9 @@ internal sealed class Ingestor : IIngest
         return ticket.Refusal == IngestRefusal.None ? ticket : Refuse(ticket.Refusal);
     }
 
-    private static void CheckAgainstBuffer(IngestOptions options, RouteTable routes, EdgeBufferOptions buffer)
+    /// <summary>Checks what settings of ingest, routes and buffer must be to each other.</summary>
+    /// <exception cref="ArgumentException">They do not fit; the message names the settings.</exception>
+    public static void CheckSettings(IngestOptions options, RouteTable routes, EdgeBufferOptions buffer)
     {
         string rule = $"a batch must fit a segment, of which the setting 'buffer:segmentBytes' is {buffer.SegmentBytes}";
         Settings.Check(options.MaxBatchBytes <= buffer.SegmentBytes, "ingest:maxBatchBytes", $"is {options.MaxBatchBytes}; {rule}");

@@ -85,6 +85,7 @@ public sealed class SettingValuesTests : IDisposable
     [Theory]
     [InlineData("""{ "uplnk": { "codec": "zstd" }, "buffer": { "maxdisk": 1 } }""", "'buffer:maxdisk' in", "'uplnk:codec' in")]
     [InlineData("""{ "buffer": { "segmentBytes": 1 } }""", "'buffer:segmentBytes' is 1", "from 65536 to")]
+    [InlineData("""{ "buffer": { "segmentBytes": "512KiB" } }""", "'ingest:maxBatchBytes' is 1048576", "'buffer:segmentBytes' is 524288")]
     [InlineData("""{ "buffer": { "segmentBytes": "big" } }""", "'buffer:segmentBytes'", "is 'big'; it must be a whole number of bytes")]
     [InlineData("""{ "uplink": { "codec": "brotli" } }""", "'uplink:codec'", "one of none, gzip, snappy, lz4, zstd")]
     [InlineData("""{ "uplink": { "codec": "4" } }""", "'uplink:codec'", "one of")]
