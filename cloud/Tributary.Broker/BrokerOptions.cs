@@ -81,14 +81,14 @@ public sealed record BrokerOptions
     {
         Require(MaxFrameBytes is >= 1024 and <= 1 << 30, nameof(MaxFrameBytes), "must be 1 KiB to 1 GiB");
         Require(MaxConnectionRequestBytes > 0, nameof(MaxConnectionRequestBytes), "must be positive");
-        Require(MaxListenerRequestBytes >= MaxFrameBytes, nameof(MaxListenerRequestBytes), $"must be at least {nameof(MaxFrameBytes)}");
+        Require(MaxListenerRequestBytes >= MaxFrameBytes, nameof(MaxListenerRequestBytes), $"must be at least {User(nameof(MaxFrameBytes))}");
         Require(MaxPipelinedProduces is > 0 and <= 65_536, nameof(MaxPipelinedProduces), "must be 1 to 65536");
         Require(MaxConnections > 0, nameof(MaxConnections), "must be positive");
         RequireTime(IdleLimit, nameof(IdleLimit));
         RequireTime(FrameGrace, nameof(FrameGrace));
         Require(MinFrameBytesPerSecond > 0, nameof(MinFrameBytesPerSecond), "must be positive");
         Require(MaxFetchBytes >= 1024, nameof(MaxFetchBytes), "must be at least 1 KiB");
-        Require(MaxListenerFetchBytes >= MaxFetchBytes, nameof(MaxListenerFetchBytes), $"must be at least {nameof(MaxFetchBytes)}");
+        Require(MaxListenerFetchBytes >= MaxFetchBytes, nameof(MaxListenerFetchBytes), $"must be at least {User(nameof(MaxFetchBytes))}");
         RequireTime(MaxFetchWait, nameof(MaxFetchWait));
         RequireTime(MaxProduceWait, nameof(MaxProduceWait));
         RequireTime(MaxCreateWait, nameof(MaxCreateWait));
@@ -96,24 +96,30 @@ public sealed record BrokerOptions
         Require(MaxPartitionsPerTopic > 0, nameof(MaxPartitionsPerTopic), "must be positive");
         Require(
             DefaultPartitions > 0 && DefaultPartitions <= MaxPartitionsPerTopic,
-            nameof(DefaultPartitions), $"must be 1 to {nameof(MaxPartitionsPerTopic)}");
+            nameof(DefaultPartitions), $"must be 1 to {User(nameof(MaxPartitionsPerTopic))}");
         Require(MaxTopicsPerCreate > 0, nameof(MaxTopicsPerCreate), "must be positive");
         RequireTime(RetentionInterval, nameof(RetentionInterval));
-        Require(ProducerExpiration > TimeSpan.Zero, nameof(ProducerExpiration), "must be above zero");
-        Require(MaxFetchWait < IdleLimit, nameof(MaxFetchWait), $"must be below {nameof(IdleLimit)}");
-        Require(MaxProduceWait < IdleLimit, nameof(MaxProduceWait), $"must be below {nameof(IdleLimit)}");
-        Require(MaxCreateWait < IdleLimit, nameof(MaxCreateWait), $"must be below {nameof(IdleLimit)}");
+        Require(ProducerExpiration > TimeSpan.Zero, Ms(nameof(ProducerExpiration)), "must be above zero");
+        Require(MaxFetchWait < IdleLimit, Ms(nameof(MaxFetchWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
+        Require(MaxProduceWait < IdleLimit, Ms(nameof(MaxProduceWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
+        Require(MaxCreateWait < IdleLimit, Ms(nameof(MaxCreateWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
         return this;
     }
 
     private static void RequireTime(TimeSpan value, string name) =>
-        Require(value > TimeSpan.Zero && value <= TimeSpan.FromDays(1), name, "must be above zero and at most a day");
+        Require(value > TimeSpan.Zero && value <= TimeSpan.FromDays(1), Ms(name), "must be above zero and at most a day");
+
+    /// <summary>How users write the name of a time, which they give in milliseconds.</summary>
+    private static string Ms(string name) => name + "Ms";
+
+    /// <summary>How users write the name of a setting.</summary>
+    private static string User(string name) => $"broker:{char.ToLowerInvariant(name[0])}{name[1..]}";
 
     private static void Require(bool holds, string name, string rule)
     {
         if (!holds)
         {
-            throw new ArgumentException($"broker setting {name} {rule}", name);
+            throw new ArgumentException($"the setting '{User(name)}' {rule}");
         }
     }
 }
