@@ -1,0 +1,94 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using Tributary.Cloud.Storage;
+
+namespace Tributary.Cloud.Grains;
+
+/// <inheritdoc cref="IClusterGrain"/>
+internal sealed class ClusterGrain(
+    [PersistentState(ClusterGrain.StateName, RecordStorage.Name)] IPersistentState<ClusterRecord> stored, ClusterLimits limits)
+    : RecordGrain<ClusterRecord>(stored), IClusterGrain
+{
+    /// <summary>Name of the state in storage; no other grain class may have it.</summary>
+    public const string StateName = "cluster";
+
+    private const int ClusterIdBytes = 16;
+    private const int DefaultReplicationFactor = 1;
+
+    /// <inheritdoc/>
+    public async Task<BrokerRegistration> RegisterBrokerAsync(string name, string host, int port)
+    {
+        await StoreAsync(Record.Register(name, host, port, NewClusterId()));
+        BrokerRecord broker = Record.Brokers.Single(known => known.Name == name);
+        return new BrokerRegistration(Record.ClusterId, broker, Record.Brokers, [.. Record.Topics.Values]);
+    }
+
+    /// <inheritdoc/>
+    public Task<Placement> PlaceTopicAsync(string name, int partitions, int replicationFactor)
+    {
+        int factor = replicationFactor < 0 ? DefaultReplicationFactor : replicationFactor;
+        Refusal? refusal = FindRefusal(name, partitions);
+        if (factor < 1 || factor > Record.Brokers.Length)
+        {
+            refusal ??= new Refusal(
+                ErrorCode.InvalidReplicationFactor, $"Replication factor {factor} is not from 1 to {Record.Brokers.Length}, the number of brokers");
+        }
+        return Task.FromResult(new Placement(refusal, [.. Record.Brokers.Select(broker => broker.NodeId)], factor));
+    }
+
+    /// <inheritdoc/>
+    public async Task<Refusal?> ListTopicAsync(TopicListing topic)
+    {
+        if (Record.Topics.TryGetValue(topic.Name, out TopicListing? listed))
+        {
+            return listed.Id == topic.Id
+                ? null
+                : throw new InvalidOperationException($"topic '{topic.Name}' is listed with id {listed.Id}, its record has {topic.Id}");
+        }
+        if (FindRefusal(topic.Name, topic.Partitions) is { } refusal)
+        {
+            return refusal;
+        }
+        await StoreAsync(Record.List(topic));
+        return null;
+    }
+
+    /// <inheritdoc/>
+    public async Task<ProducerIdBlock> TakeProducerIdsAsync()
+    {
+        long first = Record.NextProducerId;
+        await StoreAsync(Record.TakeProducerIds());
+        return new ProducerIdBlock(first, ClusterRecord.ProducerIdBlockSize);
+    }
+
+    private Refusal? FindRefusal(string name, int partitions)
+    {
+        if (Record.Topics.Count >= limits.MaxTopics)
+        {
+            return new Refusal(
+                ErrorCode.PolicyViolation, $"Topic '{name}' would be one too many: there are {Record.Topics.Count}, and maxTopics is {limits.MaxTopics}");
+        }
+        long existing = Record.Topics.Values.Sum(topic => (long)topic.Partitions);
+        return existing + partitions <= limits.MaxPartitions ? null : new Refusal(
+            ErrorCode.PolicyViolation,
+            $"Topic '{name}' would bring {partitions} partitions to the {existing} there are, and maxPartitions is {limits.MaxPartitions}");
+    }
+
+    /// <summary>16 random bytes in base64url, as Kafka's cluster ids are; none begins with '-', which command lines take for an option.</summary>
+    private static string NewClusterId()
+    {
+        while (true)
+        {
+            string id = Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(ClusterIdBytes));
+            if (id[0] != '-')
+            {
+                return id;
+            }
+        }
+    }
+}
+
+/// <summary>How large the cluster's metadata may become.</summary>
+/// <param name="MaxTopics">Most topics.</param>
+/// <param name="MaxPartitions">Most partitions of all topics together.</param>
+internal sealed record ClusterLimits(int MaxTopics, int MaxPartitions);

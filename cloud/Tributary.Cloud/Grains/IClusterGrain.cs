@@ -1,0 +1,62 @@
+using System.Collections.Immutable;
+
+namespace Tributary.Cloud.Grains;
+
+/// <summary>
+/// The one grain that knows the cluster as a whole: its id, its brokers, the list of its topics, and which producer ids are taken. Whatever
+/// it answers is stored.
+/// </summary>
+[Alias("Tributary.IClusterGrain")]
+internal interface IClusterGrain : IGrainWithIntegerKey
+{
+    /// <summary>Its only key.</summary>
+    const long Key = 0;
+
+    /// <summary>A broker has started.</summary>
+    /// <param name="name">Its name, which keeps its node id over restarts.</param>
+    /// <param name="host">Host that clients reach it at.</param>
+    /// <param name="port">Port that clients reach it at.</param>
+    [Alias("RegisterBroker")]
+    Task<BrokerRegistration> RegisterBrokerAsync(string name, string host, int port);
+
+    /// <summary>Says whether there is room for a topic and which brokers take it. Nothing is stored.</summary>
+    [Alias("PlaceTopic")]
+    Task<Placement> PlaceTopicAsync(string name, int partitions, int replicationFactor);
+
+    /// <summary>
+    /// Lists a topic whose record is stored; from now on it exists. A topic that is listed already under the same id is no error.
+    /// </summary>
+    /// <returns>An error, with a sentence, if there is no room.</returns>
+    [Alias("ListTopic")]
+    Task<Refusal?> ListTopicAsync(TopicListing topic);
+
+    /// <summary>Takes a block of producer ids that nobody had before.</summary>
+    [Alias("TakeProducerIds")]
+    Task<ProducerIdBlock> TakeProducerIdsAsync();
+}
+
+/// <summary>What a broker is told when it registers.</summary>
+[GenerateSerializer, Immutable, Alias("Tributary.BrokerRegistration")]
+internal sealed record BrokerRegistration(
+    [property: Id(0)] string ClusterId,
+    [property: Id(1)] BrokerRecord Broker,
+    [property: Id(2)] ImmutableArray<BrokerRecord> Brokers,
+    [property: Id(3)] ImmutableArray<TopicListing> Topics);
+
+/// <summary>Why something isn't done.</summary>
+[GenerateSerializer, Immutable, Alias("Tributary.Refusal")]
+internal sealed record Refusal([property: Id(0)] ErrorCode Error, [property: Id(1)] string Message);
+
+/// <summary>Where a topic goes.</summary>
+/// <param name="Refusal">Why it can't be created, null if it can.</param>
+/// <param name="Brokers">Node ids that take its replicas.</param>
+/// <param name="ReplicationFactor">Replicas of each partition.</param>
+[GenerateSerializer, Immutable, Alias("Tributary.Placement")]
+internal sealed record Placement(
+    [property: Id(0)] Refusal? Refusal,
+    [property: Id(1)] ImmutableArray<int> Brokers,
+    [property: Id(2)] int ReplicationFactor);
+
+/// <summary>Producer ids from <paramref name="First"/> on.</summary>
+[GenerateSerializer, Immutable, Alias("Tributary.ProducerIdBlock")]
+internal sealed record ProducerIdBlock([property: Id(0)] long First, [property: Id(1)] int Count);

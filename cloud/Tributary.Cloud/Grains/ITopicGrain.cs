@@ -1,0 +1,43 @@
+using System.Collections.Immutable;
+
+namespace Tributary.Cloud.Grains;
+
+/// <summary>The controller of one topic and its partitions. Whatever it answers is stored.</summary>
+[Alias("Tributary.ITopicGrain")]
+internal interface ITopicGrain : IGrainWithStringKey
+{
+    /// <summary>
+    /// The grain's key for a topic. The prefix matters: Orleans' ADO.NET provider takes a key that looks like a hexadecimal number or a
+    /// uuid for one, so that the topics "ab", "AB" and "00ab" would share one stored record.
+    /// </summary>
+    static string KeyOf(string topic) => $"topic/{topic}";
+
+    /// <summary>Creates the topic, or goes on with a creation that a crash has cut off.</summary>
+    [Alias("Create")]
+    Task<TopicCreationAnswer> CreateAsync(TopicSpec spec);
+
+    /// <summary>A broker has started: new leader epochs begin where it led.</summary>
+    /// <returns>The topic as it is now, null if there is none.</returns>
+    [Alias("BrokerStarted")]
+    Task<TopicRecord?> BrokerStartedAsync(int nodeId);
+}
+
+/// <summary>A topic to make; the name is valid.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="PartitionCount">Number of partitions.</param>
+/// <param name="ReplicationFactor">Copies of each, −1 for the default.</param>
+/// <param name="Configs">Topic configs by Kafka's names, validated.</param>
+/// <param name="ValidateOnly">Only say what would happen.</param>
+[GenerateSerializer, Immutable, Alias("Tributary.TopicSpec")]
+internal sealed record TopicSpec(
+    [property: Id(0)] string Name,
+    [property: Id(1)] int PartitionCount,
+    [property: Id(2)] int ReplicationFactor,
+    [property: Id(3)] ImmutableDictionary<string, string> Configs,
+    [property: Id(4)] bool ValidateOnly);
+
+/// <summary>What became of it.</summary>
+/// <param name="Refusal">Why the caller didn't create it, null if it did.</param>
+/// <param name="Topic">The topic that exists now, made by this call or before; or the one that a call that only validates would have made.</param>
+[GenerateSerializer, Immutable, Alias("Tributary.TopicCreationAnswer")]
+internal sealed record TopicCreationAnswer([property: Id(0)] Refusal? Refusal, [property: Id(1)] TopicRecord? Topic);

@@ -1,0 +1,161 @@
+using System.Data.Common;
+using System.Diagnostics.CodeAnalysis;
+using Microsoft.Data.Sqlite;
+
+namespace Tributary.Cloud.Storage;
+
+/// <summary>
+/// The SQLite file with everything that grains decide. A write that has returned survives power loss: the journal is a write-ahead log
+/// and each connection flushes it at each commit (<c>synchronous=FULL</c>). Callable from any thread. A crash leaves the file and its
+/// journal, which the next open reads back. One process has it open: the lock of the log directory beside it sees to that.
+/// </summary>
+/// <remarks>Orleans takes its connections from here. All calls block, asynchronous ones too: see <see cref="OffTurnStorage"/>.</remarks>
+internal sealed class ControlDatabase : DbDataSource
+{
+    /// <summary>Its name in the data directory.</summary>
+    public const string FileName = "control.db";
+
+    /// <summary>What Orleans calls SQLite; it loads Microsoft.Data.Sqlite for it.</summary>
+    public const string Invariant = "System.Data.SQLite";
+
+    private const int BusySeconds = 30;
+    private readonly string _path;
+
+    private ControlDatabase(string path)
+    {
+        _path = path;
+        ConnectionString = new SqliteConnectionStringBuilder
+        {
+            DataSource = path,
+            Mode = SqliteOpenMode.ReadWriteCreate,
+            DefaultTimeout = BusySeconds,
+        }.ToString();
+    }
+
+    /// <inheritdoc/>
+    public override string ConnectionString { get; }
+
+    /// <summary>Opens the file, or makes it with its tables.</summary>
+    /// <exception cref="StartupException">It can't be used; the message says why.</exception>
+    public static ControlDatabase Open(string path)
+    {
+        var database = new ControlDatabase(path);
+        try
+        {
+            database.Prepare();
+            return database;
+        }
+        catch (SqliteException e)
+        {
+            database.Dispose();
+            throw new StartupException($"the control database {path} can't be opened: {e.Message}", e);
+        }
+        catch
+        {
+            database.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override DbConnection CreateDbConnection() => new SqliteConnection(ConnectionString);
+
+    /// <inheritdoc/>
+    protected override DbConnection OpenDbConnection() => OpenSqlite();
+
+    /// <inheritdoc/>
+    protected override ValueTask<DbConnection> OpenDbConnectionAsync(CancellationToken cancellationToken = default) => new(OpenSqlite());
+
+    /// <summary>Closes the connections that are kept open; the last one folds the journal into the file.</summary>
+    protected override void Dispose(bool disposing)
+    {
+        using var connection = new SqliteConnection(ConnectionString);
+        SqliteConnection.ClearPool(connection);
+    }
+
+    /// <inheritdoc/>
+    protected override ValueTask DisposeAsyncCore()
+    {
+        Dispose(disposing: true);
+        return ValueTask.CompletedTask;
+    }
+
+    private SqliteConnection OpenSqlite()
+    {
+        var connection = new SqliteConnection(ConnectionString);
+        try
+        {
+            connection.Open();
+            Execute(connection, "PRAGMA synchronous = FULL;"); // not kept in the file, unlike the journal's mode
+            return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+    }
+
+    private void Prepare()
+    {
+        using SqliteConnection connection = OpenSqlite();
+        if (Scalar<string>(connection, "PRAGMA journal_mode = WAL;") is var mode && mode != "wal")
+        {
+            throw new StartupException(
+                $"the control database {_path} can't have a write-ahead log (journal mode '{mode}'): use a local file system");
+        }
+        using SqliteTransaction transaction = connection.BeginTransaction(deferred: false);
+        long application = Scalar<long>(connection, "PRAGMA application_id;", transaction);
+        long version = Scalar<long>(connection, "PRAGMA user_version;", transaction);
+        long tables = Scalar<long>(connection, "SELECT count(*) FROM sqlite_master;", transaction);
+        if (application == 0 && version == 0 && tables == 0)
+        {
+            Execute(connection, ControlSchema.CreateTables, transaction);
+            Execute(connection, $"PRAGMA application_id = {ControlSchema.ApplicationId};", transaction);
+            Execute(connection, $"PRAGMA user_version = {ControlSchema.Version};", transaction);
+        }
+        else if (application != ControlSchema.ApplicationId)
+        {
+            throw new StartupException($"{_path} is not a control database of Tributary");
+        }
+        else if (version != ControlSchema.Version)
+        {
+            throw new StartupException(
+                $"the control database {_path} has format {version}; this program reads format {ControlSchema.Version}");
+        }
+        foreach ((string key, string text) in ControlSchema.Queries)
+        {
+            SetQuery(connection, transaction, key, text);
+        }
+        transaction.Commit();
+    }
+
+    private static void SetQuery(SqliteConnection connection, SqliteTransaction transaction, string key, string text)
+    {
+        using SqliteCommand command = Command(connection, ControlSchema.SetQuery, transaction);
+        command.Parameters.AddWithValue("$key", key);
+        command.Parameters.AddWithValue("$text", text);
+        command.ExecuteNonQuery();
+    }
+
+    private static void Execute(SqliteConnection connection, string sql, SqliteTransaction? transaction = null)
+    {
+        using SqliteCommand command = Command(connection, sql, transaction);
+        command.ExecuteNonQuery();
+    }
+
+    private static T? Scalar<T>(SqliteConnection connection, string sql, SqliteTransaction? transaction = null)
+    {
+        using SqliteCommand command = Command(connection, sql, transaction);
+        return (T?)command.ExecuteScalar();
+    }
+
+    [SuppressMessage("Security", "CA2100", Justification = "All texts are constants of this assembly")]
+    private static SqliteCommand Command(SqliteConnection connection, string sql, SqliteTransaction? transaction)
+    {
+        SqliteCommand command = connection.CreateCommand();
+        command.CommandText = sql;
+        command.Transaction = transaction;
+        return command;
+    }
+}

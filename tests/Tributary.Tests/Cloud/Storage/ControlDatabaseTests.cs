@@ -1,0 +1,109 @@
+using System.Data.Common;
+using Tributary.Cloud;
+using Tributary.Cloud.Storage;
+using Tributary.Tests.Cloud.Support;
+using Xunit;
+
+namespace Tributary.Tests.Cloud.Storage;
+
+public sealed class ControlDatabaseTests : IDisposable
+{
+    private readonly TemporaryDirectory _directory = new();
+
+    private string DatabaseFile => _directory.File(ControlDatabase.FileName);
+
+    public void Dispose() => _directory.Dispose();
+
+    [Fact]
+    public async Task A_new_file_gets_its_tables_and_keeps_them()
+    {
+        await ExecuteAsync("INSERT INTO grain_record VALUES ('s', 'k', 0, 0, 7, 'now', x'01')");
+
+        Assert.Equal(7L, await ScalarAsync("SELECT version FROM grain_record"));
+    }
+
+    [Fact]
+    public async Task Queries_of_an_older_program_are_replaced()
+    {
+        await ExecuteAsync("UPDATE OrleansQuery SET QueryText = 'old'");
+
+        Assert.Equal(3L, await ScalarAsync("SELECT count(*) FROM OrleansQuery"));
+        Assert.Equal(0L, await ScalarAsync("SELECT count(*) FROM OrleansQuery WHERE QueryText = 'old'"));
+    }
+
+    [Fact]
+    public async Task Every_connection_flushes_each_commit_even_one_that_was_used_otherwise_before()
+    {
+        await using ControlDatabase database = ControlDatabase.Open(DatabaseFile);
+        await using (DbConnection used = await database.OpenConnectionAsync())
+        {
+            await ExecuteAsync(used, "PRAGMA synchronous = OFF");
+        }
+
+        await using DbConnection connection = await database.OpenConnectionAsync();
+
+        Assert.Equal(2L, await ScalarAsync(connection, "PRAGMA synchronous"));
+        Assert.Equal("wal", await ScalarAsync(connection, "PRAGMA journal_mode"));
+    }
+
+    [Fact]
+    public async Task A_file_that_is_no_database_is_refused_with_a_sentence()
+    {
+        await File.WriteAllTextAsync(DatabaseFile, new string('x', 4096));
+
+        string message = Assert.Throws<StartupException>(() => ControlDatabase.Open(DatabaseFile)).Message;
+
+        Assert.Contains(DatabaseFile, message, StringComparison.Ordinal);
+        Assert.Contains("not a database", message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("PRAGMA application_id = 1", "not a control database of Tributary")]
+    [InlineData("PRAGMA user_version = 2", "has format 2; this program reads format 1")]
+    public async Task A_database_of_another_program_or_format_is_refused_and_left_alone(string change, string expected)
+    {
+        await ExecuteAsync(change);
+        byte[] before = await File.ReadAllBytesAsync(DatabaseFile);
+
+        string message = Assert.Throws<StartupException>(() => ControlDatabase.Open(DatabaseFile)).Message;
+
+        Assert.Contains(expected, message, StringComparison.Ordinal);
+        Assert.Equal(before, await File.ReadAllBytesAsync(DatabaseFile));
+    }
+
+    [Fact]
+    public void A_directory_that_is_not_there_is_refused_with_a_sentence()
+    {
+        string file = _directory.File("missing/control.db");
+
+        Assert.Contains(file, Assert.Throws<StartupException>(() => ControlDatabase.Open(file)).Message, StringComparison.Ordinal);
+    }
+
+    private async Task ExecuteAsync(string sql)
+    {
+        await using ControlDatabase database = ControlDatabase.Open(DatabaseFile);
+        await using DbConnection connection = await database.OpenConnectionAsync();
+        await ExecuteAsync(connection, sql);
+    }
+
+    private async Task<object?> ScalarAsync(string sql)
+    {
+        await using ControlDatabase database = ControlDatabase.Open(DatabaseFile);
+        await using DbConnection connection = await database.OpenConnectionAsync();
+        return await ScalarAsync(connection, sql);
+    }
+
+    private static async Task ExecuteAsync(DbConnection connection, string sql)
+    {
+        await using DbCommand command = connection.CreateCommand();
+        command.CommandText = sql;
+        await command.ExecuteNonQueryAsync();
+    }
+
+    private static async Task<object?> ScalarAsync(DbConnection connection, string sql)
+    {
+        await using DbCommand command = connection.CreateCommand();
+        command.CommandText = sql;
+        return await command.ExecuteScalarAsync();
+    }
+}
