@@ -1,0 +1,96 @@
+using Tributary.Broker;
+using Tributary.Log;
+
+namespace Tributary.Cloud.Cli;
+
+/// <summary>Everything that can be set.</summary>
+internal static class Settings
+{
+    /// <summary>In the order of the help.</summary>
+    public static readonly IReadOnlyList<Setting> All =
+    [
+        new("data", "DIR", "Where everything is kept (required)", (all, value) => all with { DataDirectory = value }) { Flag = "--data" },
+        new("kafka", "HOST:PORT", "Where Kafka clients connect; port 0 for any free one [127.0.0.1:9092]",
+            (all, value) => all with { Kafka = Setting.Address(value) }) { Flag = "--kafka" },
+        new("kafkaAdvertised", "HOST:PORT", "Where Kafka clients are told to connect [as --kafka]",
+            (all, value) => all with { KafkaAdvertised = Setting.Address(value) }) { Flag = "--kafka-advertised" },
+        new("http", "HOST:PORT", "Where health and metrics are served; port 0 for any free one [127.0.0.1:8080]",
+            (all, value) => all with { Http = Setting.Address(value) }) { Flag = "--http" },
+        new("silo", "HOST:PORT", "Where the silo listens [127.0.0.1, any free port]",
+            (all, value) => all with { Silo = Setting.Address(value) }) { Flag = "--silo" },
+        new("logLevel", "LEVEL", "What is logged: trace, debug, information, warning, error, critical or none [information]",
+            (all, value) => all with { LogLevel = Setting.Level(value) }) { Flag = "--log-level" },
+        new("maxTopics", "N", "Most topics [5000]", (all, value) => all with { MaxTopics = Setting.Int32(value) }),
+        new("maxPartitions", "N", "Most partitions of all topics together [20000]",
+            (all, value) => all with { MaxPartitions = Setting.Int32(value) }),
+        new("shutdownLimitMs", "MS", "Longest time from the signal to stop to the end [30000]",
+            (all, value) => all with { ShutdownLimit = Setting.Milliseconds(value) }),
+        .. Log,
+        .. Broker,
+    ];
+
+    private static IEnumerable<Setting> Log =>
+    [
+        OfLog("maxUnflushedBytes", "BYTES", "Most bytes that wait for their flush; producers wait beyond",
+            (log, value) => log with { MaxUnflushedBytes = Setting.Int64(value) }),
+        OfLog("tailCacheBytes", "BYTES", "Most bytes of batches kept in memory for readers at the end of partitions",
+            (log, value) => log with { TailCacheBytes = Setting.Int64(value) }),
+        OfLog("commitWindowMs", "MS", "How long a flush waits for more",
+            (log, value) => log with { CommitWindow = Setting.Milliseconds(value) }),
+    ];
+
+    private static IEnumerable<Setting> Broker =>
+    [
+        OfBroker("autoCreateTopics", "BOOL", "Whether unknown topics are created when clients ask for them", "auto.create.topics.enable",
+            (broker, value) => broker with { AutoCreateTopics = Setting.Boolean(value) }),
+        OfBroker("defaultPartitions", "N", "Partitions of a topic that is created without a number", "num.partitions",
+            (broker, value) => broker with { DefaultPartitions = Setting.Int32(value) }),
+        OfBroker("maxPartitionsPerTopic", "N", "Most partitions of a topic", null,
+            (broker, value) => broker with { MaxPartitionsPerTopic = Setting.Int32(value) }),
+        OfBroker("maxTopicsPerCreate", "N", "Most topics that one request may create", null,
+            (broker, value) => broker with { MaxTopicsPerCreate = Setting.Int32(value) }),
+        OfBroker("maxConnections", "N", "Most connections at a time", "max.connections",
+            (broker, value) => broker with { MaxConnections = Setting.Int32(value) }),
+        OfBroker("maxFrameBytes", "BYTES", "Most bytes of a request", "socket.request.max.bytes",
+            (broker, value) => broker with { MaxFrameBytes = Setting.Int32(value) }),
+        OfBroker("maxConnectionRequestBytes", "BYTES", "Most bytes of unanswered requests of a connection", null,
+            (broker, value) => broker with { MaxConnectionRequestBytes = Setting.Int64(value) }),
+        OfBroker("maxListenerRequestBytes", "BYTES", "Most bytes of unanswered requests of all connections", "queued.max.request.bytes",
+            (broker, value) => broker with { MaxListenerRequestBytes = Setting.Int64(value) }),
+        OfBroker("maxPipelinedProduces", "N", "Most Produce requests of a connection that wait for their flush", null,
+            (broker, value) => broker with { MaxPipelinedProduces = Setting.Int32(value) }),
+        OfBroker("idleLimitMs", "MS", "Time without a request after which a connection is closed", "connections.max.idle.ms",
+            (broker, value) => broker with { IdleLimit = Setting.Milliseconds(value) }),
+        OfBroker("frameGraceMs", "MS", "Time a request may take to arrive, on top of what its size allows", null,
+            (broker, value) => broker with { FrameGrace = Setting.Milliseconds(value) }),
+        OfBroker("minFrameBytesPerSecond", "BYTES", "Rate at which a request must arrive at least", null,
+            (broker, value) => broker with { MinFrameBytesPerSecond = Setting.Int32(value) }),
+        OfBroker("maxFetchBytes", "BYTES", "Most bytes of records in a Fetch response", "fetch.max.bytes",
+            (broker, value) => broker with { MaxFetchBytes = Setting.Int32(value) }),
+        OfBroker("maxFetchWaitMs", "MS", "Longest time a Fetch may wait", null,
+            (broker, value) => broker with { MaxFetchWait = Setting.Milliseconds(value) }),
+        OfBroker("maxListenerFetchBytes", "BYTES", "Most bytes of records in Fetch responses of all connections", null,
+            (broker, value) => broker with { MaxListenerFetchBytes = Setting.Int64(value) }),
+        OfBroker("maxProduceWaitMs", "MS", "Longest time a Produce waits for its flush and the in-sync replicas", null,
+            (broker, value) => broker with { MaxProduceWait = Setting.Milliseconds(value) }),
+        OfBroker("maxCreateWaitMs", "MS", "Longest time CreateTopics waits for its topics", null,
+            (broker, value) => broker with { MaxCreateWait = Setting.Milliseconds(value) }),
+        OfBroker("describeProducersWaitMs", "MS", "Longest time DescribeProducers waits for commits", null,
+            (broker, value) => broker with { DescribeProducersWait = Setting.Milliseconds(value) }),
+        OfBroker("retentionIntervalMs", "MS", "Time between two rounds of retention", "log.retention.check.interval.ms",
+            (broker, value) => broker with { RetentionInterval = Setting.Milliseconds(value) }),
+        OfBroker("producerExpirationMs", "MS", "Idle time after which a producer is forgotten", "producer.id.expiration.ms",
+            (broker, value) => broker with { ProducerExpiration = Setting.Milliseconds(value) }),
+    ];
+
+    /// <summary>Finds a setting by what users may call it.</summary>
+    public static Setting? Find(string name) => All.FirstOrDefault(setting => setting.IsCalled(name));
+
+    private static Setting OfLog(
+        string name, string argument, string help, Func<LogDirectoryOptions, string, LogDirectoryOptions> set) =>
+        new($"log:{name}", argument, help, (all, value) => all with { Log = set(all.Log, value) });
+
+    private static Setting OfBroker(
+        string name, string argument, string help, string? kafkaName, Func<BrokerOptions, string, BrokerOptions> set) =>
+        new($"broker:{name}", argument, help, (all, value) => all with { Broker = set(all.Broker, value) }) { KafkaName = kafkaName };
+}
