@@ -132,7 +132,7 @@ internal sealed class EdgeAgent : IAsyncDisposable
 
     private async Task ListenAsync(MqttServer mqtt, StatusReader reader)
     {
-        ServiceProvider services = new ServiceCollection().AddSingleton(_loggers).BuildServiceProvider();
+        ServiceProvider services = new ServiceCollection().AddOptions().AddSingleton(_loggers).BuildServiceProvider();
         _stops.Push(services.DisposeAsync);
         var pages = new StatusPages(reader, services, _loggers.CreateLogger<StatusPages>());
         _stops.Push(() =>
