@@ -115,6 +115,17 @@ ready() {
 # address NAME KEY: the HOST:PORT that its READY line gives
 address() { sed -n "s/^READY \(.* \)\?$2=\([^ ]*\).*/\2/p" "$DATA_DIR/$1.out"; }
 
+# Waits until readings have reached the cloud, so that the commands find their topic. By bash alone: curl may be missing.
+first_readings() {
+    local page="" deadline=$((SECONDS + READY_SECONDS)) http
+    http=$(address edge http)
+    until grep -q '"ackedOffset": *[1-9]' <<<"$page"; do
+        ((SECONDS < deadline)) || { say "no reading has reached the cloud within $READY_SECONDS seconds; see $DATA_DIR/edge.log"; return 0; }
+        sleep 0.2
+        page=$( { exec 3<>"/dev/tcp/${http%:*}/${http##*:}" && printf 'GET /status HTTP/1.0\r\n\r\n' >&3 && cat <&3; } 2>/dev/null) || page=""
+    done
+}
+
 # gave_up NAME CODE: a process ended that should not have; says which and why, stops the others.
 gave_up() {
     local name=$1 code=$2
@@ -170,6 +181,7 @@ mqtt=$(address edge mqtt)
 
 start simulator "$SIMULATOR" --mqtt "$mqtt" --devices "$DEVICES" --rate "$RATE"
 ready simulator
+first_readings
 
 cat <<END
 READY kafka=$kafka http=$(address cloud http) mqtt=$mqtt edge-http=$(address edge http)

@@ -58,6 +58,7 @@ public sealed class FirstRunTests : IAsyncLifetime
         await using var simulator = RunningProcess.Start(
             "firmware-sim", Programs.FirmwareSim, ["--mqtt", $"127.0.0.1:{_system.MqttPort}", "--devices", "12", "--rate", "10", "--for", "3"]);
         await simulator.ReadyAsync();
+        await Until.TrueAsync(async () => (await _system.StatusAsync()).GetProperty("link").GetProperty("requests").GetInt64() > 0); // the topic exists
         string output = await Tool.RunAsync(
             "kcat", "-b", _system.Kafka, "-C", "-t", "telemetry", "-o", "beginning", "-c", "100", "-f", "%k %p %o %s\n");
         string[][] lines = [.. output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(' ', 4))];
