@@ -35,6 +35,23 @@ internal sealed class LeaderEpochs
         Changes++;
     }
 
+    /// <summary>
+    /// A batch of this epoch was found at <paramref name="baseOffset"/>, by recovery, which sees batches in their order: it was appended
+    /// before its epoch was saved, or after the epoch's start moved down.
+    /// </summary>
+    public void Observe(int epoch, long baseOffset)
+    {
+        int at = _starts.FindIndex(start => start.Epoch >= epoch);
+        if (epoch < 0 || (at >= 0 && _starts[at].StartOffset <= baseOffset))
+        {
+            return;
+        }
+        _starts.RemoveAll(start => start.StartOffset >= baseOffset && start.Epoch <= epoch);
+        at = _starts.FindIndex(start => start.Epoch > epoch);
+        _starts.Insert(at < 0 ? _starts.Count : at, new EpochStart(epoch, baseOffset));
+        Changes++;
+    }
+
     /// <summary>The log was cut at <paramref name="endOffset"/>: epochs that begin there or later are gone.</summary>
     public void TruncateFromEnd(long endOffset)
     {

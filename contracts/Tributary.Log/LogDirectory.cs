@@ -61,6 +61,7 @@ public sealed class LogDirectory : IAsyncDisposable
                     storage.DeleteDirectory($"{path}/{name}");
                 }
             }
+            storage.SyncDirectory(path); // names that a killed process made are visible, and perhaps not durable
             return new LogDirectory(storage, path, options, time, events, held);
         }
         catch
@@ -95,8 +96,11 @@ public sealed class LogDirectory : IAsyncDisposable
                 throw new LogException($"the log of {name} is open already");
             }
             string directory = $"{Path}/{name}";
-            _storage.CreateDirectory(directory);
-            _storage.SyncDirectory(Path);
+            if (!_storage.Exists(directory))
+            {
+                _storage.CreateDirectory(directory);
+                _storage.SyncDirectory(Path);
+            }
             var files = new PartitionFiles(_storage, directory, options.SegmentBytes);
             var quarantine = new Quarantine(_storage, directory);
             long now = _time.GetUtcNow().ToUnixTimeMilliseconds();

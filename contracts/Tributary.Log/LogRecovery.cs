@@ -78,6 +78,10 @@ internal sealed class LogRecovery(
         {
             RecoverLast(bases[^1]);
         }
+        if (!_manifest.IsClean && names.Count > 0)
+        {
+            files.Sync(); // names that a killed process made are visible, and perhaps not durable
+        }
         ReachRecoveryPoint();
         FindMissing();
         _log.NeedsSave |= !_manifest.IsClean && _log.End > 0;
@@ -112,17 +116,19 @@ internal sealed class LogRecovery(
     private static bool IsOurs(string file) => file is LogFiles.Manifest or LeaderEpochs.FileName
         || LogFiles.IsIndex(file, out _) || LogFiles.IsProducers(file, out _);
 
-    /// <summary>A crash may come between the move of the start and the removal of what lies below it.</summary>
+    /// <summary>A crash may come between the manifest that gives segments up and the removal of their files.</summary>
     private long[] DropTrimmed(long[] bases)
     {
-        int first = 0;
-        while (first + 1 < bases.Length && bases[first + 1] <= _log.Start)
+        foreach (long trimmed in bases.Where(IsTrimmed))
         {
             // Whether it may be recycled is not known any more.
-            files.Discard(new LogSegment(files.Directory, bases[first++]), recycle: false);
+            files.Discard(new LogSegment(files.Directory, trimmed), recycle: false);
         }
-        return bases[first..];
+        return [.. bases.Where(baseOffset => !IsTrimmed(baseOffset))];
     }
+
+    private bool IsTrimmed(long baseOffset) =>
+        _manifestStatus == StateStatus.Ok && baseOffset < _manifest.KnownBelow && Known(baseOffset) is null;
 
     private SegmentInfo? Known(long baseOffset)
     {
@@ -183,7 +189,6 @@ internal sealed class LogRecovery(
         segment.File!.SetLength(segment.EndPosition);
         segment.File.Flush();
         segment.FileBytes = segment.EndPosition;
-        files.Sync();
     }
 
     /// <summary>Scans a segment behind what its saved index covers, or from its start, and leaves it loaded.</summary>
@@ -261,10 +266,11 @@ internal sealed class LogRecovery(
         }
     }
 
-    /// <summary>Offsets below the recovery point were given away and are never given again, whatever became of their bytes.</summary>
+    /// <summary>Offsets that were durable once are never given again, whatever became of their bytes.</summary>
     private void ReachRecoveryPoint()
     {
-        if (_log.End >= _manifest.RecoveryOffset)
+        long reached = Math.Max(_manifest.RecoveryOffset, _manifest.StartOffset);
+        if (_log.End >= reached)
         {
             return;
         }
@@ -274,8 +280,8 @@ internal sealed class LogRecovery(
             last.IsRecyclable = false;
             Close(last);
         }
-        AddHole(_log.End, _manifest.RecoveryOffset, "nothing of what was stored is left");
-        _log.End = _manifest.RecoveryOffset;
+        AddHole(_log.End, reached, "nothing of what was stored is left");
+        _log.End = reached;
         _log.NeedsSave = true;
     }
 
@@ -295,7 +301,6 @@ internal sealed class LogRecovery(
         {
             AddHole(expected, active.BaseOffset, "a segment is missing");
         }
-        _log.Start = Math.Min(_log.Start, _log.End);
         _log.Holes.RemoveAll(hole => hole.To <= _log.Start);
         _log.Holes.Sort((a, b) => a.From.CompareTo(b.From));
     }
@@ -314,27 +319,20 @@ internal sealed class LogRecovery(
     private void RecoverEpochs()
     {
         StateStatus status = _log.Epochs.Load(files.Storage, $"{files.Directory}/{LeaderEpochs.FileName}");
-        if (status != StateStatus.Ok && _log.End > _log.Start)
+        if (status == StateStatus.Bad)
         {
-            if (status == StateStatus.Bad)
-            {
-                Report(LogEventKind.Rebuilt, -1, -1, "its leader epochs are damaged and are made anew from the log");
-            }
-            Replay(_log.Start, (batch, _) =>
-            {
-                if (batch.LeaderEpoch > _log.Epochs.Latest)
-                {
-                    _log.Epochs.Begin(batch.LeaderEpoch, batch.BaseOffset);
-                }
-            });
+            Report(LogEventKind.Rebuilt, -1, -1, "its leader epochs are damaged and are made anew from the log");
         }
+        // Epochs are saved before anything of them is acknowledged; a batch in doubt may be of a later one.
+        Replay(status == StateStatus.Ok ? _manifest.RecoveryOffset : 0, (batch, _) =>
+            _log.Epochs.Observe(batch.LeaderEpoch, batch.BaseOffset));
         _log.Epochs.ClampToEnd(_log.End);
         _log.Epochs.TruncateFromStart(_log.Start);
     }
 
     private void RecoverProducers(IReadOnlyList<string> names)
     {
-        long from = _log.Start;
+        long from = 0;
         ImmutableArray<SnapshotPoint> known = _manifestStatus == StateStatus.Ok ? _manifest.Snapshots : SnapshotsByName(names);
         ImmutableArray<SnapshotPoint> usable = [];
         for (int i = known.Length - 1; i >= 0; i--)
@@ -356,7 +354,7 @@ internal sealed class LogRecovery(
         }
         _log.NeedsSave |= usable.Length != _manifest.Snapshots.Length;
         _log.Manifest = _manifest with { Snapshots = usable };
-        Replay(from, (batch, now) => _log.Producers.Apply(batch, batch.BaseOffset, now));
+        Replay(from, (batch, now) => _log.Producers.Apply(batch, batch.BaseOffset, now, isDurable: true));
     }
 
     /// <summary>Without a manifest, the files say what they are.</summary>
@@ -380,6 +378,10 @@ internal sealed class LogRecovery(
 
     private void Replay(long from, BatchVisitor visit)
     {
+        if (from >= _log.End)
+        {
+            return;
+        }
         IEnumerable<LogSegment> segments = _log.Active is null ? _log.Closed : _log.Closed.Append(_log.Active);
         LogReplay.Run(files, segments, from, batch => visit(batch, nowMs));
     }

@@ -31,6 +31,9 @@ internal sealed record Manifest
     /// <summary>Known producer snapshots, oldest first.</summary>
     public ImmutableArray<SnapshotPoint> Snapshots { get; init; } = [];
 
+    /// <summary>First offset of the segment that was written when this was saved, −1 if a new one was to be made.</summary>
+    public long ActiveBase { get; init; } = -1;
+
     /// <summary>Closed segments, oldest first.</summary>
     public ImmutableArray<SegmentInfo> Closed { get; init; } = [];
 
@@ -39,11 +42,32 @@ internal sealed record Manifest
     /// <summary>A lower bound of what was flushed. Damage below it is corruption; above it the log just ends.</summary>
     public long RecoveryOffset => Snapshots.IsEmpty ? 0 : Snapshots[^1].Offset;
 
+    /// <summary>Segments that begin below were all known when this was saved; those that aren't listed had been given up.</summary>
+    public long KnownBelow => ActiveBase >= 0 ? ActiveBase : RecoveryOffset;
+
+    /// <summary>
+    /// Whether records below <paramref name="endOffset"/>, the end of a segment, can go: they lie below the start, and the state of
+    /// producers, at the start and anywhere above it, follows without them from a snapshot. If not, one more segment stays until the
+    /// start has passed a snapshot.
+    /// </summary>
+    public bool CanSpare(long endOffset)
+    {
+        foreach (SnapshotPoint point in Snapshots)
+        {
+            if (point.Offset >= endOffset)
+            {
+                return point.Offset <= StartOffset;
+            }
+        }
+        return false;
+    }
+
     public int Save(IStorage storage, string directory)
     {
         ArrayBufferWriter<byte> content = StateFile.Begin(StateKind.Manifest, Version);
         content.WriteInt16((short)(IsClean ? 1 : 0));
         content.WriteInt64(StartOffset);
+        content.WriteInt64(ActiveBase);
         content.WriteInt32(Snapshots.Length);
         foreach (SnapshotPoint snapshot in Snapshots)
         {
@@ -76,6 +100,7 @@ internal sealed record Manifest
         var reader = new StateReader(payload.Span);
         bool clean = reader.ReadInt16() != 0;
         long start = reader.ReadInt64();
+        long active = reader.ReadInt64();
         var snapshots = new SnapshotPoint[reader.ReadCount(SnapshotSize)];
         for (int i = 0; i < snapshots.Length; i++)
         {
@@ -95,6 +120,7 @@ internal sealed record Manifest
         {
             IsClean = clean,
             StartOffset = start,
+            ActiveBase = active,
             Snapshots = ImmutableArray.Create(snapshots),
             Closed = ImmutableArray.Create(closed),
             Holes = ImmutableArray.Create(holes),

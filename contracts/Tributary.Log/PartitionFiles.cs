@@ -16,13 +16,14 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
 
     private readonly List<(string Path, long Bytes)> _spares = [];
     private long _nextSpare;
+    private long _spareBytes;
 
     public IStorage Storage { get; } = storage;
 
     public string Directory { get; } = directory;
 
     /// <summary>Bytes of the segments kept for use again.</summary>
-    public long SpareBytes { get; private set; }
+    public long SpareBytes => Volatile.Read(ref _spareBytes);
 
     /// <summary>A spare that was there when the partition was opened.</summary>
     public void AddSpare(long number)
@@ -40,7 +41,7 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
             return;
         }
         _spares.Add((path, bytes));
-        SpareBytes += bytes;
+        Volatile.Write(ref _spareBytes, _spareBytes + bytes);
     }
 
     /// <summary>Makes a segment, of a spare if there is one.</summary>
@@ -53,7 +54,7 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
             (string spare, long bytes) = _spares[^1];
             Storage.Rename(spare, segment.Path);
             _spares.RemoveAt(_spares.Count - 1);
-            SpareBytes -= bytes;
+            Volatile.Write(ref _spareBytes, _spareBytes - bytes);
             segment.FileBytes = bytes;
         }
         IStorageFile file = Storage.Open(segment.Path, create: true);
@@ -85,7 +86,15 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
             step *= 2;
         }
         step = Math.Max(Math.Min(step, segmentBytes), end);
-        segment.File!.Allocate(step);
+        try
+        {
+            segment.File!.Allocate(step);
+        }
+        catch (IOException) when (step > end)
+        {
+            step = end; // a disk that is nearly full may still have room for what there is
+            segment.File!.Allocate(step);
+        }
         segment.FileBytes = step;
     }
 
@@ -101,7 +110,7 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
         string spare = $"{Directory}/{LogFiles.Spare(_nextSpare++)}";
         Storage.Rename(segment.Path, spare);
         _spares.Add((spare, segment.FileBytes));
-        SpareBytes += segment.FileBytes;
+        Volatile.Write(ref _spareBytes, _spareBytes + segment.FileBytes);
     }
 
     /// <summary>Makes sure that nothing follows the segment's end, durably. Its saved index is of more and goes first.</summary>
@@ -109,8 +118,9 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
     {
         Storage.Delete($"{Directory}/{LogFiles.Index(segment.BaseOffset)}");
         Storage.SyncDirectory(Directory);
-        segment.File!.SetLength(segment.EndPosition);
-        segment.File.Flush();
+        using IStorageFile file = Open(segment);
+        file.SetLength(segment.EndPosition);
+        file.Flush();
         segment.FileBytes = segment.EndPosition;
     }
 

@@ -155,13 +155,17 @@ public sealed partial class PartitionLog
             }
         }
         IStorageFile file = _store.Open(segment);
-        SegmentIndex? index = null;
-        if (SegmentIndex.Load(_store.Storage, _store.Directory, segment.BaseOffset, out SegmentIndex saved, out SegmentInfo info) == StateStatus.Ok
-            && info.EndOffset == segment.EndOffset)
+        StateStatus status = SegmentIndex.Load(
+            _store.Storage, _store.Directory, segment.BaseOffset, out SegmentIndex index, out SegmentInfo info);
+        bool isSaved = status == StateStatus.Ok && info.EndOffset == segment.EndOffset;
+        if (!isSaved)
         {
-            index = saved;
+            index = Reindex(segment, file);
         }
-        index ??= Reindex(segment, file);
+        if (status == StateStatus.Bad)
+        {
+            Report(LogEventKind.Rebuilt, segment.BaseOffset, segment.EndOffset, $"the index of segment {segment.BaseOffset} is damaged and was made anew");
+        }
         IStorageFile? unneeded = file;
         IStorageFile? evicted = null;
         try
@@ -172,6 +176,7 @@ public sealed partial class PartitionLog
                 {
                     segment.File = file;
                     segment.Index = index;
+                    segment.IsIndexSaved = isSaved;
                     unneeded = null;
                     evicted = segment.IsRemoved ? null : KeepLoadedLocked(segment);
                 }
@@ -192,7 +197,6 @@ public sealed partial class PartitionLog
         var scan = new SegmentScan(reader, _options.IndexIntervalBytes);
         scan.StartAt(segment.BaseOffset);
         scan.Run(segment.EndOffset, segment.EndOffset, segment.EndPosition);
-        Report(LogEventKind.Rebuilt, segment.BaseOffset, segment.EndOffset, $"the index of segment {segment.BaseOffset} was missing or damaged");
         return scan.Index;
     }
 

@@ -16,36 +16,40 @@ public sealed partial class PartitionLog
     /// <summary>A recovery point waits for this many times the bytes that the last snapshot of producers took.</summary>
     private const int SnapshotShare = 4;
 
-    /// <summary>Snapshots kept: a truncation needs one below the new end, or it reads the whole log.</summary>
-    private const int MaxSnapshots = 3;
+    /// <summary>Snapshots that wait to be saved. Without the ones before, segments are given back a little later.</summary>
+    private const int MaxUnsaved = 8;
 
     // Under _files.
     private Manifest _manifest;
-    private Captured? _snapshot;
     private bool _saveFailing;
-    private long _manifestBytes;
     private long _snapshotBytes;
 
     // Under _epochFile.
     private int _savedEpochs;
     private long _epochBytes;
 
-    // Under _lock.
+    // Under _lock; snapshots are those of the starts of new segments, to be saved.
+    private readonly List<Snapshot> _snapshots = [];
     private long _bytesSinceSave;
     private bool _rolled;
     private bool _saveWanted;
     private long _stateBytes;
 
-    /// <summary>Called under the lock.</summary>
-    private bool IsSaveDue() => _rolled || _saveWanted || IsTrimDue()
+    /// <summary>Called under both locks.</summary>
+    private bool IsSaveDue() => _rolled || _saveWanted || _snapshots.Count > 0
+        || (IsTrimDue() && _segments[0].EndOffset > _manifest.RecoveryOffset)
         || _bytesSinceSave >= Math.Max(SaveStepBytes, SnapshotShare * _snapshotBytes);
 
-    /// <summary>Whether a segment could go once the recovery point is behind it. Called under the lock.</summary>
+    /// <summary>Whether the first segment isn't needed any more. Called under the lock.</summary>
     private bool IsTrimDue() => _segments.Count > 0 && _segments[0] is var first && first != _active && first.EndOffset <= _start;
 
-    /// <summary>State as of the appended end, to be saved when everything up to there is durable. Called under the lock.</summary>
-    private Captured Capture() =>
-        new(_appendedEnd, _producers.Count, _producers.Count == 0 ? null : ProducerSnapshot.Encode(_producers, _appendedEnd));
+    /// <summary>The state of producers at the flushed end. Called under the lock.</summary>
+    private Snapshot TakeSnapshot()
+    {
+        List<Producer> producers = _producers.Settled();
+        return new Snapshot(
+            new SnapshotPoint(_flushedEnd, producers.Count), producers.Count == 0 ? null : ProducerSnapshot.Encode(producers, _flushedEnd));
+    }
 
     /// <summary>Saves what is due and discards what was trimmed. Called under the files lock, on the writer thread.</summary>
     private void Maintain()
@@ -56,20 +60,18 @@ public sealed partial class PartitionLog
             {
                 return;
             }
-            if (_snapshot is { } snapshot && snapshot.Offset == _flushedEnd)
-            {
-                SaveAll(snapshot, clean: false);
-            }
-            _snapshot = null;
-            RemoveTrimmed();
-            _saveFailing = false;
+            CloseExpired();
+            bool isDue;
             lock (_lock)
             {
-                if (IsSaveDue())
-                {
-                    EnqueueLocked();
-                }
+                isDue = IsSaveDue();
             }
+            if (isDue)
+            {
+                SaveAll(clean: false);
+            }
+            RemoveTrimmed();
+            _saveFailing = false;
         }
         // What could not be saved is saved with a later round; until then recovery has more to scan and space is given back later.
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -87,7 +89,7 @@ public sealed partial class PartitionLog
     {
         try
         {
-            SaveAll(Capture(), clean: false);
+            SaveAll(clean: false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -102,40 +104,72 @@ public sealed partial class PartitionLog
         {
             return;
         }
-        SaveEpochs();
         if (_appendedEnd > 0 && !(_manifest.IsClean && _manifest.StartOffset == _start))
         {
-            SaveAll(Capture(), clean: true);
+            SaveAll(clean: true);
+        }
+        else
+        {
+            SaveEpochs();
         }
     }
 
-    /// <summary>Makes a recovery point of the flushed end, which <paramref name="state"/> must be of.</summary>
-    private void SaveAll(Captured state, bool clean)
+    /// <summary>Makes a recovery point of the flushed end, or of the start of the last segment if that is new. Called under the files lock.</summary>
+    private void SaveAll(bool clean)
     {
+        SaveEpochs(); // recovery looks for epochs above the recovery point only
         SaveIndexes();
-        if (state.Content is { } producers)
+        Snapshot[] taken;
+        lock (_lock)
         {
-            _snapshotBytes = StateFile.Replace(_store.Storage, _store.Directory, LogFiles.Producers(state.Offset), producers);
+            if (_snapshots.Count == 0 || clean)
+            {
+                _snapshots.Add(TakeSnapshot());
+            }
+            taken = [.. _snapshots];
         }
-        ImmutableArray<SnapshotPoint> before = _manifest.Snapshots;
-        ImmutableArray<SnapshotPoint> after =
-        [
-            .. before.Where(point => point.Offset < state.Offset).TakeLast(MaxSnapshots - 1),
-            new SnapshotPoint(state.Offset, state.Count),
-        ];
-        SaveManifest(clean, after);
-        foreach (SnapshotPoint point in before)
+        var points = new SortedDictionary<long, SnapshotPoint>(_manifest.Snapshots.ToDictionary(point => point.Offset));
+        foreach (Snapshot snapshot in taken)
         {
-            if (point.Producers > 0 && !after.Any(kept => kept.Offset == point.Offset && kept.Producers > 0))
+            if (snapshot.Content is { } content)
+            {
+                string name = LogFiles.Producers(snapshot.Point.Offset);
+                _snapshotBytes = StateFile.Replace(_store.Storage, _store.Directory, name, content);
+            }
+            points[snapshot.Point.Offset] = snapshot.Point;
+        }
+        ImmutableArray<SnapshotPoint> kept = ToKeep([.. points.Values]);
+        SaveManifest(clean, kept);
+        foreach (SnapshotPoint point in points.Values)
+        {
+            if (point.Producers > 0 && !kept.Contains(point))
             {
                 _store.Storage.Delete($"{_store.Directory}/{LogFiles.Producers(point.Offset)}");
             }
         }
         lock (_lock)
         {
+            _snapshots.RemoveRange(0, taken.Length);
             _bytesSinceSave = 0;
             _rolled = false;
             _saveWanted = false;
+        }
+    }
+
+    /// <summary>
+    /// The latest snapshot, those at the starts of segments, and the latest one at or below the log's start: so whatever remains after a
+    /// truncation, the state follows from a snapshot and records that are there.
+    /// </summary>
+    private ImmutableArray<SnapshotPoint> ToKeep(List<SnapshotPoint> points)
+    {
+        lock (_lock)
+        {
+            int atStart = points.FindLastIndex(point => point.Offset <= _start);
+            HashSet<long> bases = [.. _segments.Select(segment => segment.BaseOffset)];
+            return
+            [
+                .. points.Where((point, i) => i == points.Count - 1 || i == atStart || (i > atStart && bases.Contains(point.Offset))),
+            ];
         }
     }
 
@@ -167,16 +201,17 @@ public sealed partial class PartitionLog
             {
                 IsClean = clean,
                 StartOffset = _start,
+                ActiveBase = _active?.BaseOffset ?? -1,
                 Snapshots = snapshots,
                 Closed = [.. _segments.Where(segment => segment != _active).Select(segment => segment.Info)],
                 Holes = [.. _holes],
             };
         }
-        _manifestBytes = manifest.Save(_store.Storage, _store.Directory);
+        int manifestBytes = manifest.Save(_store.Storage, _store.Directory);
         _manifest = manifest;
         lock (_lock)
         {
-            _stateBytes = _manifestBytes + (_snapshotBytes * snapshots.Count(point => point.Producers > 0)) + Volatile.Read(ref _epochBytes);
+            _stateBytes = manifestBytes + (_snapshotBytes * snapshots.Count(point => point.Producers > 0)) + Volatile.Read(ref _epochBytes);
         }
     }
 
@@ -214,6 +249,6 @@ public sealed partial class PartitionLog
         _savedEpochs = changes;
     }
 
-    /// <summary>What a recovery point needs to know of producers.</summary>
-    private sealed record Captured(long Offset, int Count, ArrayBufferWriter<byte>? Content);
+    /// <summary>A snapshot of producers, encoded; null if there are none.</summary>
+    private sealed record Snapshot(SnapshotPoint Point, ArrayBufferWriter<byte>? Content);
 }

@@ -10,8 +10,11 @@ namespace Tributary.Log;
 /// </summary>
 public sealed partial class PartitionLog
 {
-    // Under _files and, when changed, _lock.
+    // Under _files.
     private readonly List<(LogSegment Segment, bool Recycle)> _trimmed = [];
+
+    // Under _lock.
+    private bool _activeExpired;
 
     /// <summary>
     /// Moves the start up (DeleteRecords, trimming after acknowledgement). Segments that lie wholly below it are recycled soon after.
@@ -31,8 +34,8 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// Gives up segments that time and size retention no longer ask for. Only closed ones, counted from append time. Their files are
-    /// recycled soon after. Also forgets idle producers.
+    /// Gives up segments that time and size retention no longer ask for: closed ones, and the last one when nothing was appended to it
+    /// for the retention time. Time counts from the append. Their files are recycled soon after. Also forgets idle producers.
     /// </summary>
     public void ApplyRetention()
     {
@@ -55,9 +58,13 @@ public sealed partial class PartitionLog
             long start = _start;
             foreach (LogSegment segment in _segments)
             {
-                bool isOld = _options.RetentionTime is { } age && segment.LastAppendMs < now - (long)age.TotalMilliseconds;
                 bool isTooMuch = _options.RetentionBytes is { } most && bytes - segment.EndPosition >= most;
-                if (segment == _active || !(isOld || isTooMuch))
+                if (segment == _active)
+                {
+                    _activeExpired = IsExpired(segment, now);
+                    break;
+                }
+                if (!isTooMuch && !IsExpired(segment, now))
                 {
                     break;
                 }
@@ -65,6 +72,10 @@ public sealed partial class PartitionLog
                 start = segment.EndOffset;
             }
             AdvanceStartLocked(start);
+            if (_activeExpired)
+            {
+                EnqueueLocked();
+            }
         }
     }
 
@@ -88,12 +99,13 @@ public sealed partial class PartitionLog
             }
             // What was appended goes to the files first, so that there is one place to cut.
             CompleteRound();
+            Exception? before = Volatile.Read(ref _loss);
             Write();
             CompleteRound();
             lock (_lock)
             {
                 EnqueueLocked(); // the writer thread tells of it
-                if (_loss is not null)
+                if (_loss is not null && _loss != before)
                 {
                     throw new LogException(_loss.Message, _loss);
                 }
@@ -129,12 +141,36 @@ public sealed partial class PartitionLog
         }
     }
 
+    private bool IsExpired(LogSegment segment, long now) => segment.EndOffset > segment.BaseOffset
+        && _options.RetentionTime is { } age && segment.LastAppendMs < now - (long)age.TotalMilliseconds;
+
+    /// <summary>Closes and trims the last segment, if it is still as old as it was. Called under the files lock, on the writer thread.</summary>
+    private void CloseExpired()
+    {
+        LogSegment expired;
+        lock (_lock)
+        {
+            bool wanted = _activeExpired;
+            _activeExpired = false;
+            if (!wanted || _active is null || _appendedEnd != _flushedEnd || !IsExpired(_active, NowMs))
+            {
+                return;
+            }
+            expired = _active;
+            _active = null;
+            _rolled = true;
+            AdvanceStartLocked(_flushedEnd);
+        }
+        KeepLoaded(expired);
+    }
+
     /// <summary>Called under the files lock, on the writer thread.</summary>
     private void RemoveTrimmed()
     {
         lock (_lock)
         {
-            while (IsTrimDue() && _segments[0].EndOffset <= _manifest.RecoveryOffset)
+            Manifest next = _manifest with { StartOffset = _start };
+            while (IsTrimDue() && next.CanSpare(_segments[0].EndOffset))
             {
                 LogSegment segment = _segments[0];
                 _segments.RemoveAt(0);
@@ -153,11 +189,12 @@ public sealed partial class PartitionLog
             return;
         }
         SaveManifest(clean: false, _manifest.Snapshots);
-        foreach ((LogSegment segment, bool recycle) in _trimmed)
+        while (_trimmed.Count > 0)
         {
+            (LogSegment segment, bool recycle) = _trimmed[0];
             _store.Discard(segment, recycle);
+            _trimmed.RemoveAt(0);
         }
-        _trimmed.Clear();
         _store.Sync();
     }
 
@@ -168,9 +205,11 @@ public sealed partial class PartitionLog
     private void Cut(long offset)
     {
         (LogSegment? cut, long end, int position) = FindCut(offset);
+        CutUnbelieved(end);
         List<LogSegment> gone;
         lock (_lock)
         {
+            _truncating = true; // nothing is appended while the state does not match the log
             gone = _segments.FindAll(segment => segment.BaseOffset >= end && segment != cut);
             _segments.RemoveAll(gone.Contains);
             gone.ForEach(RemoveLocked);
@@ -187,13 +226,14 @@ public sealed partial class PartitionLog
             }
             _holes.RemoveAll(hole => hole.From >= end);
             _tail.DropFrom(end);
+            _snapshots.RemoveAll(snapshot => snapshot.Point.Offset > end);
             _epochs.TruncateFromEnd(end);
+            Volatile.Write(ref _start, Math.Min(_start, end)); // the start may lie within the batch that goes
             Volatile.Write(ref _flushedEnd, end);
             Volatile.Write(ref _appendedEnd, end);
             _waiters.TakeLost(end, _lostWaiters);
             _loss = new LogException($"the log of {Name} was truncated to offset {end}");
         }
-        _snapshot = null;
         SnapshotPoint[] later = [.. _manifest.Snapshots.Where(point => point.Offset > end && point.Producers > 0)];
         SaveManifest(clean: false, [.. _manifest.Snapshots.Where(point => point.Offset <= end)]);
         SaveEpochs();
@@ -211,11 +251,51 @@ public sealed partial class PartitionLog
         {
             _store.Cut(cut);
         }
+        ProducerState rebuilt = RebuildProducers();
         lock (_lock)
         {
-            RebuildProducers();
+            _producers = rebuilt;
+            _saveWanted = true;
         }
-        SaveAll(Capture(), clean: false);
+        SaveAll(clean: false);
+        lock (_lock)
+        {
+            _truncating = false;
+        }
+    }
+
+    /// <summary>The state follows from the last snapshot and the durable log after it. Called under the files lock.</summary>
+    private ProducerState RebuildProducers()
+    {
+        var state = new ProducerState();
+        SnapshotPoint snapshot = _manifest.Snapshots.IsEmpty ? new SnapshotPoint(0, 0) : _manifest.Snapshots[^1];
+        if (snapshot.Producers > 0
+            && ProducerSnapshot.Load(_store.Storage, _store.Directory, snapshot.Offset, state) != StateStatus.Ok)
+        {
+            throw new LogException($"the producer snapshot at offset {snapshot.Offset} can't be read");
+        }
+        LogSegment[] segments;
+        lock (_lock)
+        {
+            segments = [.. _segments];
+        }
+        long now = NowMs;
+        LogReplay.Run(_store, segments, snapshot.Offset, batch => state.Apply(batch, batch.BaseOffset, now, isDurable: true));
+        return state;
+    }
+
+    /// <summary>
+    /// What a failed flush left behind the end of its segment must not become the end of the log when a crash comes after the manifest
+    /// forgot the segment's end and the next segment is gone.
+    /// </summary>
+    private void CutUnbelieved(long end)
+    {
+        List<LogSegment> unbelieved;
+        lock (_lock)
+        {
+            unbelieved = _segments.FindAll(segment => segment.EndOffset > end && !segment.IsRecyclable);
+        }
+        unbelieved.ForEach(_store.Cut);
     }
 
     /// <summary>The segment in which the log is to end, null if it ends between two.</summary>

@@ -45,7 +45,6 @@ public sealed partial class PartitionLog
                 }
                 _tail.CollectUnflushed(_pieces, _held);
                 _round.End = _appendedEnd;
-                _snapshot = IsSaveDue() ? Capture() : null;
             }
             if (_pieces.Count == 0)
             {
@@ -206,6 +205,11 @@ public sealed partial class PartitionLog
         lock (_lock)
         {
             _segments.Add(segment);
+            if (_snapshots.Count == MaxUnsaved)
+            {
+                _snapshots.RemoveAt(0);
+            }
+            _snapshots.Add(TakeSnapshot());
         }
         return segment;
     }
@@ -223,6 +227,7 @@ public sealed partial class PartitionLog
             segment.IsIndexSaved = false;
             segment.Index!.AddRange(_newEntries);
             _tail.MarkFlushed(bytes);
+            _producers.Settle(end);
             _unflushedBytes -= bytes;
             _bytesSinceSave += bytes;
             Volatile.Write(ref _flushedEnd, end);
@@ -238,84 +243,64 @@ public sealed partial class PartitionLog
     private void Fail(Exception reason)
     {
         long from;
-        string? offline = null;
+        LogSegment? empty;
         lock (_lock)
         {
             from = _flushedEnd;
             _tail.DropUnflushed(from);
+            _producers.Revert();
             _epochs.ClampToEnd(from);
             Volatile.Write(ref _appendedEnd, from);
             _directory.AddUnflushed(-_unflushedBytes);
             _unflushedBytes = 0;
-            _snapshot = null;
             _waiters.TakeLost(from, _lostWaiters);
             _loss = new LogException($"a write to the log of {Name} failed and what was appended from offset {from} on is lost: {reason.Message}", reason);
-            if (_round.IsTouched && ++_failures >= MaxFailures)
-            {
-                offline = $"writes failed {_failures} times in a row; check the disk, then restart. The last error: {reason.Message}";
-            }
-            try
-            {
-                Seal();
-                RebuildProducers();
-            }
-            catch (Exception e)
-            {
-                offline = $"a write failed ({reason.Message}), and then the log could not be put in order: {e.Message}. Check the disk, then restart";
-            }
-            if (offline is not null)
-            {
-                _offlineReason = $"{Name}: {offline}";
-            }
+            empty = Seal();
         }
         _run.Clear();
-        Report(LogEventKind.SegmentSealed, from, -1, $"a write failed and what was appended from offset {from} on is lost, unacknowledged: {reason.Message}");
-        if (offline is not null)
+        Report(LogEventKind.SegmentSealed, from, -1,
+            $"a write failed and what was appended from offset {from} on is lost, unacknowledged: {reason.Message}");
+        if (_round.IsTouched && ++_failures >= MaxFailures)
         {
-            Report(LogEventKind.Offline, from, -1, offline);
+            GoOffline($"writes failed {_failures} times in a row; check the disk, then restart. The last error: {reason.Message}");
+        }
+        try
+        {
+            if (empty is not null)
+            {
+                _store.Discard(empty, recycle: false);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            GoOffline($"a write failed, and the file could not be removed: {e.Message}. Check the disk, then restart");
         }
     }
 
     /// <summary>Called under both locks.</summary>
-    private void Seal()
+    /// <returns>A segment that has nothing durable in it and whose name is needed for the next one.</returns>
+    private LogSegment? Seal()
     {
         if (_active is not { } segment)
         {
-            return;
+            return null;
         }
         if (!_round.IsTouched)
         {
             segment.WriteMaxTimestamp = segment.MaxTimestamp;
             segment.NextIndexPosition = segment.EndPosition;
-            return;
+            return null;
         }
         segment.IsRecyclable = false;
         _active = null;
         _rolled = true;
-        if (segment.EndOffset == segment.BaseOffset)
+        if (segment.EndOffset > segment.BaseOffset)
         {
-            _segments.Remove(segment);
-            RemoveLocked(segment);
-            _store.Storage.Delete(segment.Path);
+            return null;
         }
-    }
-
-    /// <summary>The state follows from the last snapshot and the durable log after it. Called under both locks.</summary>
-    private void RebuildProducers()
-    {
-        if (_producers.Count == 0)
-        {
-            return;
-        }
-        _producers.Clear();
-        SnapshotPoint? snapshot = _manifest.Snapshots.IsEmpty ? null : _manifest.Snapshots[^1];
-        if (snapshot is { Producers: > 0 } point
-            && ProducerSnapshot.Load(_store.Storage, _store.Directory, point.Offset, _producers) != StateStatus.Ok)
-        {
-            throw new LogException($"the producer snapshot at offset {point.Offset} can't be read");
-        }
-        long now = NowMs;
-        LogReplay.Run(_store, _segments, snapshot?.Offset ?? _start, batch => _producers.Apply(batch, batch.BaseOffset, now));
+        _segments.Remove(segment);
+        RemoveLocked(segment);
+        return segment;
     }
 
     /// <summary>Tells listeners and waiters, on the writer thread and without a lock.</summary>

@@ -13,8 +13,8 @@ namespace Tributary.Log;
 /// the log ends at the flushed end or behind it, on a whole batch. After a failed flush everything behind the flushed end is gone,
 /// and the segment is never written again.
 /// <para>Lock order: the caller's locks; <c>_files</c> (files are changed: writer thread, truncation, repair, closing), held over I/O;
-/// <c>_epochFile</c> (leader epochs are saved), held over I/O; <c>_lock</c> (everything in memory), never held over I/O except after a
-/// failed flush; last the leaves: tail cache, writer's queue. Listeners and waiters are told without any lock.</para>
+/// <c>_epochFile</c> (leader epochs are saved), held over I/O; <c>_lock</c> (everything in memory), never held over I/O; last the leaves:
+/// tail cache, writer's queue. Listeners and waiters are told without any lock.</para>
 /// </remarks>
 public sealed partial class PartitionLog
 {
@@ -32,7 +32,7 @@ public sealed partial class PartitionLog
     // Under _lock.
     private readonly PartitionTail _tail;
     private readonly FlushWaiters _waiters;
-    private readonly ProducerState _producers;
+    private ProducerState _producers;
     private readonly LeaderEpochs _epochs;
     private readonly List<LogSegment> _segments;
     private readonly List<Hole> _holes;
@@ -44,6 +44,7 @@ public sealed partial class PartitionLog
     private long _unflushedBytes;
     private bool _queued;
     private bool _closed;
+    private bool _truncating;
     private string? _offlineReason;
 
     internal PartitionLog(
@@ -148,7 +149,7 @@ public sealed partial class PartitionLog
         }
         lock (_lock)
         {
-            if (_offlineReason is not null)
+            if (_offlineReason is not null || _truncating)
             {
                 return Refused(AppendError.Offline);
             }
@@ -172,7 +173,7 @@ public sealed partial class PartitionLog
                 _epochs.Begin(leaderEpoch, baseOffset);
             }
             _tail.Append(batch, baseOffset, next, leaderEpoch);
-            _producers.Apply(read, baseOffset, NowMs);
+            _producers.Apply(read, baseOffset, NowMs, isDurable: false);
             Volatile.Write(ref _appendedEnd, next);
             _unflushedBytes += batch.Length;
             _directory.AddUnflushed(batch.Length);

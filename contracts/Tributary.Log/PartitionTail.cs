@@ -75,16 +75,23 @@ internal sealed class PartitionTail(PartitionLog owner, TailCache cache)
         }
     }
 
-    /// <summary>Forgets chunks with offsets at or above <paramref name="offset"/>; the files have what was durable of them.</summary>
+    /// <summary>
+    /// Forgets everything at or above <paramref name="offset"/>, where the next append will be. All must be durable: the files have what
+    /// is dropped below the offset with the chunk that contains it, and with all before it, since there must be no gap.
+    /// </summary>
     public void DropFrom(long offset)
     {
         while (_count > 0 && this[_count - 1].EndOffset > offset)
         {
             RemoveLast();
         }
-        if (_count > 0)
+        if (_count > 0 && this[_count - 1].EndOffset == offset)
         {
-            this[_count - 1].SealAtFlushed(this[_count - 1].EndOffset);
+            this[_count - 1].SealAtFlushed(offset);
+        }
+        else
+        {
+            Clear();
         }
     }
 

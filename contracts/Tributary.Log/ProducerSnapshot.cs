@@ -9,13 +9,12 @@ internal static class ProducerSnapshot
     private const ushort Version = 1;
     private const int SmallestProducer = 28;
 
-    /// <summary>Called under the partition's lock.</summary>
-    public static ArrayBufferWriter<byte> Encode(ProducerState state, long offset)
+    public static ArrayBufferWriter<byte> Encode(List<Producer> producers, long offset)
     {
         ArrayBufferWriter<byte> content = StateFile.Begin(StateKind.Producers, Version);
         content.WriteInt64(offset);
-        content.WriteInt32(state.Count);
-        foreach (Producer producer in state.All)
+        content.WriteInt32(producers.Count);
+        foreach (Producer producer in producers)
         {
             content.WriteInt64(producer.Id);
             content.WriteInt16(producer.Epoch);

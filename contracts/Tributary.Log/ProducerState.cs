@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Tributary.Contracts.Records;
 
@@ -14,24 +15,37 @@ internal enum SequenceCheck
 
 /// <summary>
 /// What one partition knows of its producers: epoch and the last five batches of each (KIP-98), as of the appended end. A pure state
-/// machine: <see cref="Check"/> decides, <see cref="Apply"/> records; replaying the log gives the same state. Called under the
-/// partition's lock. A crash leaves the last snapshot and the batches after it.
+/// machine: <see cref="Check"/> decides, <see cref="Apply"/> records; replaying the log gives the same state. What batches that are not
+/// durable yet have changed is kept (<see cref="Settle"/>, <see cref="Revert"/>), so that a failed flush and a snapshot of the durable
+/// state need no look at the disk. Called under the partition's lock. A crash leaves the last snapshot and the batches after it.
 /// </summary>
 internal sealed class ProducerState
 {
+    private const int FirstUndos = 16;
     private Dictionary<long, Producer>? _producers;
+
+    // A ring of what unsettled batches have changed, oldest first. As many as there are batches that wait for their flush.
+    private Undo[] _undos = [];
+    private int _firstUndo;
+    private int _undoCount;
 
     public int Count => _producers?.Count ?? 0;
 
     public IEnumerable<Producer> All => _producers?.Values ?? Enumerable.Empty<Producer>();
 
-    public Producer? Find(long producerId) => _producers?.GetValueOrDefault(producerId);
+    public Producer? Find(long producerId) =>
+        _producers is not null && _producers.TryGetValue(producerId, out Producer producer) ? producer : null;
 
     /// <summary>Whether the batch may be appended; for a duplicate, where the original is.</summary>
     public SequenceCheck Check(RecordBatch batch, out long originalBase, out long originalLast)
     {
         originalBase = originalLast = -1;
-        if (batch.ProducerId < 0 || _producers is null || !_producers.TryGetValue(batch.ProducerId, out Producer? producer))
+        if (batch.ProducerId < 0 || _producers is null)
+        {
+            return SequenceCheck.Accepted;
+        }
+        ref Producer producer = ref CollectionsMarshal.GetValueRefOrNullRef(_producers, batch.ProducerId);
+        if (Unsafe.IsNullRef(ref producer))
         {
             return SequenceCheck.Accepted;
         }
@@ -56,18 +70,88 @@ internal sealed class ProducerState
     }
 
     /// <summary>Records a batch that was appended.</summary>
+    /// <param name="batch">The batch.</param>
+    /// <param name="baseOffset">Its offset.</param>
     /// <param name="nowMs">When, Unix ms, for expiry.</param>
-    public void Apply(RecordBatch batch, long baseOffset, long nowMs)
+    /// <param name="isDurable">False if it may yet be lost: then it can be reverted until it is settled.</param>
+    public void Apply(RecordBatch batch, long baseOffset, long nowMs, bool isDurable)
     {
         if (batch.ProducerId < 0)
         {
             return;
         }
         _producers ??= [];
-        ref Producer? producer = ref CollectionsMarshal.GetValueRefOrAddDefault(_producers, batch.ProducerId, out _);
-        producer ??= new Producer(batch.ProducerId, batch.ProducerEpoch);
-        bool hasSequence = !batch.IsControl && batch.BaseSequence >= 0;
-        producer.Add(batch.ProducerEpoch, hasSequence ? batch.BaseSequence : -1, batch.LastOffsetDelta, baseOffset, nowMs);
+        ref Producer producer = ref CollectionsMarshal.GetValueRefOrAddDefault(_producers, batch.ProducerId, out bool exists);
+        if (!exists)
+        {
+            producer = new Producer(batch.ProducerId, batch.ProducerEpoch);
+        }
+        int baseSequence = !batch.IsControl ? batch.BaseSequence : -1;
+        ProducerChange change = producer.Add(batch.ProducerEpoch, baseSequence, batch.LastOffsetDelta, baseOffset, nowMs);
+        if (!isDurable)
+        {
+            AddUndo(new Undo(baseOffset, batch.ProducerId, !exists, change));
+        }
+    }
+
+    /// <summary>Batches below <paramref name="flushedEnd"/> are durable.</summary>
+    public void Settle(long flushedEnd)
+    {
+        while (_undoCount > 0 && _undos[_firstUndo].Offset < flushedEnd)
+        {
+            _firstUndo = (_firstUndo + 1) & (_undos.Length - 1);
+            _undoCount--;
+        }
+    }
+
+    /// <summary>Takes back all batches that are not settled.</summary>
+    public void Revert()
+    {
+        while (_undoCount > 0)
+        {
+            Undo undo = _undos[(_firstUndo + --_undoCount) & (_undos.Length - 1)];
+            if (undo.IsNew)
+            {
+                _producers!.Remove(undo.ProducerId);
+                continue;
+            }
+            ref Producer producer = ref CollectionsMarshal.GetValueRefOrNullRef(_producers!, undo.ProducerId);
+            if (!Unsafe.IsNullRef(ref producer))
+            {
+                producer.TakeBack(undo.Change);
+            }
+        }
+    }
+
+    /// <summary>The producers as they would be after <see cref="Revert"/>.</summary>
+    public List<Producer> Settled()
+    {
+        Dictionary<long, Producer>? changed = null;
+        for (int age = _undoCount - 1; age >= 0; age--)
+        {
+            Undo undo = _undos[(_firstUndo + age) & (_undos.Length - 1)];
+            changed ??= [];
+            ref Producer before = ref CollectionsMarshal.GetValueRefOrAddDefault(changed, undo.ProducerId, out bool exists);
+            if (!exists && !_producers!.TryGetValue(undo.ProducerId, out before))
+            {
+                continue;
+            }
+            before.TakeBack(undo.Change);
+            before.IsNew = undo.IsNew;
+        }
+        var settled = new List<Producer>(Count);
+        foreach (Producer producer in All)
+        {
+            if (changed is null || !changed.TryGetValue(producer.Id, out Producer before))
+            {
+                settled.Add(producer);
+            }
+            else if (!before.IsNew)
+            {
+                settled.Add(before);
+            }
+        }
+        return settled;
     }
 
     /// <summary>Puts a producer in as a snapshot has it.</summary>
@@ -89,27 +173,56 @@ internal sealed class ProducerState
         }
     }
 
-    public void Clear() => _producers = null;
+    public void Clear()
+    {
+        _producers = null;
+        _undoCount = 0;
+    }
+
+    private void AddUndo(Undo undo)
+    {
+        if (_undoCount == _undos.Length)
+        {
+            var larger = new Undo[Math.Max(FirstUndos, 2 * _undoCount)];
+            for (int i = 0; i < _undoCount; i++)
+            {
+                larger[i] = _undos[(_firstUndo + i) & (_undos.Length - 1)];
+            }
+            _undos = larger;
+            _firstUndo = 0;
+        }
+        _undos[(_firstUndo + _undoCount++) & (_undos.Length - 1)] = undo;
+    }
+
+    private readonly record struct Undo(long Offset, long ProducerId, bool IsNew, ProducerChange Change);
 }
 
+/// <summary>What a batch has overwritten in its producer's state.</summary>
+internal readonly record struct ProducerChange(
+    ProducerBatch Overwritten, short Epoch, byte Next, byte BatchCount, long LastOffset, long LastTimestamp, bool HasBatch);
+
 /// <summary>One producer: its epoch and its last five batches in a ring.</summary>
-internal sealed class Producer(long id, short epoch)
+internal struct Producer(long id, short epoch)
 {
     /// <summary>As many as an idempotent producer may have in flight (KIP-98).</summary>
     public const int MaxBatches = 5;
 
     private Batches _batches;
-    private int _next;
+    private byte _next;
+    private byte _count;
 
     public long Id { get; } = id;
 
     public short Epoch { get; private set; } = epoch;
 
+    /// <summary>It is known of by batches only that are not durable. Set by <see cref="ProducerState.Settled"/>.</summary>
+    public bool IsNew { get; set; }
+
     /// <summary>Batches remembered of this epoch.</summary>
-    public int BatchCount { get; private set; }
+    public readonly int BatchCount => _count;
 
     /// <summary>Sequence of the last record, −1 if this epoch has none.</summary>
-    public int LastSequence => BatchCount == 0 ? -1 : Last.LastSequence;
+    public readonly int LastSequence => _count == 0 ? -1 : At(0).LastSequence;
 
     /// <summary>Offset of the last record, −1 if none.</summary>
     public long LastOffset { get; private set; } = -1;
@@ -117,13 +230,11 @@ internal sealed class Producer(long id, short epoch)
     /// <summary>Unix ms of the last append.</summary>
     public long LastTimestamp { get; private set; }
 
-    public ProducerSummary Summary => new(Id, Epoch, LastSequence, LastOffset, LastTimestamp);
+    public readonly ProducerSummary Summary => new(Id, Epoch, LastSequence, LastOffset, LastTimestamp);
 
-    private ProducerBatch Last => _batches[(_next + MaxBatches - 1) % MaxBatches];
-
-    public bool TryFind(int baseSequence, int lastSequence, out long baseOffset, out long lastOffset)
+    public readonly bool TryFind(int baseSequence, int lastSequence, out long baseOffset, out long lastOffset)
     {
-        for (int age = 0; age < BatchCount; age++)
+        for (int age = 0; age < _count; age++)
         {
             ProducerBatch batch = At(age);
             if (batch.BaseSequence == baseSequence && batch.LastSequence == lastSequence)
@@ -138,23 +249,37 @@ internal sealed class Producer(long id, short epoch)
     }
 
     /// <summary>The remembered batch that came <paramref name="age"/> before the last one.</summary>
-    public ProducerBatch At(int age) => _batches[(_next + (2 * MaxBatches) - 1 - age) % MaxBatches];
+    public readonly ProducerBatch At(int age) => _batches[(_next + (2 * MaxBatches) - 1 - age) % MaxBatches];
 
-    public void Add(short epoch, int baseSequence, int lastDelta, long baseOffset, long nowMs)
+    /// <returns>What <see cref="TakeBack"/> needs.</returns>
+    public ProducerChange Add(short epoch, int baseSequence, int lastDelta, long baseOffset, long nowMs)
     {
+        var change = new ProducerChange(_batches[_next], Epoch, _next, _count, LastOffset, LastTimestamp, baseSequence >= 0);
         if (epoch > Epoch)
         {
             Epoch = epoch;
-            BatchCount = 0;
+            _count = 0;
         }
         if (baseSequence >= 0)
         {
             _batches[_next] = new ProducerBatch(baseSequence, lastDelta, baseOffset);
-            _next = (_next + 1) % MaxBatches;
-            BatchCount = Math.Min(MaxBatches, BatchCount + 1);
+            _next = (byte)((_next + 1) % MaxBatches);
+            _count = (byte)Math.Min(MaxBatches, _count + 1);
         }
         LastOffset = baseOffset + lastDelta;
         LastTimestamp = nowMs;
+        return change;
+    }
+
+    /// <summary>Takes the latest batch back that was not taken back yet.</summary>
+    public void TakeBack(in ProducerChange change)
+    {
+        (Epoch, _next, _count, LastOffset, LastTimestamp) =
+            (change.Epoch, change.Next, change.BatchCount, change.LastOffset, change.LastTimestamp);
+        if (change.HasBatch)
+        {
+            _batches[_next] = change.Overwritten;
+        }
     }
 
     /// <summary>Sets what follows from no remembered batch.</summary>
@@ -164,7 +289,7 @@ internal sealed class Producer(long id, short epoch)
         LastTimestamp = lastTimestamp;
     }
 
-    [System.Runtime.CompilerServices.InlineArray(MaxBatches)]
+    [InlineArray(MaxBatches)]
     private struct Batches
     {
         private ProducerBatch _first;
@@ -174,5 +299,5 @@ internal sealed class Producer(long id, short epoch)
 /// <summary>A batch as its producer's state remembers it.</summary>
 internal readonly record struct ProducerBatch(int BaseSequence, int LastDelta, long BaseOffset)
 {
-    public int LastSequence => Sequence.Add(BaseSequence, LastDelta);
+    public readonly int LastSequence => Sequence.Add(BaseSequence, LastDelta);
 }

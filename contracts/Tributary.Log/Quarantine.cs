@@ -18,6 +18,7 @@ internal sealed class Quarantine
     private readonly string _partition;
     private readonly string _directory;
     private int _files;
+    private long _bytes;
 
     public Quarantine(IStorage storage, string partitionDirectory)
     {
@@ -31,22 +32,37 @@ internal sealed class Quarantine
         foreach (string name in storage.List(_directory))
         {
             using IStorageFile file = storage.Open($"{_directory}/{name}", create: false);
-            Bytes += file.Length;
+            _bytes += file.Length;
             _files++;
         }
     }
 
     /// <summary>Bytes of all files in it.</summary>
-    public long Bytes { get; private set; }
+    public long Bytes => Volatile.Read(ref _bytes);
 
-    /// <summary>Copies bytes of a segment, durably.</summary>
-    /// <returns>Where they are, for the report.</returns>
+    /// <summary>Copies bytes of a segment, durably. A disk that has no place for them must not keep the log from going on.</summary>
+    /// <returns>What became of them, for the report.</returns>
     public string Keep(IStorageFile file, int from, int to, long fromOffset, long toOffset)
     {
         if (_files >= MaxFiles)
         {
             return $"not kept, since '{_directory}' holds {_files} files already";
         }
+        try
+        {
+            string path = Copy(file, from, to, fromOffset, toOffset);
+            _files++;
+            Volatile.Write(ref _bytes, _bytes + to - from);
+            return $"kept in '{path}'";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $"not kept: {e.Message}";
+        }
+    }
+
+    private string Copy(IStorageFile file, int from, int to, long fromOffset, long toOffset)
+    {
         if (!_storage.Exists(_directory))
         {
             _storage.CreateDirectory(_directory);
@@ -75,8 +91,6 @@ internal sealed class Quarantine
             ArrayPool<byte>.Shared.Return(buffer);
         }
         _storage.SyncDirectory(_directory);
-        _files++;
-        Bytes += to - from;
-        return $"kept in '{path}'";
+        return path;
     }
 }

@@ -2,7 +2,8 @@ namespace Tributary.Log.Storage;
 
 /// <summary>
 /// A file system in memory that knows what would survive a power cut: file bytes as of their last flush, names as of their
-/// directory's last sync. <see cref="Crash"/> gives a storage with exactly that. Callable from any thread (one lock).
+/// directory's last sync. <see cref="Crash()"/> gives a storage with exactly that, <see cref="Crash(Func{bool})"/> one with some of the
+/// rest too. Callable from any thread (one lock).
 /// </summary>
 public sealed class MemoryStorage : IStorage
 {
@@ -20,12 +21,19 @@ public sealed class MemoryStorage : IStorage
     /// Cuts the power: everything that was not flushed, and every name that was not synced, is lost. This storage refuses all
     /// further calls; the one returned holds what is left.
     /// </summary>
-    public MemoryStorage Crash()
+    public MemoryStorage Crash() => Crash(static () => false);
+
+    /// <summary>
+    /// Cuts the power after the kernel has written some of what was never flushed: each page of 4 KiB, each change of a file's length and
+    /// each directory's unsynced names, all together, survive if <paramref name="survives"/> says so when it is asked. If it always does,
+    /// only the process was killed.
+    /// </summary>
+    public MemoryStorage Crash(Func<bool> survives)
     {
         lock (_lock)
         {
             _crashed = true;
-            return new MemoryStorage(_root.Durable());
+            return new MemoryStorage(_root.Durable(survives));
         }
     }
 
@@ -191,7 +199,7 @@ public sealed class MemoryStorage : IStorage
 
     private abstract class Node
     {
-        public abstract Node AfterCrash();
+        public abstract Node AfterCrash(Func<bool> survives);
     }
 
     private sealed class DirectoryNode : Node
@@ -200,14 +208,14 @@ public sealed class MemoryStorage : IStorage
 
         public Dictionary<string, Node> Synced { get; set; } = [];
 
-        public override Node AfterCrash() => Durable();
+        public override Node AfterCrash(Func<bool> survives) => Durable(survives);
 
-        public DirectoryNode Durable()
+        public DirectoryNode Durable(Func<bool> survives)
         {
             var left = new DirectoryNode();
-            foreach ((string name, Node node) in Synced)
+            foreach ((string name, Node node) in survives() ? Children : Synced)
             {
-                left.Children.Add(name, node.AfterCrash());
+                left.Children.Add(name, node.AfterCrash(survives));
             }
             left.Synced = new(left.Children);
             return left;
@@ -216,6 +224,7 @@ public sealed class MemoryStorage : IStorage
 
     private sealed class FileNode : Node
     {
+        private const int PageSize = 4096;
         private readonly List<(int From, int To)> _dirty = [];
         private byte[] _flushed = [];
         private int _flushedLength;
@@ -261,10 +270,26 @@ public sealed class MemoryStorage : IStorage
             _flushedLength = Length;
         }
 
-        public override Node AfterCrash()
+        public override Node AfterCrash(Func<bool> survives)
         {
             var left = new FileNode();
             left.Write(0, _flushed.AsSpan(0, _flushedLength));
+            if (Length != _flushedLength && survives())
+            {
+                left.Resize(Length);
+            }
+            foreach ((int from, int to) in _dirty)
+            {
+                for (int at = from; at < Math.Min(to, Length);)
+                {
+                    int end = Math.Min(Math.Min(to, Length), (at / PageSize + 1) * PageSize);
+                    if (survives())
+                    {
+                        left.Write(at, Bytes.AsSpan(at, end - at));
+                    }
+                    at = end;
+                }
+            }
             left.Flush();
             return left;
         }
