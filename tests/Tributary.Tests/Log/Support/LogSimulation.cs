@@ -1,0 +1,347 @@
+using Microsoft.Extensions.Time.Testing;
+using Tributary.Contracts.Records;
+using Tributary.Log;
+using Tributary.Log.Storage;
+
+namespace Tributary.Tests.Log.Support;
+
+/// <summary>
+/// Lives of one data directory with a few partitions: appends, trims, retention, truncations, failed flushes, clean ends and crashes at
+/// any change of the storage, all by one seed. After every start the log is compared with a model.
+/// </summary>
+/// <remarks>
+/// Appends happen on the log's writer thread, as those of an edge do; the simulation waits until that thread has nothing left to do
+/// before it goes on, so only one thread at a time uses the storage and a seed gives the same story each time.
+/// </remarks>
+internal sealed class LogSimulation : ILogEvents, IAppendSource
+{
+    private const string Root = "data/log";
+    private const int Steps = 40;
+    private const int MaxAttempts = 20;
+    private readonly Random _random;
+    private readonly PlantedBug _bug;
+    private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
+    private readonly PartitionModel[] _models;
+    private readonly PartitionLog[] _logs;
+    private readonly ManualResetEventSlim _called = new();
+    private readonly List<string> _story = [];
+    private readonly PartitionLogOptions _options;
+    private MemoryStorage _disk = new();
+    private CrashingStorage _storage;
+    private LogDirectory? _directory;
+    private Action? _onWriter;
+    private string? _eventFault;
+
+    public LogSimulation(int seed, PlantedBug bug)
+    {
+        _random = new Random(seed * 7919);
+        _bug = bug;
+        _models = [.. Enumerable.Range(0, 1 + _random.Next(3)).Select(_ => new PartitionModel())];
+        _logs = new PartitionLog[_models.Length];
+        _storage = new CrashingStorage(_disk, bug);
+        _options = new PartitionLogOptions
+        {
+            SegmentBytes = 1 << (11 + _random.Next(4)),
+            IndexIntervalBytes = 1 << (6 + _random.Next(6)),
+            RetentionTime = _random.Next(2) == 0 ? TimeSpan.FromHours(1) : null,
+            RetentionBytes = _random.Next(2) == 0 ? 1 << (13 + _random.Next(3)) : null,
+            ProducerExpiration = null,
+        };
+    }
+
+    /// <summary>What happened, for the report of a fault.</summary>
+    public string Story => string.Join('\n', _story.TakeLast(60));
+
+    /// <summary>Runs all of it.</summary>
+    /// <returns>What was wrong, null if nothing.</returns>
+    public string? Run()
+    {
+        try
+        {
+            string? fault = Start();
+            for (int step = 0; fault is null && step < Steps; step++)
+            {
+                fault = Step() ?? Fault();
+            }
+            return fault ?? Restart(() => _directory!.DisposeAsync().AsTask().GetAwaiter().GetResult(), "end");
+        }
+        finally
+        {
+            _storage.CrashNow(static () => false);
+            _directory?.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        }
+    }
+
+    public void Report(LogEvent what)
+    {
+        _story.Add($"  {what.Kind}: {what.Message}");
+        if (_storage.Left is null && what.Kind is (LogEventKind.Hole or LogEventKind.Rebuilt))
+        {
+            _eventFault ??= $"{what.Kind}: {what.Message}";
+        }
+    }
+
+    /// <summary>Called by the writer thread.</summary>
+    void IAppendSource.AppendPending()
+    {
+        _onWriter?.Invoke();
+        _called.Set();
+    }
+
+    private string? Fault() => _eventFault ?? _models.Select(model => model.Fault).FirstOrDefault(fault => fault is not null);
+
+    private string? Step()
+    {
+        if (_random.Next(6) == 0)
+        {
+            int changes = _random.Next(25);
+            Note($"the power will go out after {changes} changes");
+            _storage.CrashAfter(changes, Survival());
+        }
+        switch (_random.Next(24))
+        {
+            case 0:
+                return Restart(() => _directory!.DisposeAsync().AsTask().GetAwaiter().GetResult(), "clean end");
+            case 1:
+                return Restart(() => _storage.CrashNow(static () => true), "kill");
+            case 2 or 3:
+                Trim();
+                break;
+            case 4:
+                _time.Advance(TimeSpan.FromMinutes(_random.Next(90)));
+                Note("retention");
+                Array.ForEach(_logs, log => log.ApplyRetention());
+                break;
+            case 5:
+                BeginEpoch();
+                break;
+            case 6:
+                Truncate();
+                break;
+            case 7:
+                Note("the next flush fails");
+                _storage.FailNextFlush();
+                Append();
+                break;
+            case 8:
+                Note("the next write fails");
+                _storage.FailNextWrite();
+                Append();
+                break;
+            case 9:
+                if (Check() is { } fault)
+                {
+                    return fault;
+                }
+                break;
+            default:
+                Append();
+                break;
+        }
+        Settle();
+        for (int i = 0; i < _models.Length; i++)
+        {
+            _models[i].AskedStart = Math.Max(_models[i].AskedStart, _logs[i].StartOffset);
+        }
+        return _storage.Left is not null ? Restart(static () => { }, "power cut")
+            : _logs.Any(log => log.OfflineReason is not null) ? Restart(() => _storage.CrashNow(static () => true), "kill of what is offline")
+            : null;
+    }
+
+    /// <summary>Some of what was not flushed survives, by page; or nothing does; or everything, as after a kill.</summary>
+    private Func<bool> Survival()
+    {
+        int of = _random.Next(4);
+        var random = new Random(_random.Next());
+        return () => random.Next(3) < of;
+    }
+
+    /// <summary>Appends a burst to some partitions in one go of the writer thread.</summary>
+    private void Append()
+    {
+        var burst = new List<(int Partition, int Records, int Size, long Producer)>();
+        for (int left = 1 + _random.Next(12); left > 0; left--)
+        {
+            burst.Add((_random.Next(_logs.Length), 1 + _random.Next(4), _random.Next(5) == 0 ? _random.Next(400) : _random.Next(60),
+                _random.Next(3) == 0 ? _random.Next(4) : -1));
+        }
+        Note($"append {burst.Count}");
+        OnWriter(() => burst.ForEach(Append));
+    }
+
+    private void Append((int Partition, int Records, int Size, long Producer) what)
+    {
+        PartitionModel model = _models[what.Partition];
+        PartitionLog log = _logs[what.Partition];
+        BatchProducer producer = BatchProducer.None;
+        if (what.Producer >= 0)
+        {
+            ProducerSummary? known = log.FindProducer(what.Producer);
+            short epoch = known is { } of && _random.Next(8) > 0 ? of.Epoch : (short)((known?.Epoch ?? -1) + 1);
+            int next = known is { } same && same.Epoch == epoch && same.LastSequence >= 0 ? Sequence.Add(same.LastSequence, 1) : 0;
+            producer = new BatchProducer(what.Producer, epoch, next);
+        }
+        byte[] batch = LogHarness.Batch(what.Records, what.Size, _random.Next(100_000), producer);
+        int leaderEpoch = Math.Max(log.LeaderEpoch, 0);
+        model.LatestEpoch = Math.Max(model.LatestEpoch, leaderEpoch);
+        AppendResult result = log.Append(batch, leaderEpoch);
+        if (result.Error != AppendError.None || result.IsDuplicate || result.BaseOffset != model.End)
+        {
+            _eventFault ??= _storage.Left is not null ? null : $"append of {producer} gave {result} while the log ended at {model.End}";
+            return;
+        }
+        RecordBatch.Stamp(batch, result.BaseOffset, leaderEpoch);
+        model.Batches.Add(new ModelBatch(result.BaseOffset, result.LastOffset + 1, batch, producer, leaderEpoch));
+    }
+
+    private void Trim()
+    {
+        int partition = _random.Next(_logs.Length);
+        PartitionLog log = _logs[partition];
+        long offset = _random.Next(3) == 0 ? log.FlushedEnd : _random.NextInt64(log.StartOffset, log.FlushedEnd + 1);
+        Note($"trim {partition} to {offset}");
+        _models[partition].AskedStart = Math.Max(_models[partition].AskedStart, offset);
+        log.AdvanceStart(offset);
+    }
+
+    private void BeginEpoch()
+    {
+        int partition = _random.Next(_logs.Length);
+        PartitionModel model = _models[partition];
+        model.LatestEpoch = _logs[partition].LeaderEpoch + 1 + _random.Next(3);
+        Note($"leader epoch {model.LatestEpoch} of {partition}");
+        Try(() =>
+        {
+            _logs[partition].BeginLeaderEpoch(model.LatestEpoch);
+            model.DurableEpoch = model.LatestEpoch;
+        });
+    }
+
+    private void Truncate()
+    {
+        int partition = _random.Next(_logs.Length);
+        PartitionLog log = _logs[partition];
+        long offset = _random.NextInt64(Math.Max(log.StartOffset, log.AppendedEnd - 60), log.AppendedEnd + 1);
+        long end = _models[partition].BeginTruncation(offset);
+        Note($"truncate {partition} to {offset}");
+        // Epochs that began behind the new end go too.
+        _models[partition].DurableEpoch = -1;
+        Try(() =>
+        {
+            log.Truncate(offset);
+            _models[partition].EndTruncation(end);
+            _models[partition].LatestEpoch = _models[partition].DurableEpoch = log.LeaderEpoch;
+        });
+    }
+
+    private string? Check()
+    {
+        if (_storage.Left is not null)
+        {
+            return null;
+        }
+        for (int i = 0; i < _logs.Length; i++)
+        {
+            if ((_models[i].CheckRecords(_logs[i]) ?? _models[i].CheckProducers(_logs[i])) is { } fault)
+            {
+                return $"partition {i}: {fault}";
+            }
+        }
+        return null;
+    }
+
+    /// <summary>What the storage refuses after its crash is no fault.</summary>
+    private void Try(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (IOException) when (_storage.Left is not null)
+        {
+        }
+    }
+
+    private string? Restart(Action end, string how)
+    {
+        Note(how);
+        end();
+        return Start();
+    }
+
+    private string? Start()
+    {
+        for (int attempt = 0; attempt < MaxAttempts; attempt++)
+        {
+            if (_storage.Left is { } left)
+            {
+                _disk = left;
+            }
+            _directory?.DisposeAsync().AsTask().GetAwaiter().GetResult();
+            _directory = null;
+            _storage = new CrashingStorage(_disk, _bug);
+            if (_random.Next(8) == 0)
+            {
+                _storage.CrashAfter(_random.Next(12), Survival());
+            }
+            try
+            {
+                return Open();
+            }
+            catch (IOException) when (_storage.Left is not null)
+            {
+                Note("power cut while starting");
+            }
+        }
+        return "never started";
+    }
+
+    private string? Open()
+    {
+        _directory = LogDirectory.Open(_storage, Root, new LogDirectoryOptions { TailCacheBytes = 1 << _random.Next(16) }, _time, this);
+        for (int i = 0; i < _logs.Length; i++)
+        {
+            PartitionLog log = _directory.OpenPartition($"p-{i}", _options);
+            Note($"opened {i} with {log.StartOffset} to {log.FlushedEnd}");
+            _logs[i] = log;
+            if (_models[i].Adopt(log) is { } fault)
+            {
+                return $"partition {i}: {fault}";
+            }
+            log.Subscribe(_models[i]);
+        }
+        return null;
+    }
+
+    private void OnWriter(Action action)
+    {
+        _onWriter = action;
+        CallWriter();
+        _onWriter = null;
+    }
+
+    /// <summary>Waits until the writer thread goes to sleep: two calls of it with no change of the storage in between.</summary>
+    private void Settle()
+    {
+        long before;
+        do
+        {
+            before = _storage.Changes;
+            CallWriter();
+            CallWriter();
+        }
+        while (_storage.Changes != before);
+    }
+
+    private void CallWriter()
+    {
+        _called.Reset();
+        _directory!.Schedule(this);
+        if (!_called.Wait(LogHarness.Deadline))
+        {
+            throw new InvalidOperationException("the writer thread does not answer");
+        }
+    }
+
+    private void Note(string what) => _story.Add(what);
+}
