@@ -1,4 +1,5 @@
 using Tributary.Edge.Buffer;
+using Tributary.Log;
 using Xunit;
 
 namespace Tributary.Tests.Edge.Buffer;
@@ -35,7 +36,7 @@ public sealed class EdgeBufferOptionsTests
     [Fact]
     public void Nothing_in_the_buffer_expires()
     {
-        Tributary.Log.PartitionLogOptions options = Valid.ToPartitionOptions();
+        PartitionLogOptions options = Valid.ToPartitionOptions();
 
         Assert.Null(options.RetentionTime);
         Assert.Null(options.RetentionBytes);
