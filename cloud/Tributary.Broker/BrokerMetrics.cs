@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Tributary.Broker.Gateway;
 
 namespace Tributary.Broker;
 
@@ -67,6 +68,7 @@ public sealed class BrokerMetrics : IDisposable
     {
         _meter.CreateObservableGauge("tributary.broker.connections", () => Connections, "{connection}", "Open connections.");
         _meter.CreateObservableGauge("tributary.broker.request_memory", () => RequestBytesHeld, "By", "Request buffers in use.");
+        _meter.CreateObservableGauge("tributary.broker.fetch_memory", () => FetchBytesHeld, "By", "Record batches in responses that are not sent yet.");
         _closedCounter = _meter.CreateCounter<long>("tributary.broker.connections_closed", "{connection}", "Connections that ended, by reason.");
         _requestCounter = _meter.CreateCounter<long>("tributary.broker.requests", "{request}", "Requests, by API.");
         _errorCounter = _meter.CreateCounter<long>("tributary.broker.errors", "{error}", "Errors answered per topic or partition, by API and error.");
@@ -94,11 +96,17 @@ public sealed class BrokerMetrics : IDisposable
     /// <summary>Bytes of request buffers in use.</summary>
     public long RequestBytesHeld => Interlocked.Read(ref _requestBytesHeld);
 
+    /// <summary>Bytes of record batches in Fetch responses that are not sent yet.</summary>
+    public long FetchBytesHeld => FetchMemory?.Held ?? 0;
+
     /// <summary>Connections that ended for this reason.</summary>
     public long Closed(CloseReason reason) => Interlocked.Read(ref _closed[(int)reason]);
 
     /// <inheritdoc/>
     public void Dispose() => _meter.Dispose();
+
+    /// <summary>What <see cref="FetchBytesHeld"/> reads.</summary>
+    internal ByteBudget? FetchMemory { get; set; }
 
     internal void ConnectionOpened() => Interlocked.Increment(ref _connections);
 
@@ -135,10 +143,6 @@ public sealed class BrokerMetrics : IDisposable
         Interlocked.Add(ref _fetchedBytes, bytes);
         _fetchedBytesCounter.Add(bytes);
     }
-
-    /// <summary>Reports what a budget holds for Fetch responses.</summary>
-    internal void ObserveFetchMemory(Func<long> held) =>
-        _meter.CreateObservableGauge("tributary.broker.fetch_memory", held, "By", "Record batches in responses that are not sent yet.");
 
     internal void RequestMemory(long change) => Interlocked.Add(ref _requestBytesHeld, change);
 }

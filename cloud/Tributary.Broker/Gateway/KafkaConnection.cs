@@ -31,6 +31,7 @@ internal sealed class KafkaConnection(
     /// <summary>Sends no further answers.</summary>
     private readonly CancellationTokenSource _broken = new();
     private readonly ClientInfo _client = new(connection.ConnectionId, connection.RemoteEndPoint, connection.LocalEndPoint);
+    private string? _clientId;
     private int _outstandingCount;
     private int _stuck = -1;
     private long _lastActivity = broker.Time.GetTimestamp();
@@ -84,6 +85,7 @@ internal sealed class KafkaConnection(
             {
                 Touch();
                 Request request = dispatcher.Parse(_frames.Frame, _client);
+                _clientId = request.ClientId;
                 if (request.Handler is PipelinedHandler produce)
                 {
                     await ProduceAsync(produce, request);
@@ -249,17 +251,18 @@ internal sealed class KafkaConnection(
         {
             reason = (CloseReason)_stuck;
         }
+        string who = _client.Describe(_clientId);
         if (reason == CloseReason.InternalError)
         {
-            broker.Logger.ConnectionFailed(failure!, _client.ConnectionId, _client.Remote);
+            broker.Logger.ConnectionFailed(failure!, _client.ConnectionId, who);
         }
         else if (failure is not null)
         {
-            broker.Logger.ConnectionRefused(_client.ConnectionId, _client.Remote, reason.ToString(), failure.Message);
+            broker.Logger.ConnectionRefused(_client.ConnectionId, who, reason.ToString(), failure.Message);
         }
         else
         {
-            broker.Logger.ConnectionClosed(_client.ConnectionId, _client.Remote, reason.ToString());
+            broker.Logger.ConnectionClosed(_client.ConnectionId, who, reason.ToString());
         }
         _frames.Dispose();
         _response.Dispose();
@@ -269,9 +272,26 @@ internal sealed class KafkaConnection(
         {
             connection.Abort();
         }
+        else
+        {
+            _ = AbortIfStuckAsync();
+        }
         _closing.Dispose();
         _broken.Dispose();
         broker.Metrics.ConnectionClosed(reason);
+    }
+
+    /// <summary>
+    /// The transport sends the last answers after this connection is served. A client that doesn't take them must not keep its socket.
+    /// </summary>
+    private async Task AbortIfStuckAsync()
+    {
+        CancellationToken closed = connection.ConnectionClosed;
+        await Task.Delay(broker.Options.FrameGrace, broker.Time, closed).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!closed.IsCancellationRequested)
+        {
+            connection.Abort();
+        }
     }
 
     private void Touch() => Interlocked.Exchange(ref _lastActivity, broker.Time.GetTimestamp());

@@ -6,8 +6,21 @@ namespace Tributary.Broker.Gateway;
 /// <summary>Who is at the other end of a connection.</summary>
 internal sealed record ClientInfo(string ConnectionId, EndPoint? RemoteEndPoint, EndPoint? LocalEndPoint)
 {
+    private const int MaxShownId = 64;
+
     /// <summary>The client's address as text.</summary>
     public string Remote { get; } = RemoteEndPoint?.ToString() ?? "unknown";
+
+    /// <summary>The address and what the client calls itself, fit for a line of a log whatever that is.</summary>
+    public string Describe(string? clientId)
+    {
+        if (string.IsNullOrEmpty(clientId))
+        {
+            return Remote;
+        }
+        ReadOnlySpan<char> shown = clientId.AsSpan(0, Math.Min(clientId.Length, MaxShownId));
+        return shown.ContainsAnyExceptInRange(' ', '~') ? $"{Remote} (id not printable)" : $"{Remote} ({shown})";
+    }
 }
 
 /// <summary>A request whose header is understood.</summary>

@@ -110,7 +110,7 @@ public sealed class Partition : ILogListener
         lock (_lock)
         {
             _unavailable = reason;
-            TakeWaiting(static _ => true, reason, ref woken);
+            TakeWaiting(long.MaxValue, long.MaxValue, reached: true, reason, ref woken);
             woken.AddReaders(_readers);
         }
         woken.Wake();
@@ -236,7 +236,7 @@ public sealed class Partition : ILogListener
         lock (_lock)
         {
             // An append made between the failure and this call may be failed too: its client tries again and learns better.
-            TakeWaiting(waiting => waiting.End > fromOffset, ErrorCode.KafkaStorageError, ref woken);
+            TakeWaiting(fromOffset, fromOffset, reached: false, ErrorCode.KafkaStorageError, ref woken);
         }
         woken.Wake();
     }
@@ -260,14 +260,15 @@ public sealed class Partition : ILogListener
             throw new InvalidOperationException($"the high watermark of {Log.Name} would go back from {before} to {now}");
         }
         Volatile.Write(ref _highWatermark, now);
-        TakeWaiting(waiting => waiting.End <= (waiting.Committed ? now : flushedEnd), ErrorCode.None, ref woken);
+        TakeWaiting(now, flushedEnd, reached: true, ErrorCode.None, ref woken);
         if (now > before)
         {
             woken.AddReaders(_readers);
         }
     }
 
-    private void TakeWaiting(Func<Waiting, bool> which, ErrorCode outcome, ref Woken woken)
+    /// <summary>Takes those whose batch is below the end that they wait for, or those whose batch is not. Called under the lock.</summary>
+    private void TakeWaiting(long committedEnd, long flushedEnd, bool reached, ErrorCode outcome, ref Woken woken)
     {
         if (_waiting.Count == 0)
         {
@@ -277,7 +278,7 @@ public sealed class Partition : ILogListener
         for (int i = 0; i < _waiting.Count; i++)
         {
             Waiting waiting = _waiting[i];
-            if (which(waiting))
+            if (waiting.End <= (waiting.Committed ? committedEnd : flushedEnd) == reached)
             {
                 woken.Add(waiting, outcome);
             }

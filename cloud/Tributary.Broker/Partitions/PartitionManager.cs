@@ -208,7 +208,7 @@ public sealed class PartitionManager : IAsyncDisposable
             {
                 partition.Log.ApplyRetention();
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or ObjectDisposedException)
+            catch (Exception e) // a timer's callback: nobody else would catch it, and the other partitions must not wait
             {
                 _logger.RetentionFailed(e, partition.Log.Name);
             }
