@@ -19,6 +19,8 @@ internal sealed class TestClient : IAsyncDisposable
     /// <summary>Completes when the broker has ended the connection.</summary>
     public Task Ended => _serving.WaitAsync(Patience);
 
+    public bool IsAborted => _connection.IsAborted;
+
     public PipeWriter Output => _connection.ToServer;
 
     /// <summary>Sends a request and reads its response.</summary>
@@ -60,6 +62,19 @@ internal sealed class TestClient : IAsyncDisposable
         BinaryPrimitives.WriteInt32BigEndian(framed, content.Length);
         content.CopyTo(framed, sizeof(int));
         await Output.WriteAsync(framed);
+    }
+
+    /// <summary>Sends bytes behind their length to a broker that may have hung up.</summary>
+    public async Task TrySendFrameAsync(byte[] content)
+    {
+        try
+        {
+            await SendFrameAsync(content);
+        }
+        catch (InvalidOperationException)
+        {
+            // The broker has completed its end of the pipe.
+        }
     }
 
     /// <summary>Reads the next response, which must have this correlation id.</summary>

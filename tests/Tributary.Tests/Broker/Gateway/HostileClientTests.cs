@@ -1,0 +1,268 @@
+using System.Buffers.Binary;
+using Tributary.Broker;
+using Tributary.Broker.Gateway;
+using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Kafka.Messages;
+using Tributary.Contracts.Records;
+using Tributary.Tests.Broker.Support;
+using Tributary.Tests.Support;
+using Xunit;
+using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
+
+namespace Tributary.Tests.Broker.Gateway;
+
+public sealed class HostileClientTests
+{
+    private const int CorrelationId = 1;
+
+    /// <summary>What a client may be closed for, whatever it sends. InternalError is not among it.</summary>
+    private static readonly CloseReason[] Deserved =
+        [CloseReason.ClosedByClient, CloseReason.Broken, CloseReason.Malformed, CloseReason.Unsupported, CloseReason.UnacknowledgedFailure];
+
+    [Fact]
+    public async Task A_body_that_ends_early_closes_the_connection_wherever_it_ends()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        int refused = 0;
+        foreach (byte[] whole in Requests(broker.Control.Snapshot.Topics["t"].Id))
+        {
+            for (int length = 1; length < whole.Length; length += 1 + (whole.Length / 40))
+            {
+                await using TestClient client = broker.Connect();
+                await client.SendFrameAsync(whole[..length]);
+                Assert.Null(await client.ReceiveFrameAsync());
+                await client.Ended;
+                refused++;
+            }
+        }
+        Assert.Equal(refused, broker.Server.Metrics.Closed(CloseReason.Malformed));
+        Assert.Equal(0, broker.Partition("t").Log.AppendedEnd);
+        await AssertServesAsync(broker);
+    }
+
+    [Theory]
+    [InlineData(int.MaxValue)]
+    [InlineData(1_000_000)]
+    [InlineData(-2)]
+    public async Task A_count_that_its_frame_cannot_hold_closes_the_connection(int count)
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        byte[] body = new byte[4];
+        BinaryPrimitives.WriteInt32BigEndian(body, count);
+        await client.SendFrameAsync([0, 3, 0, 8, 0, 0, 0, 1, 0xFF, 0xFF, .. body, 0, 0, 0, 0]);
+        Assert.Null(await client.ReceiveFrameAsync());
+        await client.Ended;
+        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.Malformed));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(int.MaxValue)]
+    public async Task A_length_that_cannot_be_closes_the_connection(int length)
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        byte[] field = new byte[4];
+        BinaryPrimitives.WriteInt32BigEndian(field, length);
+        await client.Output.WriteAsync(field);
+        Assert.Null(await client.ReceiveFrameAsync());
+        await client.Ended;
+        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.FrameLength));
+    }
+
+    [Fact]
+    public async Task What_was_appended_before_a_bad_request_is_answered_before_the_connection_closes()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        broker.Storage.Close();
+        int good = await client.SendAsync(Ask.Produce("t", Batches.Of()), 9);
+        await client.SendFrameAsync([1, 2, 3]);
+        await Eventually.HoldsAsync(() => broker.Storage.HeldUp > 0);
+        broker.Storage.Open();
+        Assert.Equal(ErrorCode.None, (await client.ReceiveAsync<ProduceResponse>(good, 9)).Single().ErrorCode);
+        Assert.Null(await client.ReceiveFrameAsync());
+        await client.Ended;
+        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.Malformed));
+    }
+
+    [Fact]
+    public async Task A_client_that_does_not_take_its_last_answers_loses_its_socket_after_a_while()
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        await client.SendAsync(new ApiVersionsRequest(), 0);
+        await client.SendFrameAsync([1, 2, 3]);
+        await client.Ended;
+        broker.Time.Advance(new BrokerOptions().FrameGrace - TimeSpan.FromSeconds(1));
+        Assert.False(client.IsAborted);
+        broker.Time.Advance(TimeSpan.FromSeconds(1));
+        await Eventually.HoldsAsync(() => client.IsAborted);
+    }
+
+    [Theory]
+    [InlineData("me", " (me)")]
+    [InlineData("", "")]
+    [InlineData(null, "")]
+    [InlineData("a\nWARN forged", " (id not printable)")]
+    public void What_a_client_calls_itself_cannot_forge_a_line_of_the_log(string? id, string shown) =>
+        Assert.Equal("unknown" + shown, new ClientInfo("1", null, null).Describe(id));
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(4)]
+    public async Task Damaged_requests_are_answered_or_close_their_connection_and_harm_nobody_else(int seed)
+    {
+        await using var broker = new TestBroker(new BrokerOptions { MaxPartitionsPerTopic = 8, MaxTopicsPerCreate = 8, MaxFrameBytes = 1 << 20 });
+        Guid id = await broker.CreateTopicAsync("t");
+        await using TestClient before = broker.Connect();
+        await before.AskAsync(Ask.Produce("t", Batches.Of(10, new BatchProducer(1, 0, 0))), 9);
+        byte[][] requests = [.. Requests(id)];
+        var random = new Random(seed);
+        const int Clients = 500;
+        for (int i = 0; i < Clients; i++)
+        {
+            await using TestClient client = broker.Connect();
+            for (int sent = random.Next(1, 4); sent > 0; sent--)
+            {
+                byte[] damaged = Mutations.Damage(requests[random.Next(requests.Length)], random);
+                if (damaged.Length > 0)
+                {
+                    await client.TrySendFrameAsync(damaged);
+                }
+            }
+            await client.CloseAsync();
+            await client.Ended;
+        }
+        Assert.Equal(Clients, Deserved.Sum(broker.Server.Metrics.Closed));
+        Assert.Equal(0, broker.Server.Metrics.RequestBytesHeld);
+        Assert.Equal(1, broker.Server.Metrics.Connections);
+        Assert.Equal((0, 0), broker.Partition("t").Waiters);
+        Assert.Equal(ErrorCode.None, (await before.AskAsync(Ask.Fetch("t", 0), 11)).Single().ErrorCode);
+        await AssertServesAsync(broker);
+    }
+
+    [Fact]
+    public async Task A_client_that_says_nothing_is_closed_after_the_idle_limit_and_not_before()
+    {
+        await using var broker = new TestBroker(ShortLimits);
+        await using TestClient client = broker.Connect();
+        await client.AskAsync(new ApiVersionsRequest(), 0);
+        broker.Time.Advance(ShortLimits.IdleLimit - TimeSpan.FromSeconds(1));
+        await client.AskAsync(new ApiVersionsRequest(), 0);
+        broker.Time.Advance(ShortLimits.IdleLimit - TimeSpan.FromSeconds(1));
+        Assert.False(client.HasResponse());
+        broker.Time.Advance(ShortLimits.IdleLimit);
+        Assert.Null(await client.ReceiveFrameAsync());
+        await client.Ended;
+        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.Idle));
+    }
+
+    [Fact]
+    public async Task A_request_that_arrives_too_slowly_closes_the_connection()
+    {
+        await using var broker = new TestBroker(ShortLimits);
+        await using TestClient client = broker.Connect();
+        await client.Output.WriteAsync(new byte[] { 0, 0, 4, 0, 0, 3 });
+        await Eventually.HoldsAsync(() => broker.Server.Metrics.RequestBytesHeld == 1024);
+        broker.Time.Advance(ShortLimits.FrameGrace + TimeSpan.FromSeconds(1));
+        broker.Time.Advance(ShortLimits.FrameGrace);
+        Assert.Null(await client.ReceiveFrameAsync());
+        await client.Ended;
+        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.FrameTimeout));
+        Assert.Equal(0, broker.Server.Metrics.RequestBytesHeld);
+    }
+
+    [Fact]
+    public async Task A_client_that_does_not_read_its_answers_is_closed_and_its_memory_given_back()
+    {
+        await using var broker = new TestBroker(ShortLimits);
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        for (int i = 0; i < 10; i++)
+        {
+            await client.AskAsync(Ask.Produce("t", Batches.Of(valueBytes: 100_000)), 9);
+        }
+        await client.SendAsync(Ask.Fetch("t", 0), 11);
+        await Eventually.HoldsAsync(client.HasResponse);
+        await Eventually.HoldsAsync(() => broker.Server.Metrics.FetchBytesHeld > 900_000);
+        broker.Time.Advance(ShortLimits.IdleLimit);
+        broker.Time.Advance(ShortLimits.IdleLimit);
+        await client.Ended;
+        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.Idle));
+        Assert.Equal(0, broker.Server.Metrics.FetchBytesHeld);
+    }
+
+    [Fact]
+    public async Task One_connection_more_than_allowed_is_closed_at_once_and_the_others_go_on()
+    {
+        await using var broker = new TestBroker(new BrokerOptions { MaxConnections = 1 });
+        await using TestClient first = broker.Connect();
+        await first.AskAsync(new ApiVersionsRequest(), 0);
+        await using TestClient second = broker.Connect();
+        await second.Ended;
+        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.TooManyConnections));
+        await first.AskAsync(new ApiVersionsRequest(), 0);
+    }
+
+    [Fact]
+    public async Task A_broker_that_stops_answers_what_was_appended_and_ends_long_polls()
+    {
+        var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient writer = broker.Connect();
+        await using TestClient reader = broker.Connect();
+        await reader.SendAsync(Ask.Fetch("t", 0, maxWaitMs: 60_000, minBytes: 1_000_000), 11);
+        await Eventually.HoldsAsync(() => broker.Partition("t").Waiters.Readers == 1);
+        broker.Storage.Close();
+        int sent = await writer.SendAsync(Ask.Produce("t", Batches.Of()), 9);
+        await Eventually.HoldsAsync(() => broker.Storage.HeldUp > 0);
+        Task stopping = Task.Run(async () => await broker.Server.DisposeAsync());
+        Assert.Null(await reader.ReceiveFrameAsync());
+        broker.Storage.Open();
+        Assert.Equal(ErrorCode.None, (await writer.ReceiveAsync<ProduceResponse>(sent, 9)).Single().ErrorCode);
+        Assert.Null(await writer.ReceiveFrameAsync());
+        await stopping.WaitAsync(TimeSpan.FromSeconds(60));
+        await broker.Logs.DisposeAsync();
+    }
+
+    private static readonly BrokerOptions ShortLimits = new()
+    {
+        IdleLimit = TimeSpan.FromSeconds(60),
+        FrameGrace = TimeSpan.FromSeconds(20),
+        MaxFetchWait = TimeSpan.FromSeconds(10),
+        MaxProduceWait = TimeSpan.FromSeconds(10),
+        MaxCreateWait = TimeSpan.FromSeconds(10),
+    };
+
+    /// <summary>A request of each API in its lowest and highest version.</summary>
+    private static IEnumerable<byte[]> Requests(Guid id) =>
+    [
+        .. Both(Ask.Produce("t", Batches.Of(3))), .. Both(Ask.Produce("t", Batches.Of(3, new BatchProducer(1, 0, 10)), acks: 1)),
+        .. Both(Ask.Fetch("t", 0, maxWaitMs: 100, id: id)), .. Both(Ask.Offsets("t", Batches.Time + 1)), .. Both(Ask.Metadata("t2")),
+        .. Both(new ApiVersionsRequest { ClientSoftwareName = "a", ClientSoftwareVersion = "1" }, lowest: 3),
+        .. Both(new CreateTopicsRequest { Topics = [new() { Name = "c", NumPartitions = 2, ReplicationFactor = 1, Configs = [new() { Name = "retention.ms", Value = "1" }] }] }),
+        .. Both(new InitProducerIdRequest()), .. Both(Ask.Producers("t", 1)),
+    ];
+
+    private static byte[][] Both<TRequest, TResponse>(IKafkaRequest<TRequest, TResponse> request, short? lowest = null)
+        where TRequest : IKafkaRequest<TRequest, TResponse>
+        where TResponse : IKafkaMessage<TResponse> =>
+    [
+        TestClient.Encode(request, lowest ?? TRequest.Api.MinVersion, CorrelationId), TestClient.Encode(request, TRequest.Api.MaxVersion, CorrelationId),
+    ];
+
+    private static async Task AssertServesAsync(TestBroker broker)
+    {
+        await using TestClient client = broker.Connect();
+        await client.AskAsync(Ask.Metadata("healthy"), 9);
+        Assert.Equal(ErrorCode.None, (await client.AskAsync(Ask.Produce("healthy", Batches.Of()), 9)).Single().ErrorCode);
+        Assert.NotEqual(0, (await client.AskAsync(Ask.Fetch("healthy", 0), 11)).Single().Records.Size);
+    }
+}
