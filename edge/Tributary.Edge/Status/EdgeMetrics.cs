@@ -46,11 +46,11 @@ internal sealed class EdgeMetrics : IDisposable
             "Time since the oldest of these records was stored.");
         GaugeByPartition("tributary.edge.log.size", p => p.SizeBytes, "By", "Bytes of a partition on disk, everything counted.");
         CountByPartition("tributary.edge.log.flushed", p => p.FlushedOffset, "{record}", "Offset after the last durable record.");
-        GaugeByPartition("tributary.edge.log.offline", p => p.Offline is null ? 0 : 1, "1", "1 while a partition takes no messages.");
+        GaugeByPartition("tributary.edge.log.offline", p => p.Offline is null ? 0 : 1, "", "1 while a partition takes no messages.");
         Gauge("tributary.edge.disk.used", () => _status.Disk.UsedBytes, "By", "Bytes that the buffer takes.");
         Gauge("tributary.edge.disk.limit", () => _status.Disk.MaxBytes, "By", "Bytes that the buffer may take.");
         Gauge("tributary.edge.disk.free", () => _status.Disk.FreeBytes, "By", "Bytes free on the file system; -1 if it could not be asked.");
-        Gauge("tributary.edge.disk.full", () => _status.Disk.Full is null ? 0 : 1, "1", "1 while messages are refused for want of space.");
+        Gauge("tributary.edge.disk.full", () => _status.Disk.Full is null ? 0 : 1, "", "1 while messages are refused for want of space.");
     }
 
     private void AddIngest()
@@ -75,7 +75,7 @@ internal sealed class EdgeMetrics : IDisposable
 
     private void AddUplink()
     {
-        Gauge("tributary.edge.link.connected", () => _status.Link.Connected ? 1 : 0, "1", "1 while the cloud answers.");
+        Gauge("tributary.edge.link.connected", () => _status.Link.Connected ? 1 : 0, "", "1 while the cloud answers.");
         Count("tributary.edge.link.requests", () => _status.Link.Requests, "{request}", "Produce requests answered.");
         Count("tributary.edge.link.bytes", () => _status.Link.BytesSent, "By", "Bytes of produce requests sent.");
         Count("tributary.edge.link.retries", () => _status.Link.Retries, "{retry}", "Times that a position was looked up again after doubt.");
@@ -86,13 +86,13 @@ internal sealed class EdgeMetrics : IDisposable
         CountByPartition("tributary.edge.uplink.gap", p => p.Uplink.GapRecords, "{record}", "Records lost between here and the cloud, as far as is known.");
         _meter.CreateObservableGauge(
             "tributary.edge.uplink.state",
-            () => _status.Partitions.Select(p => new Measurement<long>(1, [.. Tags(p), new("state", p.Uplink.State)])), "1",
+            () => _status.Partitions.Select(p => new Measurement<long>(1, [.. Tags(p), new("state", p.Uplink.State)])), "",
             "1 for the state that the uplink of a partition is in.");
     }
 
     private void AddAgent()
     {
-        Gauge("tributary.edge.ready", () => _status.Ready ? 1 : 0, "1", "1 while messages are taken and stored.");
+        Gauge("tributary.edge.ready", () => _status.Ready ? 1 : 0, "", "1 while messages are taken and stored.");
         _meter.CreateObservableGauge("tributary.edge.uptime", () => _status.UptimeSeconds, "s", "Time since the start.");
         Gauge("process.memory.usage", () => Environment.WorkingSet, "By", "Resident memory of the process.");
     }

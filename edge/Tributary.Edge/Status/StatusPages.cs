@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -6,6 +9,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
 using Tributary.Edge.Mqtt;
 
 namespace Tributary.Edge.Status;
@@ -16,6 +20,7 @@ namespace Tributary.Edge.Status;
 /// </summary>
 internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
 {
+    private const string Service = "tributary-edge";
     private const string MetricsPath = "/metrics";
     private readonly StatusReader _reader;
     private readonly ILogger _logger;
@@ -29,6 +34,7 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
         _logger = logger;
         _metrics = new EdgeMetrics(reader);
         _meters = Sdk.CreateMeterProviderBuilder()
+            .ConfigureResource(resource => resource.Clear().AddService(Service, serviceVersion: StatusReader.Version, serviceInstanceId: reader.Id))
             .AddMeter(EdgeMetrics.MeterName, MqttMetrics.MeterName)
             .AddPrometheusExporter(exporter =>
             {
@@ -104,20 +110,28 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
     private static Task TextAsync(HttpContext context, int code, string text)
     {
         context.Response.StatusCode = code;
-        context.Response.ContentType = "text/plain; charset=utf-8";
-        context.Response.Headers.CacheControl = "no-store";
-        return HttpMethods.IsHead(context.Request.Method) ? Task.CompletedTask : context.Response.WriteAsync(text + "\n");
+        return SendAsync(context, "text/plain; charset=utf-8", Encoding.UTF8.GetBytes(text + "\n"));
     }
 
-    private async Task StatusAsync(HttpContext context)
+    private static async Task SendAsync(HttpContext context, string contentType, ReadOnlyMemory<byte> content)
     {
-        context.Response.ContentType = "application/json";
+        context.Response.ContentType = contentType;
+        context.Response.ContentLength = content.Length;
         context.Response.Headers.CacheControl = "no-store";
-        byte[] json = JsonSerializer.SerializeToUtf8Bytes(_reader.Read(), EdgeStatusJson.Default.EdgeStatus);
-        context.Response.ContentLength = json.Length;
         if (!HttpMethods.IsHead(context.Request.Method))
         {
-            await context.Response.Body.WriteAsync(json, context.RequestAborted);
+            await context.Response.Body.WriteAsync(content, context.RequestAborted);
         }
+    }
+
+    private Task StatusAsync(HttpContext context)
+    {
+        var json = new ArrayBufferWriter<byte>(4096);
+        using (var writer = new Utf8JsonWriter(json, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            JsonSerializer.Serialize(writer, _reader.Read(), EdgeStatusJson.Default.EdgeStatus);
+        }
+        json.Write("\n"u8);
+        return SendAsync(context, "application/json", json.WrittenMemory);
     }
 }

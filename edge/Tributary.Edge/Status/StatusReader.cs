@@ -27,6 +27,9 @@ internal sealed class StatusReader(
     private readonly long _started = time.GetTimestamp();
     private readonly ConcurrentDictionary<PartitionLog, OldestRecord> _oldest = new();
 
+    /// <summary>Name of the agent.</summary>
+    public string Id => id;
+
     /// <summary>Version of the program.</summary>
     public static string Version { get; } = ProgramVersion();
 
