@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Telemetry;
+using Tributary.Edge.Host;
 using Tributary.Log;
 using Tributary.Log.Storage;
 
@@ -154,7 +155,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
                 _partitions = [.. _partitions, partition];
                 _logger.PartitionOpened(partition.Topic, index, partition.Log.StartOffset, partition.Log.FlushedEnd);
             }
-            else
+            else if (name != AgentIdentity.FileName)
             {
                 _logger.NoPartition(name, Directory.Path);
             }

@@ -18,6 +18,7 @@ internal sealed class KafkaCloud : ICloud
     private const int MaxBrokers = 1024;
 
     private const long Latest = -1;
+    private static readonly TimeSpan UnreachableLogInterval = TimeSpan.FromMinutes(1);
     private readonly UplinkOptions _options;
     private readonly UplinkCounters _counters;
     private readonly TimeProvider _time;
@@ -331,6 +332,7 @@ internal sealed class KafkaCloud : ICloud
         var backoff = new Backoff(_options.FirstBackoff, _options.MaxBackoff, _options.StablePeriod, Random.Shared);
         long begun = _time.GetTimestamp();
         string? told = null;
+        long toldAt = begun;
         while (!_stopping.IsCancellationRequested)
         {
             try
@@ -346,9 +348,10 @@ internal sealed class KafkaCloud : ICloud
             catch (CloudException e)
             {
                 _counters.Failed(e.Message);
-                if (e.Message != told)
+                // A cloud that is away for weeks is no news each time that it is tried.
+                if (told is null || (e.Message != told && _time.GetElapsedTime(toldAt) > UnreachableLogInterval))
                 {
-                    told = e.Message;
+                    (told, toldAt) = (e.Message, _time.GetTimestamp());
                     _logger.CloudUnreachable(_bootstrap, e.Message);
                 }
             }

@@ -13,7 +13,8 @@ namespace Tributary.Edge.Uplink;
 /// </summary>
 internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
 {
-    private static readonly TimeSpan DoubtLogInterval = TimeSpan.FromHours(1);
+    private static readonly TimeSpan DoubtLogInterval = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan SameDoubtLogInterval = TimeSpan.FromHours(1);
     private readonly BufferPartition _partition;
     private readonly ICloud _cloud;
     private readonly TimeProvider _time;
@@ -452,7 +453,8 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     /// <summary>A cloud that is away for weeks is no news each time that it is tried.</summary>
     private void LogDoubt(UplinkNotice notice)
     {
-        if (notice.Message == _lastDoubt && notice.Offset == _lastDoubtAt && Now - _lastDoubtLogged < DoubtLogInterval)
+        TimeSpan interval = notice.Message == _lastDoubt ? SameDoubtLogInterval : DoubtLogInterval;
+        if (_lastDoubt is not null && notice.Offset == _lastDoubtAt && Now - _lastDoubtLogged < interval)
         {
             return;
         }

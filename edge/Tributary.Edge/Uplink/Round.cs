@@ -65,8 +65,13 @@ internal sealed class RoundBatch(int target, long baseOrdinal, int records, long
 /// <param name="Batches">The batches, by target.</param>
 /// <param name="NextOrdinals">Next ordinal of each target behind this round.</param>
 /// <param name="HoleEnd">Beyond <paramref name="End"/> if nothing can be read from there up to here.</param>
-internal sealed record Round(long From, long End, IReadOnlyList<RoundBatch> Batches, long[] NextOrdinals, long HoleEnd)
+/// <param name="Bytes">Bytes of its records in the local log, those that were not sent among them.</param>
+internal sealed record Round(
+    long From, long End, IReadOnlyList<RoundBatch> Batches, long[] NextOrdinals, long HoleEnd, long Bytes)
 {
+    /// <summary>When it was sent.</summary>
+    public TimeSpan SentAt { get; set; }
+
     /// <summary>Set when the round was given up: answers to it mean nothing any more.</summary>
     public bool IsDropped { get; set; }
 

@@ -12,9 +12,10 @@ namespace Tributary.Edge.Uplink;
 /// <param name="ProducerId">Producer id.</param>
 /// <param name="ProducerEpoch">Its epoch.</param>
 /// <param name="MaxBatchRecords">Most records of a batch.</param>
+/// <param name="MaxBytes">Most bytes of local log; one record may exceed it.</param>
 internal sealed record RoundRequest(
     long From, long UpTo, Numbering Numbering, long[] NextOrdinals, long[] Covered, long ProducerId, short ProducerEpoch,
-    int MaxBatchRecords);
+    int MaxBatchRecords, int MaxBytes);
 
 /// <summary>
 /// Makes rounds: reads a contiguous range of the local log and merges its records into one batch for each target. Not safe for
@@ -40,7 +41,7 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
                 gathering.Clear();
                 end = _scanner.Scan(request.From, request.UpTo, gathering);
             }
-            return new Round(request.From, end.Next, gathering.Build(), gathering.NextOrdinals, end.HoleEnd);
+            return new Round(request.From, end.Next, gathering.Build(), gathering.NextOrdinals, end.HoleEnd, gathering.Bytes);
         }
         finally
         {
@@ -88,21 +89,22 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
     private sealed class Gathering(RoundReader owner, RoundRequest request) : IRecordVisitor
     {
         private readonly Part?[] _parts = new Part?[request.Numbering.Targets];
-        private long _bytes;
+        /// <summary>Bytes of the records visited.</summary>
+        public long Bytes { get; private set; }
 
         public long[] NextOrdinals { get; private set; } = [.. request.NextOrdinals];
 
         public bool Visit(long offset, long timestamp, in Record record)
         {
             int size = record.Key.Length + record.Value.Length + record.EncodedHeaders.Length;
-            if (_bytes > 0 && _bytes + size > owner.Options.MaxRoundBytes)
+            if (Bytes > 0 && Bytes + size > request.MaxBytes)
             {
                 return false;
             }
             int target = request.Numbering.Target(offset, record.HasKey, record.Key);
             if (target < 0)
             {
-                _bytes += size;
+                Bytes += size;
                 return true;
             }
             long ordinal = NextOrdinals[target];
@@ -111,7 +113,7 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
                 return false;
             }
             NextOrdinals[target] = ordinal + 1;
-            _bytes += size;
+            Bytes += size;
             return true;
         }
 
@@ -145,7 +147,7 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
                 }
             }
             NextOrdinals = [.. request.NextOrdinals];
-            _bytes = 0;
+            Bytes = 0;
         }
 
         private bool TryAdd(int target, long ordinal, long offset, long timestamp, in Record record, int size)

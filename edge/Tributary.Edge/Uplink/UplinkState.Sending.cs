@@ -22,6 +22,7 @@ internal sealed partial class UplinkState
             {
                 _lastProgress = now;
             }
+            round.SentAt = now;
             _rounds.AddLast(round);
             _next = round.End;
             _nextOrdinals = round.NextOrdinals;
@@ -31,7 +32,7 @@ internal sealed partial class UplinkState
         {
             _pending = new PendingRebase(RebaseCause.Hole, round.End, round.HoleEnd);
         }
-        PopAcked();
+        PopAcked(now);
     }
 
     /// <summary>The log could not be read.</summary>
@@ -53,7 +54,7 @@ internal sealed partial class UplinkState
             batch.CloudOffset = baseOffset;
             _lastProgress = now;
             _corruptTries = 0;
-            PopAcked();
+            PopAcked(now);
         }
         else if (ProduceErrors.IsPermanent(error) || (error == ErrorCode.CorruptMessage && ++_corruptTries >= MaxCorruptTries))
         {
@@ -186,14 +187,15 @@ internal sealed partial class UplinkState
         }
         return new UplinkAction.ReadRound(new RoundRequest(
             _next, ReadLimit(), _numbering, _nextOrdinals, _covered, _identity.ProducerId, _identity.ProducerEpoch,
-            isSplitting ? _splitRecords : int.MaxValue));
+            isSplitting ? _splitRecords : int.MaxValue, _roundSize.Bytes));
     }
 
     /// <summary>
     /// A leader that does not know the producer takes any sequence: behind the first batch for a target nothing may be sent before it is
     /// acknowledged, or the second could be taken after the first was refused.
     /// </summary>
-    private bool MayPipeline() => (_flushedEnd - _next >= _options.PipelineRecords || _next < _sentEnd)
+    private bool MayPipeline() => !_roundSize.IsOneAtATime
+        && (_flushedEnd - _next >= _options.PipelineRecords || _next < _sentEnd)
         && !_rounds.Any(round => round.Batches.Any(batch => batch.BaseOrdinal == 0 && !batch.IsAcked));
 
     /// <summary>A round reaches neither over the end of what may have been sent before (until that is verified) nor over a change of count.</summary>
@@ -278,11 +280,12 @@ internal sealed partial class UplinkState
         return new UplinkAction.DropLink(reason);
     }
 
-    private void PopAcked()
+    private void PopAcked(TimeSpan now)
     {
         while (_rounds.First?.Value is { } round && round.IsAcked)
         {
             _rounds.RemoveFirst();
+            _roundSize.Acked(round.Bytes, now - round.SentAt);
             NoteCovered(round);
             _acked = round.End;
             _ackedOrdinals = round.NextOrdinals;

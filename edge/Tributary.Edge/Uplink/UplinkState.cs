@@ -29,6 +29,7 @@ internal sealed partial class UplinkState
     private const int MaxNotices = 256;
     private readonly UplinkOptions _options;
     private readonly Backoff _backoff;
+    private readonly RoundSize _roundSize;
     private readonly Queue<UplinkNotice> _notices = new();
     private readonly LinkedList<Round> _rounds = new();
 
@@ -71,6 +72,8 @@ internal sealed partial class UplinkState
     {
         _options = options;
         _backoff = new Backoff(options.FirstBackoff, options.MaxBackoff, options.StablePeriod, random);
+        _roundSize = new RoundSize(
+            options.MaxRoundBytes, options.RequestTimeout < options.ProgressTimeout ? options.RequestTimeout : options.ProgressTimeout);
         _identity = checkpoint;
         _saved = checkpoint;
         _numbering = NumberingOf(checkpoint);
@@ -237,6 +240,7 @@ internal sealed partial class UplinkState
         if (_rounds.Any(round => round.Unanswered > 0))
         {
             _doubtUntil = now + _options.QuietPeriod;
+            _roundSize.Lost();
         }
         Retries++;
         Notice(UplinkNoticeKind.InDoubt, reason, offset: _acked);

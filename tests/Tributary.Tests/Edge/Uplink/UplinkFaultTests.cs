@@ -26,6 +26,28 @@ public sealed class UplinkFaultTests
         Assert.Contains(simulation.Notices, notice => notice.Kind == UplinkNoticeKind.Gap && notice.Records == 0);
     }
 
+    [Theory]
+    [InlineData(10_000)]
+    [InlineData(4_000)]
+    public void A_link_that_carries_little_gets_rounds_that_it_can_carry(int bytesPerSecond)
+    {
+        UplinkSimulation simulation = Running(partitions: 2);
+        simulation.Options = simulation.Options with { MaxBatchBytes = 1 << 20, MaxRoundBytes = 4 << 20 };
+        simulation.Kill();
+        simulation.Start();
+        simulation.BytesPerSecond = bytesPerSecond;
+        for (int i = 0; i < 100; i++)
+        {
+            simulation.Ingest(200);
+        }
+        simulation.FlushLog();
+        simulation.RunUntil(simulation.IsSettled, TimeSpan.FromHours(1));
+
+        Assert.Null(simulation.FindFault());
+        Assert.True(simulation.IsSettled());
+        Assert.InRange(simulation.State.Retries, 0, 10);
+    }
+
     [Fact]
     public void A_gap_in_the_cloud_begins_a_new_epoch_and_nothing_comes_twice()
     {

@@ -101,6 +101,9 @@ internal sealed class UplinkSimulation
     /// <summary>Whether answers to produce requests get lost while the link seems fine.</summary>
     public bool AnswersAreLost { get; set; }
 
+    /// <summary>What the link carries.</summary>
+    public int BytesPerSecond { get; set; } = int.MaxValue;
+
     /// <summary>Probability that a produce request is answered with a passing error.</summary>
     public double ErrorRate { get; set; }
 
@@ -435,10 +438,10 @@ internal sealed class UplinkSimulation
     }
 
     /// <summary>Requests of one connection arrive in order; when it was cut, the rest may still arrive for a while, or not.</summary>
-    private void Arrive(int link, Action action)
+    private void Arrive(int link, Action action, int size = 100)
     {
         TimeSpan at = _now + Delay(30);
-        _lastArrival = at > _lastArrival ? at : _lastArrival;
+        _lastArrival = (at > _lastArrival ? at : _lastArrival) + TimeSpan.FromSeconds((double)size / BytesPerSecond);
         bool straggles = _random.Next(2) == 0;
         TimeSpan late = Delay(2000);
         _events.Enqueue(
@@ -474,7 +477,7 @@ internal sealed class UplinkSimulation
             {
                 continue;
             }
-            Arrive(link, () => AtCloud(batch.Target, bytes, (error, offset) => Answer(life, link, round, batch, error, offset)));
+            Arrive(link, () => AtCloud(batch.Target, bytes, (error, offset) => Answer(life, link, round, batch, error, offset)), bytes.Length);
         }
         round.ReleaseBytes();
     }
