@@ -53,7 +53,8 @@ public sealed class ShutdownTests
     }
 
     [Theory]
-    [InlineData("edge", "run", "data")]
+    [InlineData("edge", "run", "id")]
+    [InlineData("edge", "run --id e --cloud h:1", "data")]
     [InlineData("edge", "run --data x --id e --cloud nonsense", "cloud")]
     [InlineData("edge", "run --data x --id e --cloud h:1 --mqtt nonsense", "mqtt")]
     [InlineData("edge", "run --data x --id e --cloud h:1 --colour red", "--colour")]
