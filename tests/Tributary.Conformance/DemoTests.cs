@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Tributary.Conformance.Clients;
 using Tributary.Conformance.Harness;
 using Xunit;
 
@@ -61,8 +62,9 @@ public sealed class DemoTests : IDisposable
 
     private static Task<string> ShellAsync(string command) => Tool.RunAsync("bash", "-c", command);
 
-    private static Task<string[]> EverythingAsync(ReadyLine ready) => Task.Run(async () => Lines(await ShellAsync(
-        $"kcat -b {ready["kafka"]} -C -q -e -t telemetry -o beginning -f '%k %p %o %s\\n'")));
+    /// <summary>All readings, as the second command prints them.</summary>
+    private static async Task<string[]> EverythingAsync(ReadyLine ready) =>
+        [.. (await KafkaReader.ReadAllAsync(ready["kafka"].ToString(), "telemetry")).Select(record => $"{record.Key} {record.Partition} {record.Offset} {record.Text}")];
 
     /// <summary>The three commands that it prints.</summary>
     private static async Task<string[]> CommandsAsync(RunningProcess demo)

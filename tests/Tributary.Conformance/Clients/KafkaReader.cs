@@ -21,6 +21,8 @@ internal sealed record Consumed(
 /// <summary>Reads topics with Confluent.Kafka and assigned partitions, as a user without a consumer group does.</summary>
 internal static class KafkaReader
 {
+    private static readonly TimeSpan RequestTimeout = TimeSpan.FromSeconds(10);
+
     /// <summary>Reads a topic from its beginning to the end that it has now.</summary>
     public static Task<List<Consumed>> ReadAllAsync(string bootstrap, string topic) => Task.Run(() => ReadAll(bootstrap, topic));
 
@@ -35,41 +37,65 @@ internal static class KafkaReader
             BootstrapServers = bootstrap,
             GroupId = "reader", // wanted by the client; no group is joined, since partitions are assigned
             EnableAutoCommit = false,
-            EnablePartitionEof = true,
             AutoOffsetReset = AutoOffsetReset.Error,
             CheckCrcs = true,
             LogQueue = false,
         };
         using IConsumer<byte[]?, byte[]> consumer = new ConsumerBuilder<byte[]?, byte[]>(config).SetLogHandler((_, _) => { }).Build();
-        HashSet<int> open = [.. Partitions(config, topic)];
-        consumer.Assign(open.Select(partition => new TopicPartitionOffset(topic, partition, Offset.Beginning)));
+        // The ends are asked for first: of a topic that grows all the time a consumer may never see the end.
+        var open = new Dictionary<int, long>();
+        foreach (int partition in Partitions(config, topic))
+        {
+            WatermarkOffsets ends = consumer.QueryWatermarkOffsets(new TopicPartition(topic, partition), RequestTimeout);
+            if (ends.High > ends.Low)
+            {
+                open.Add(partition, ends.High);
+            }
+        }
+        consumer.Assign(open.Keys.Select(partition => new TopicPartitionOffset(topic, partition, Offset.Beginning)));
         var records = new List<Consumed>();
         long deadline = Environment.TickCount64 + (long)Until.Deadline.TotalMilliseconds;
         while (open.Count > 0)
         {
             ConsumeResult<byte[]?, byte[]>? result = consumer.Consume(TimeSpan.FromSeconds(1));
-            if (result is { IsPartitionEOF: true })
+            if (result is null)
             {
-                open.Remove(result.Partition.Value);
+                Check(Environment.TickCount64 < deadline, $"partitions {string.Join(", ", open.Keys)} of {topic} do not come to their ends");
             }
-            else if (result is not null)
+            else if (open.TryGetValue(result.Partition.Value, out long end))
             {
-                records.Add(Convert(result));
-            }
-            else if (Environment.TickCount64 > deadline)
-            {
-                throw new TimeoutException($"partitions {string.Join(", ", open)} of {topic} have no end");
+                Add(records, open, result, end);
             }
         }
         consumer.Close();
         return records;
     }
 
+    private static void Add(List<Consumed> records, Dictionary<int, long> open, ConsumeResult<byte[]?, byte[]> result, long end)
+    {
+        if (result.Offset.Value < end)
+        {
+            records.Add(Convert(result));
+        }
+        if (result.Offset.Value >= end - 1)
+        {
+            open.Remove(result.Partition.Value);
+        }
+    }
+
+    private static void Check(bool holds, string otherwise)
+    {
+        if (!holds)
+        {
+            throw new TimeoutException(otherwise);
+        }
+    }
+
     private static IEnumerable<int> Partitions(ClientConfig config, string topic)
     {
         using IAdminClient admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = config.BootstrapServers })
             .SetLogHandler((_, _) => { }).Build();
-        TopicMetadata metadata = admin.GetMetadata(topic, TimeSpan.FromSeconds(10)).Topics.Single();
+        TopicMetadata metadata = admin.GetMetadata(topic, RequestTimeout).Topics.Single();
         return metadata.Error.IsError ? throw new KafkaException(metadata.Error) : metadata.Partitions.Select(partition => partition.PartitionId);
     }
 
