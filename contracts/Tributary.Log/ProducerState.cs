@@ -29,6 +29,9 @@ internal sealed class ProducerState
     private int _firstUndo;
     private int _undoCount;
 
+    // Producers of whom all that was known is lost. What they had sent behind it may still come: it is not the first of somebody unknown.
+    private Dictionary<long, Lost>? _lost;
+
     public int Count => _producers?.Count ?? 0;
 
     public IEnumerable<Producer> All => _producers?.Values ?? Enumerable.Empty<Producer>();
@@ -47,7 +50,7 @@ internal sealed class ProducerState
         ref Producer producer = ref CollectionsMarshal.GetValueRefOrNullRef(_producers, batch.ProducerId);
         if (Unsafe.IsNullRef(ref producer))
         {
-            return SequenceCheck.Accepted;
+            return _lost is not null && _lost.TryGetValue(batch.ProducerId, out Lost lost) ? lost.Check(batch) : SequenceCheck.Accepted;
         }
         if (batch.ProducerEpoch < producer.Epoch)
         {
@@ -85,6 +88,7 @@ internal sealed class ProducerState
         if (!exists)
         {
             producer = new Producer(batch.ProducerId, batch.ProducerEpoch);
+            _lost?.Remove(batch.ProducerId);
         }
         int baseSequence = !batch.IsControl ? batch.BaseSequence : -1;
         ProducerChange change = producer.Add(batch.ProducerEpoch, baseSequence, batch.LastOffsetDelta, baseOffset, nowMs);
@@ -112,7 +116,10 @@ internal sealed class ProducerState
             Undo undo = _undos[(_firstUndo + --_undoCount) & (_undos.Length - 1)];
             if (undo.IsNew)
             {
-                _producers!.Remove(undo.ProducerId);
+                if (_producers!.Remove(undo.ProducerId, out Producer first) && first.BatchCount > 0)
+                {
+                    (_lost ??= [])[undo.ProducerId] = new Lost(first.Epoch, first.At(0).BaseSequence, first.LastTimestamp);
+                }
                 continue;
             }
             ref Producer producer = ref CollectionsMarshal.GetValueRefOrNullRef(_producers!, undo.ProducerId);
@@ -160,15 +167,18 @@ internal sealed class ProducerState
     /// <summary>Forgets producers that were idle since before <paramref name="beforeMs"/>.</summary>
     public void Expire(long beforeMs)
     {
-        if (_producers is null)
-        {
-            return;
-        }
-        foreach ((long id, Producer producer) in _producers)
+        foreach ((long id, Producer producer) in _producers ?? [])
         {
             if (producer.LastTimestamp < beforeMs)
             {
-                _producers.Remove(id);
+                _producers!.Remove(id);
+            }
+        }
+        foreach ((long id, Lost lost) in _lost ?? [])
+        {
+            if (lost.Timestamp < beforeMs)
+            {
+                _lost!.Remove(id);
             }
         }
     }
@@ -176,6 +186,7 @@ internal sealed class ProducerState
     public void Clear()
     {
         _producers = null;
+        _lost = null;
         _undoCount = 0;
     }
 
@@ -195,6 +206,20 @@ internal sealed class ProducerState
     }
 
     private readonly record struct Undo(long Offset, long ProducerId, bool IsNew, ProducerChange Change);
+
+    /// <summary>Where a producer must go on whose first batch was lost.</summary>
+    private readonly record struct Lost(short Epoch, int Sequence, long Timestamp)
+    {
+        public SequenceCheck Check(RecordBatch batch)
+        {
+            if (batch.ProducerEpoch < Epoch)
+            {
+                return SequenceCheck.StaleEpoch;
+            }
+            int expected = batch.ProducerEpoch > Epoch ? 0 : Sequence;
+            return batch.IsControl || batch.BaseSequence < 0 || batch.BaseSequence == expected ? SequenceCheck.Accepted : SequenceCheck.OutOfOrder;
+        }
+    }
 }
 
 /// <summary>What a batch has overwritten in its producer's state.</summary>
