@@ -127,6 +127,32 @@ public sealed class IdempotenceTests
         Assert.Equal((ErrorCode.None, 1), await SendAsync(first, sequence: 1, records: 1));
     }
 
+    [Fact]
+    public async Task What_follows_a_lost_first_batch_is_not_taken_for_the_first()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        broker.Storage.FailNextFlush();
+        Assert.Equal((ErrorCode.KafkaStorageError, -1), await SendAsync(client, sequence: 7, records: 2));
+        Assert.Equal((ErrorCode.OutOfOrderSequenceNumber, -1), await SendAsync(client, sequence: 9, records: 1));
+        Assert.Equal((ErrorCode.None, 0), await SendAsync(client, sequence: 7, records: 2));
+        Assert.Equal((ErrorCode.None, 2), await SendAsync(client, sequence: 9, records: 1));
+    }
+
+    [Fact]
+    public async Task After_a_lost_first_batch_a_new_epoch_may_begin()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        broker.Storage.FailNextFlush();
+        await SendAsync(client, sequence: 7, records: 2);
+        Assert.Equal((ErrorCode.OutOfOrderSequenceNumber, -1), await SendAsync(client, sequence: 9, records: 1, epoch: 1));
+        Assert.Equal((ErrorCode.None, 0), await SendAsync(client, sequence: 0, records: 1, epoch: 1));
+        Assert.Equal((ErrorCode.InvalidProducerEpoch, -1), await SendAsync(client, sequence: 7, records: 2));
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(2)]

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Tributary.Broker;
+using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
 using Tributary.Log;
 using Tributary.Log.Storage;
@@ -13,6 +14,7 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
     private const string LogPath = "data/log";
 
     private readonly BrokerOptions _options;
+    private MemoryStorage _memory = new();
     private readonly LogDirectoryOptions _logOptions;
     private readonly TimeProvider _time;
 
@@ -21,15 +23,16 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
         _options = options ?? new BrokerOptions();
         _logOptions = tailCacheBytes is { } bytes ? new LogDirectoryOptions { TailCacheBytes = bytes } : new LogDirectoryOptions();
         _time = time ?? Time;
-        var memory = new MemoryStorage();
-        memory.CreateDirectory(LogPath);
-        Storage = new GatedStorage(memory);
+        _memory.CreateDirectory(LogPath);
+        _memory.SyncDirectory("");
+        _memory.SyncDirectory(Path.GetDirectoryName(LogPath)!);
+        Storage = new GatedStorage(_memory);
         (Logs, Server) = Start();
     }
 
     public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
 
-    public GatedStorage Storage { get; }
+    public GatedStorage Storage { get; private set; }
 
     public LogDirectory Logs { get; private set; }
 
@@ -59,6 +62,24 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
         await StopAsync();
         (Logs, Server) = Start();
         await Control.ApplyAsync(Control.Snapshot);
+    }
+
+    /// <summary>Loses what isn't durable now, as a power cut does, and starts another broker, in a new leader epoch, on what is left.</summary>
+    public async Task CrashAsync()
+    {
+        MemoryStorage left = _memory.Crash();
+        Storage.Open();
+        await StopAsync();
+        _memory = left;
+        Storage = new GatedStorage(left);
+        (Logs, Server) = Start();
+        foreach (TopicInfo topic in Control.Snapshot.Topics.Values)
+        {
+            await Control.SetAsync(topic with
+            {
+                Partitions = [.. topic.Partitions.Select(partition => partition with { LeaderEpoch = partition.LeaderEpoch + 1 })],
+            });
+        }
     }
 
     public ValueTask DisposeAsync()
