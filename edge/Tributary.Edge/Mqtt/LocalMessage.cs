@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Collections.Concurrent;
+using System.Numerics;
 using Tributary.Edge.Mqtt.Protocol;
 
 namespace Tributary.Edge.Mqtt;
@@ -11,6 +12,9 @@ namespace Tributary.Edge.Mqtt;
 /// </summary>
 internal sealed class LocalMessage
 {
+    /// <summary>A buffer up to this size stays with the object: the shared pool keeps too few of a size.</summary>
+    private const int KeptBytes = 1024;
+
     private LocalMessages? _owner;
     private byte[] _buffer = [];
     private int _topicLength;
@@ -58,8 +62,12 @@ internal sealed class LocalMessage
         {
             LocalMessages owner = _owner!;
             int length = _length;
-            ArrayPool<byte>.Shared.Return(_buffer);
-            (_buffer, _owner, Publisher) = ([], null, null);
+            if (_buffer.Length > KeptBytes)
+            {
+                ArrayPool<byte>.Shared.Return(_buffer);
+                _buffer = [];
+            }
+            (_owner, Publisher) = (null, null);
             owner.Return(this, length);
         }
         else if (left < 0)
@@ -79,7 +87,12 @@ internal sealed class LocalMessage
         _propertiesLength = packet.Properties.Length;
         _length = LocalMessages.LengthOf(packet);
         _expiryAt = packet.ExpiryAt;
-        _buffer = ArrayPool<byte>.Shared.Rent(_length);
+        if (_buffer.Length < _length)
+        {
+            _buffer = _length <= KeptBytes
+                ? new byte[BitOperations.RoundUpToPowerOf2((uint)_length)]
+                : ArrayPool<byte>.Shared.Rent(_length);
+        }
         packet.Topic.CopyTo(_buffer);
         packet.Properties.CopyTo(_buffer.AsSpan(_topicLength));
         packet.Payload.CopyTo(_buffer.AsSpan(_topicLength + _propertiesLength));

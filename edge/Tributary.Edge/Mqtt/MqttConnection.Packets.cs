@@ -344,6 +344,7 @@ internal sealed partial class MqttConnection
                 MqttCloseReason.ClientPacketLimit, ReasonCode.PacketTooLarge, "an answer is larger than the client's maximum packet size");
         }
         _control.Add(packet, isWelcome);
+        _hasAnswered = true;
     }
 
     /// <summary>For messages that nobody waits for.</summary>

@@ -14,6 +14,7 @@ internal sealed partial class MqttConnection
     private volatile bool _isPaused;
     private long _lastReadAt;
     private int _messagesRead;
+    private bool _hasAnswered;
 
     /// <summary>Why the next packet can't be taken now.</summary>
     private enum Pause
@@ -109,7 +110,6 @@ internal sealed partial class MqttConnection
     private SequencePosition Process(ReadOnlySequence<byte> buffer)
     {
         long before = buffer.Length;
-        int controlBefore = _control.Count;
         try
         {
             while (true)
@@ -126,10 +126,11 @@ internal sealed partial class MqttConnection
         {
             _broker.Metrics.Received(_messagesRead, before - buffer.Length);
             _messagesRead = 0;
-            if (_acks.Publish() | _control.Count > controlBefore)
+            if (_acks.Publish() || _hasAnswered)
             {
                 _send.Set();
             }
+            _hasAnswered = false;
         }
     }
 
