@@ -41,7 +41,7 @@ public sealed class MqttConnectTests : MqttTest
         ScriptedClient client = ScriptedClient.Open(Server, level);
         await client.SendAsync(Packets.Connect(level, ""), Packets.Publish(level, "t", "x", 1, 1));
         byte[] answer = await client.ReceiveAsync();
-        await Until(() => Ingest.Messages.Count == 1);
+        await Wait.Until(() => Ingest.Messages.Count == 1);
         string id = Ingest.Messages[0].ClientId;
         Assert.StartsWith("auto-", id, StringComparison.Ordinal);
         if (level == 5)
@@ -95,7 +95,11 @@ public sealed class MqttConnectTests : MqttTest
     {
         ScriptedClient client = ScriptedClient.Open(Server, 4);
         await client.SendAsync(Packets.Connect(4, "a")[..5]);
-        Time.Advance(Options.ConnectTimeout + TimeSpan.FromSeconds(1));
+        await Wait.Until(() =>
+        {
+            Time.Advance(TimeSpan.FromSeconds(1));
+            return client.Serving.IsCompleted;
+        });
         await client.ExpectClosedAsync();
         Assert.Equal(1, Server.Metrics.Closed(MqttCloseReason.ConnectTimeout));
     }
@@ -178,7 +182,7 @@ public sealed class MqttConnectTests : MqttTest
     {
         ScriptedClient[] clients = [.. Enumerable.Range(0, 20).Select(_ => ScriptedClient.Open(Server, 5))];
         await Task.WhenAll(clients.Select(client => client.SendAsync(Packets.Connect(5, "same"))));
-        await Until(() => Server.Metrics.Connections == 1);
+        await Wait.Until(() => Server.Metrics.Connections == 1);
         ScriptedClient last = Assert.Single(clients, client => !client.Serving.IsCompleted);
         Assert.Equal(0x20, (await last.ReceiveAsync())[0]);
         await last.ExpectNothingAsync();
@@ -264,7 +268,7 @@ public sealed class MqttConnectTests : MqttTest
         Options = Options with { ShutdownGrace = TimeSpan.FromSeconds(10) };
         ScriptedClient client = await ConnectAsync(level, "a");
         await client.SendAsync(Packets.Publish(level, "t", "x", 1, 7));
-        await Until(() => Ingest.Messages.Count == 1);
+        await Wait.Until(() => Ingest.Messages.Count == 1);
         Task stopping = Server.DisposeAsync().AsTask();
         Ingest.Commit();
         await client.ExpectPubAcksAsync(7);
@@ -283,9 +287,9 @@ public sealed class MqttConnectTests : MqttTest
         Options = Options with { ShutdownGrace = TimeSpan.FromSeconds(10) };
         ScriptedClient client = await ConnectAsync(5, "a");
         await client.SendAsync(Packets.Publish(5, "t", "x", 1, 7));
-        await Until(() => Ingest.Messages.Count == 1);
+        await Wait.Until(() => Ingest.Messages.Count == 1);
         Task stopping = Server.DisposeAsync().AsTask();
-        await Until(() =>
+        await Wait.Until(() =>
         {
             Time.Advance(TimeSpan.FromSeconds(1));
             return stopping.IsCompleted;

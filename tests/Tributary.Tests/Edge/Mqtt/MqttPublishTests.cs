@@ -19,7 +19,7 @@ public sealed class MqttPublishTests : MqttTest
         Assert.Equal(("dev", "devices/dev/t", "21.5"), (Ingest.Messages[0].ClientId, Ingest.Messages[0].Topic, Ingest.Messages[0].Payload));
         Ingest.Commit();
         await client.ExpectPubAcksAsync(258);
-        await Until(() => Server.Metrics.Acknowledged == 1);
+        await Wait.Until(() => Server.Metrics.Acknowledged == 1);
         Assert.Equal(1, Server.Metrics.MessagesIn);
     }
 
@@ -32,7 +32,7 @@ public sealed class MqttPublishTests : MqttTest
         await client.SendAsync(
             Packets.Publish(level, "a", "1", 1, 1), Packets.Publish(level, "other", "2", 1, 2), Packets.Publish(level, "a", "3", 1, 3),
             Packets.Publish(level, "q", "4"), Packets.Publish(level, "other", "5", 1, 5));
-        await Until(() => Ingest.Messages.Count == 5);
+        await Wait.Until(() => Ingest.Messages.Count == 5);
         Ingest.Commit("other");
         await client.ExpectNothingAsync();
         Ingest.Commit("a", 1);
@@ -62,7 +62,7 @@ public sealed class MqttPublishTests : MqttTest
     {
         ScriptedClient client = await ConnectAsync(level, "dev");
         await client.SendAsync(Packets.Publish(level, "a", "1"), Packets.Publish(level, "a", "2"));
-        await Until(() => Ingest.Messages.Count == 2);
+        await Wait.Until(() => Ingest.Messages.Count == 2);
         Ingest.Commit();
         await client.ExpectNothingAsync();
     }
@@ -74,7 +74,7 @@ public sealed class MqttPublishTests : MqttTest
     {
         ScriptedClient client = await ConnectAsync(level, "dev");
         await client.SendAsync(Packets.Publish(level, "a", "1", 1, 1), Packets.Publish(level, "a", "2", 1, 2));
-        await Until(() => Ingest.Messages.Count == 2);
+        await Wait.Until(() => Ingest.Messages.Count == 2);
         Ingest.Commit("a", 1);
         await client.ExpectPubAcksAsync(1);
         Ingest.Lose("no space");
@@ -92,7 +92,7 @@ public sealed class MqttPublishTests : MqttTest
     {
         ScriptedClient client = await ConnectAsync(5, "dev");
         await client.SendAsync(Packets.Publish(5, "a", "1"));
-        await Until(() => Ingest.Messages.Count == 1);
+        await Wait.Until(() => Ingest.Messages.Count == 1);
         Ingest.Lose("no space");
         await client.ExpectNothingAsync();
     }
@@ -133,7 +133,7 @@ public sealed class MqttPublishTests : MqttTest
         ScriptedClient client = await ConnectAsync(4, "dev");
         await client.SendAsync(
             Packets.Publish(4, "a", "1", 1, 1), Packets.Publish(4, "bad", "2", 1, 2), Packets.Publish(4, "a", "3", 1, 3));
-        await Until(() => Ingest.Messages.Count == 1);
+        await Wait.Until(() => Ingest.Messages.Count == 1);
         Ingest.Commit();
         await client.ExpectPubAcksAsync(1);
         await client.ExpectClosedAsync();
@@ -192,11 +192,11 @@ public sealed class MqttPublishTests : MqttTest
         Options = Options with { MaxInFlight = 3 };
         ScriptedClient client = await ConnectAsync(4, "dev", keepAlive: 10);
         await client.SendAsync([.. Enumerable.Range(1, 10).Select(i => Packets.Publish(4, "a", "x", 1, i)), Packets.PingReq]);
-        await Until(() => Ingest.Messages.Count == 3);
+        await Wait.Until(() => Ingest.Messages.Count == 3);
         Time.Advance(TimeSpan.FromSeconds(40));
         Ingest.Commit("a", 2);
         await client.ExpectPubAcksAsync(1, 2);
-        await Until(() => Ingest.Messages.Count == 5);
+        await Wait.Until(() => Ingest.Messages.Count == 5);
         Ingest.CommitsAtOnce = true;
         Ingest.Commit();
         List<byte> types = [];
@@ -219,11 +219,11 @@ public sealed class MqttPublishTests : MqttTest
         ScriptedClient client = await ConnectAsync(level, "dev", keepAlive: 10);
         await client.SendAsync(Packets.PingReq, Packets.Publish(level, "a", "1", 1, 1), Packets.Publish(level, "a", "2", 1, 2));
         await client.ExpectAsync(Packets.PingResp);
-        await Until(() => Ingest.Waiting == 1);
+        await Wait.Until(() => Ingest.Waiting == 1);
         Assert.Empty(Ingest.Messages);
         Time.Advance(TimeSpan.FromSeconds(60));
         Ingest.HasRoom = true;
-        await Until(() => Ingest.Messages.Count == 2);
+        await Wait.Until(() => Ingest.Messages.Count == 2);
         Ingest.Commit();
         await client.ExpectPubAcksAsync(1, 2);
     }
@@ -234,7 +234,7 @@ public sealed class MqttPublishTests : MqttTest
         Ingest.HasRoom = false;
         ScriptedClient client = await ConnectAsync(5, "dev");
         await client.SendAsync(Packets.Publish(5, "a", "1", 1, 1));
-        await Until(() => Ingest.Waiting == 1);
+        await Wait.Until(() => Ingest.Waiting == 1);
         await ConnectAsync(5, "dev");
         Assert.Equal(0x8E, (await client.ReceiveAsync())[2]);
         await client.ExpectClosedAsync();
@@ -246,7 +246,7 @@ public sealed class MqttPublishTests : MqttTest
     {
         ScriptedClient client = await ConnectAsync(4, "dev");
         await client.SendAsync(Packets.Publish(4, "a", "1", 1, 1, retain: true), Packets.Publish(4, "a", "2", 1, 2, dup: true));
-        await Until(() => Ingest.Messages.Count == 2);
+        await Wait.Until(() => Ingest.Messages.Count == 2);
         Ingest.Commit();
         await client.ExpectPubAcksAsync(1, 2);
     }
@@ -258,7 +258,7 @@ public sealed class MqttPublishTests : MqttTest
         ScriptedClient client = ScriptedClient.Open(Server, 4, new MqttPipes(outputBytes: 100), reads: false);
         await client.SendAsync(Packets.Connect(4, "dev"));
         await client.SendAsync([.. Enumerable.Range(1, 500).Select(i => Packets.Publish(4, "a", "x", 1, i))]);
-        await Until(() =>
+        await Wait.Until(() =>
         {
             Time.Advance(TimeSpan.FromSeconds(1));
             return client.Serving.IsCompleted;
@@ -329,7 +329,7 @@ public sealed class MqttPublishTests : MqttTest
         byte[] empty = Packets.Publish(5, "a", new string('x', 50_000));
         string most = new('x', 100_000 - (empty.Length - 50_000));
         await client.SendAsync(Packets.Publish(5, "a", most));
-        await Until(() => Ingest.Messages.Count == 1);
+        await Wait.Until(() => Ingest.Messages.Count == 1);
         Assert.Equal(most, Ingest.Messages[0].Payload);
         await client.SendAsync(Packets.Publish(5, "a", most + "x")[..5]);
         Assert.Equal(0x95, (await client.ReceiveAsync())[2]);

@@ -21,7 +21,7 @@ public sealed class MqttSubscribeTests : MqttTest
         await publisher.SendAsync(
             Packets.Publish(level, "zero/x", "a", 1, 1), Packets.Publish(level, "one/x", "b", 1, 2), Packets.Publish(level, "two/x", "c"),
             Packets.Publish(level, "nobody", "d", 1, 3));
-        await Until(() => Ingest.Messages.Count == 4);
+        await Wait.Until(() => Ingest.Messages.Count == 4);
         await publisher.ExpectNothingAsync();
         await subscriber.ExpectNothingAsync();
         Ingest.Commit();
@@ -29,7 +29,7 @@ public sealed class MqttSubscribeTests : MqttTest
         await subscriber.ExpectAsync(Packets.Publish(level, "one/x", "b", 1, 1));
         await subscriber.ExpectAsync(Packets.Publish(level, "two/x", "c"));
         await publisher.ExpectPubAcksAsync(1, 2, 3);
-        await Until(() => Server.Metrics.MessagesOut == 3);
+        await Wait.Until(() => Server.Metrics.MessagesOut == 3);
         Assert.Equal(0, Server.Metrics.DeliveryBytes);
     }
 
@@ -45,14 +45,14 @@ public sealed class MqttSubscribeTests : MqttTest
         byte[] properties = [0x01, 1, 0x26, .. Packets.Text("k"), .. Packets.Text("v"), 0x02, .. Packets.UInt32(1000)];
         ScriptedClient publisher = await ConnectAsync(5, "pub");
         await publisher.SendAsync(Packets.Publish(5, "t", "x", 1, 1, properties: properties));
-        await Until(() => Ingest.Messages.Count == 1);
+        await Wait.Until(() => Ingest.Messages.Count == 1);
         Time.Advance(TimeSpan.FromSeconds(10));
         Ingest.Commit();
         await old.ExpectAsync(Packets.Publish(4, "t", "x", 1, 1));
         byte[] later = [0x0B, 5, .. properties[..^4], .. Packets.UInt32(990)];
         await young.ExpectAsync(Packets.Publish(5, "t", "x", 1, 1, properties: later));
         await old.SendAsync(Packets.Publish(4, "t", "y"));
-        await Until(() => Ingest.Messages.Count == 2);
+        await Wait.Until(() => Ingest.Messages.Count == 2);
         Ingest.Commit();
         await young.ExpectAsync(Packets.Publish(5, "t", "y", properties: [0x0B, 5]));
         await old.ExpectAsync(Packets.Publish(4, "t", "y"));
@@ -176,7 +176,7 @@ public sealed class MqttSubscribeTests : MqttTest
             Packets.Publish(5, "t", new string('x', 800), 1, 2), Packets.Publish(5, "t", new string('x', 800), 1, 3),
             Packets.Publish(5, "t", new string('y', 800)));
         await publisher.ExpectPubAcksAsync(1, 2, 3);
-        await Until(() => Server.Metrics.Dropped(MqttDropReason.QueueFull) == 1);
+        await Wait.Until(() => Server.Metrics.Dropped(MqttDropReason.QueueFull) == 1);
         await subscriber.ExpectNothingAsync();
         await publisher.SendAsync(Packets.Publish(5, "t", new string('z', 800), 1, 4));
         await publisher.ExpectPubAcksAsync(4);
@@ -200,7 +200,7 @@ public sealed class MqttSubscribeTests : MqttTest
         ScriptedClient publisher = await ConnectAsync(5, "pub");
         await publisher.SendAsync(
             Packets.Publish(5, "t", new string('x', 1500), 1, 1), Packets.Publish(5, "t", new string('y', 1500), 1, 2));
-        await Until(() => Ingest.Messages.Count == 2);
+        await Wait.Until(() => Ingest.Messages.Count == 2);
         Assert.Equal(0x97, (await one.ReceiveAsync())[2]);
         await one.ExpectClosedAsync();
         Ingest.Commit();
@@ -208,7 +208,7 @@ public sealed class MqttSubscribeTests : MqttTest
         Assert.Contains("xxx", Encoding.UTF8.GetString(await zero.ReceiveAsync()), StringComparison.Ordinal);
         await zero.ExpectNothingAsync();
         Assert.Equal(1, Server.Metrics.Dropped(MqttDropReason.QueueFull));
-        await Until(() => Server.Metrics.DeliveryBytes == 0);
+        await Wait.Until(() => Server.Metrics.DeliveryBytes == 0);
     }
 
     [Fact]
@@ -243,7 +243,7 @@ public sealed class MqttSubscribeTests : MqttTest
         await subscriber.ReceiveAsync();
         ScriptedClient publisher = await ConnectAsync(4, "pub");
         await publisher.SendAsync(Packets.Publish(4, "a", "0"), Packets.Publish(4, "other", "1", 1, 1), Packets.Disconnect(4));
-        await Until(() => Ingest.Messages.Count == 2);
+        await Wait.Until(() => Ingest.Messages.Count == 2);
         Ingest.Commit();
         await subscriber.ExpectAsync(Packets.Publish(4, "a", "0"));
         await subscriber.ExpectNothingAsync();
@@ -267,7 +267,7 @@ public sealed class MqttSubscribeTests : MqttTest
             willProperties: [0x18, 0, 0, 0, 60, 0x01, 1]));
         await dying.ReceiveAsync();
         dying.Pipes.HangUp();
-        await Until(() => Ingest.Messages.Count == 1);
+        await Wait.Until(() => Ingest.Messages.Count == 1);
         Assert.Equal(("dev", "last/dev", "gone"), (Ingest.Messages[0].ClientId, Ingest.Messages[0].Topic, Ingest.Messages[0].Payload));
         await subscriber.ExpectNothingAsync();
         Ingest.Commit();
@@ -297,7 +297,7 @@ public sealed class MqttSubscribeTests : MqttTest
         await first.ReceiveAsync();
         ScriptedClient second = ScriptedClient.Open(Server, 5);
         await second.SendAsync(Packets.Connect(5, "dev"), Packets.Publish(5, "t", "back", 1, 1));
-        await Until(() => Ingest.Messages.Count == 2);
+        await Wait.Until(() => Ingest.Messages.Count == 2);
         Assert.Equal(["gone", "back"], Ingest.Messages.Select(m => m.Payload));
         await second.ReceiveAsync();
         Ingest.Commit();

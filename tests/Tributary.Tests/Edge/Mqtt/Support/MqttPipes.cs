@@ -17,12 +17,13 @@ internal sealed class MqttPipes : ConnectionContext
     private readonly Pipe _toServer;
     private readonly Pipe _toClient;
 
-    /// <param name="segmentBytes">Size of the pieces that the broker gets its input in.</param>
+    /// <param name="segmentBytes">Size of the pieces that the broker gets its input in; null: as sockets do.</param>
     /// <param name="outputBytes">Bytes after which the broker's flushes wait for the client to read.</param>
-    public MqttPipes(int segmentBytes = 4096, int outputBytes = 64 << 10)
+    public MqttPipes(int? segmentBytes = null, int outputBytes = 64 << 10)
     {
         _toServer = new Pipe(new PipeOptions(
-            new SmallBlocks(segmentBytes), minimumSegmentSize: segmentBytes, useSynchronizationContext: false));
+            segmentBytes is { } size ? new SmallBlocks(size) : null, minimumSegmentSize: segmentBytes ?? -1,
+            useSynchronizationContext: false));
         _toClient = new Pipe(new PipeOptions(
             pauseWriterThreshold: outputBytes, resumeWriterThreshold: outputBytes / 2, useSynchronizationContext: false));
         Transport = new Duplex(_toServer.Reader, _toClient.Writer);

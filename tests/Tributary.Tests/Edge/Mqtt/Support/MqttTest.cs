@@ -41,15 +41,4 @@ public abstract class MqttTest : IAsyncLifetime
     private protected Task<ScriptedClient> ConnectAsync(
         int level, string clientId, MqttPipes? pipes = null, byte[]? properties = null, int keepAlive = 60) =>
         ScriptedClient.ConnectAsync(Server, level, clientId, pipes, properties, keepAlive);
-
-    /// <summary>Waits for something that must come true.</summary>
-    private protected static async Task Until(Func<bool> holds)
-    {
-        long start = TimeProvider.System.GetTimestamp();
-        while (!holds())
-        {
-            Assert.True(TimeProvider.System.GetElapsedTime(start) < ScriptedClient.Deadline, "it did not come true");
-            await Task.Delay(2);
-        }
-    }
 }

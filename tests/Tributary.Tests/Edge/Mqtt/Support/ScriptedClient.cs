@@ -18,7 +18,8 @@ internal sealed class ScriptedClient
     {
         Pipes = pipes;
         Level = level;
-        Serving = server.Connections.OnConnectedAsync(pipes);
+        // As Kestrel does it: without the synchronization context of the test.
+        Serving = Task.Run(() => server.Connections.OnConnectedAsync(pipes));
         if (reads)
         {
             _mayRead.SetResult();
