@@ -1,0 +1,46 @@
+using System.Net;
+using Tributary.Benchmarks.Harness;
+
+namespace Tributary.Benchmarks.Commands;
+
+/// <summary>Starts the agent and the cloud for benchmarks.</summary>
+internal static class Systems
+{
+    /// <summary>Which agent a word asks for.</summary>
+    public static (string Path, string Name) FindEdge(string which)
+    {
+        string? native = Programs.NativeEdge;
+        return which switch
+        {
+            "auto" or "native" when native is not null => (native, "tributary-edge, native"),
+            "auto" or "managed" => (Programs.ManagedEdge, "tributary-edge on the .NET runtime"),
+            "native" => throw new InvalidOperationException("the native agent was not published: test.sh does it, or set TRIBUTARY_EDGE_NATIVE"),
+            _ => throw new InvalidOperationException($"--edge may be auto, native or managed, not '{which}'"),
+        };
+    }
+
+    /// <summary>Starts the agent on free ports.</summary>
+    public static async Task<RunningEdge> StartEdgeAsync(string program, string data, IPEndPoint cloud)
+    {
+        ServerProcess process = ServerProcess.Start(
+            "tributary-edge", program,
+            "run", "--data", data, "--id", "bench", "--cloud", cloud.ToString(), "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0");
+        IReadOnlyDictionary<string, IPEndPoint> ready = await process.ReadyAsync();
+        return new RunningEdge(process, ready["mqtt"], ready["http"]);
+    }
+
+    /// <summary>Starts the cloud.</summary>
+    public static async Task<(ServerProcess Process, IPEndPoint Kafka)> StartCloudAsync(string data, IPEndPoint? kafka = null)
+    {
+        ServerProcess process = ServerProcess.Start(
+            "tributary", Programs.Cloud, "serve", "--data", data, "--kafka", kafka?.ToString() ?? "127.0.0.1:0", "--http", "127.0.0.1:0");
+        IReadOnlyDictionary<string, IPEndPoint> ready = await process.ReadyAsync();
+        return (process, ready["kafka"]);
+    }
+}
+
+/// <summary>An agent and its addresses.</summary>
+internal sealed record RunningEdge(ServerProcess Process, IPEndPoint Mqtt, IPEndPoint Http) : IAsyncDisposable
+{
+    public ValueTask DisposeAsync() => Process.DisposeAsync();
+}

@@ -1,0 +1,40 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Tributary.Benchmarks.Peers;
+
+/// <summary>The ceiling of any server on this machine: bytes from one thread to another over TCP on the loopback address.</summary>
+internal static class Loopback
+{
+    private const int ChunkBytes = 1 << 20;
+
+    /// <returns>Bytes per second.</returns>
+    public static double Run(TimeSpan time)
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        using var sender = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        sender.Connect(listener.LocalEndpoint);
+        using Socket receiver = listener.AcceptSocket();
+        long start = Stopwatch.GetTimestamp();
+        var sending = new Thread(() =>
+        {
+            byte[] chunk = new byte[ChunkBytes];
+            while (Stopwatch.GetElapsedTime(start) < time)
+            {
+                sender.Send(chunk);
+            }
+            sender.Shutdown(SocketShutdown.Send);
+        });
+        sending.Start();
+        byte[] buffer = new byte[ChunkBytes];
+        long received = 0;
+        for (int read; (read = receiver.Receive(buffer)) > 0;)
+        {
+            received += read;
+        }
+        sending.Join();
+        return received / Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+}
