@@ -70,7 +70,8 @@ begin "build, warnings as errors"
 dotnet build Iot.sln -c Release --no-restore -v quiet -warnaserror -nodeReuse:false
 
 begin "format"
-dotnet format Iot.sln --no-restore --verify-no-changes
+# The generator that the sources need is the one of this build.
+Configuration=Release dotnet format Iot.sln --no-restore --verify-no-changes
 
 case $(uname -m) in
     x86_64) rid=linux-x64 ;;

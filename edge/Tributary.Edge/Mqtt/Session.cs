@@ -11,7 +11,7 @@ namespace Tributary.Edge.Mqtt;
 /// </summary>
 internal sealed class Session
 {
-    private static long s_numbers;
+    private static long _numbers;
     private readonly Dictionary<byte[], Subscription> _subscriptions = new(TopicComparer.Instance);
     private readonly SubscriptionTrie _trie;
     private readonly MqttMetrics _metrics;
@@ -31,7 +31,7 @@ internal sealed class Session
     }
 
     /// <summary>A number of its own in this process.</summary>
-    public long Number { get; } = Interlocked.Increment(ref s_numbers);
+    public long Number { get; } = Interlocked.Increment(ref _numbers);
 
     /// <summary>Client identifier.</summary>
     public string ClientId => Ingest.ClientId;

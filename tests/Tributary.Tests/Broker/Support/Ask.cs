@@ -17,11 +17,11 @@ internal static class Ask
 
     public static FetchRequest Fetch(
         string topic, long offset, int maxWaitMs = 0, int minBytes = 1, int maxBytes = 1 << 20, Guid id = default, int partition = 0) => new()
-    {
-        MaxWaitMs = maxWaitMs,
-        MinBytes = minBytes,
-        MaxBytes = maxBytes,
-        Topics =
+        {
+            MaxWaitMs = maxWaitMs,
+            MinBytes = minBytes,
+            MaxBytes = maxBytes,
+            Topics =
         [
             new()
             {
@@ -30,7 +30,7 @@ internal static class Ask
                 Partitions = [new() { Partition = partition, FetchOffset = offset, PartitionMaxBytes = 1 << 20 }],
             },
         ],
-    };
+        };
 
     public static ListOffsetsRequest Offsets(string topic, long timestamp, int leaderEpoch = -1) => new()
     {

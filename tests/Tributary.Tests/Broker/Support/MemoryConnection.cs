@@ -8,7 +8,7 @@ namespace Tributary.Tests.Broker.Support;
 /// <summary>Two pipes that look to a connection handler like a socket. The test holds the other ends.</summary>
 internal sealed class MemoryConnection : ConnectionContext
 {
-    private static int s_count;
+    private static int _count;
     private readonly CancellationTokenSource _closed = new();
     private readonly Pipe _toServer = new(new PipeOptions(useSynchronizationContext: false));
     private readonly Pipe _toClient = new(new PipeOptions(useSynchronizationContext: false));
@@ -16,7 +16,7 @@ internal sealed class MemoryConnection : ConnectionContext
     public MemoryConnection()
     {
         Transport = new Duplex(_toServer.Reader, _toClient.Writer);
-        ConnectionId = $"test-{Interlocked.Increment(ref s_count)}";
+        ConnectionId = $"test-{Interlocked.Increment(ref _count)}";
         ConnectionClosed = _closed.Token;
         RemoteEndPoint = new IPEndPoint(IPAddress.Loopback, 50_000);
     }

@@ -45,7 +45,12 @@ public sealed class SettingsTests : IDisposable
     {
         var samples = new Dictionary<string, string>
         {
-            ["data"] = "dir", ["kafka"] = "h:1", ["kafkaAdvertised"] = "h:2", ["http"] = "h:3", ["silo"] = "h:4", ["logLevel"] = "error",
+            ["data"] = "dir",
+            ["kafka"] = "h:1",
+            ["kafkaAdvertised"] = "h:2",
+            ["http"] = "h:3",
+            ["silo"] = "h:4",
+            ["logLevel"] = "error",
             ["broker:autoCreateTopics"] = "false",
         };
 

@@ -1,8 +1,8 @@
 using System.Text;
 using Tributary.Contracts.Kafka;
-using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 using Tributary.Contracts.Records;
 using Tributary.Edge.Uplink;
+using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 
 namespace Tributary.Tests.Edge.Uplink;
 

@@ -1,9 +1,9 @@
 using System.Globalization;
 using Tributary.Contracts.Kafka;
-using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 using Tributary.Contracts.Records;
 using Tributary.Edge.Uplink;
 using Tributary.Log.Storage;
+using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 
 namespace Tributary.Tests.Edge.Uplink;
 

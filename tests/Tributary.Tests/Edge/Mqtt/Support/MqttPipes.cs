@@ -12,7 +12,7 @@ namespace Tributary.Tests.Edge.Mqtt.Support;
 /// </summary>
 internal sealed class MqttPipes : ConnectionContext
 {
-    private static int s_count;
+    private static int _count;
     private readonly CancellationTokenSource _closed = new();
     private readonly Pipe _toServer;
     private readonly Pipe _toClient;
@@ -27,7 +27,7 @@ internal sealed class MqttPipes : ConnectionContext
         _toClient = new Pipe(new PipeOptions(
             pauseWriterThreshold: outputBytes, resumeWriterThreshold: outputBytes / 2, useSynchronizationContext: false));
         Transport = new Duplex(_toServer.Reader, _toClient.Writer);
-        ConnectionId = $"test-{Interlocked.Increment(ref s_count)}";
+        ConnectionId = $"test-{Interlocked.Increment(ref _count)}";
         ConnectionClosed = _closed.Token;
         RemoteEndPoint = new IPEndPoint(IPAddress.Loopback, 50_000);
     }
