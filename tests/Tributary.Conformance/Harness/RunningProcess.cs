@@ -70,7 +70,9 @@ internal sealed partial class RunningProcess : IAsyncDisposable
         string? directory = null, bool ownsChildren = false)
     {
         bool isManaged = program.EndsWith(".dll", StringComparison.Ordinal);
-        var start = new ProcessStartInfo(isManaged ? "dotnet" : program, isManaged ? ["exec", program, .. arguments] : arguments)
+        // Whoever runs the tests in the background ignores SIGINT, and so would what is started here.
+        IEnumerable<string> command = isManaged ? ["dotnet", "exec", program, .. arguments] : [program, .. arguments];
+        var start = new ProcessStartInfo("env", ["--default-signal=INT", .. command])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
