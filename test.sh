@@ -9,6 +9,7 @@ passed=0 failed=0 skipped=0 step="start"
 
 finish() {
     local code=$?
+    [[ -z ${format:-} ]] || kill "$format" 2>/dev/null || true
     if ((code != 0 && failed == 0)); then
         echo "failed: $step"
         failed=1
@@ -69,20 +70,24 @@ dotnet restore Iot.sln --locked-mode -v quiet -nodeReuse:false
 begin "build, warnings as errors"
 dotnet build Iot.sln -c Release --no-restore -v quiet -warnaserror -nodeReuse:false
 
-begin "format"
-# The generator that the sources need is the one of this build.
-if ! Configuration=Release dotnet format Iot.sln --no-restore --verify-no-changes; then
-    echo "the format is not what .editorconfig says: 'dotnet format Iot.sln' mends it"
-    failed=$((failed + 1)) # counts as a failed test; the tests say more
-fi
-
 case $(uname -m) in
     x86_64) rid=linux-x64 ;;
     aarch64) rid=linux-arm64 ;;
     *) echo "the native agent is built for x86_64 and aarch64, not for $(uname -m)"; exit 1 ;;
 esac
-begin "publish the native agent for $rid"
-dotnet publish edge/Tributary.Edge -c Release -r "$rid" --no-restore -v quiet -warnaserror -nodeReuse:false -o artifacts/native
+begin "publish the native agent for $rid, and check the format beside it"
+mkdir -p "$RESULTS"
+# The generator that the sources need is the one of this build, hence its configuration.
+Configuration=Release dotnet format Iot.sln --no-restore --verify-no-changes >"$RESULTS/format.log" 2>&1 &
+format=$!
+published=0
+dotnet publish edge/Tributary.Edge -c Release -r "$rid" --no-restore -v quiet -warnaserror -nodeReuse:false -o artifacts/native || published=$?
+if ! wait "$format"; then
+    cat "$RESULTS/format.log"
+    echo "the format is not what .editorconfig says: 'dotnet format Iot.sln' mends it"
+    failed=$((failed + 1)) # counts as a failed test; the tests say more
+fi
+((published == 0)) || exit 1
 export TRIBUTARY_EDGE_NATIVE=$PWD/artifacts/native/tributary-edge
 
 # --- Tests ----------------------------------------------------------------------------------------------------------------------------
@@ -108,6 +113,5 @@ run() {
     skipped=$((skipped + skip + idle))
 }
 
-mkdir -p "$RESULTS"
 run Tributary.Tests
 run Tributary.Conformance
