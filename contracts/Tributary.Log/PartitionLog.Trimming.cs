@@ -98,7 +98,6 @@ public sealed partial class PartitionLog
                 }
             }
             // What was appended goes to the files first, so that there is one place to cut.
-            CompleteRound();
             Exception? before = Volatile.Read(ref _loss);
             Write();
             CompleteRound();
@@ -231,8 +230,7 @@ public sealed partial class PartitionLog
             Volatile.Write(ref _start, Math.Min(_start, end)); // the start may lie within the batch that goes
             Volatile.Write(ref _flushedEnd, end);
             Volatile.Write(ref _appendedEnd, end);
-            _waiters.TakeLost(end, _lostWaiters);
-            _loss = new LogException($"the log of {Name} was truncated to offset {end}");
+            LoseLocked(end, new LogException($"the log of {Name} was truncated to offset {end}"));
         }
         SnapshotPoint[] later = [.. _manifest.Snapshots.Where(point => point.Offset > end && point.Producers > 0)];
         SaveManifest(clean: false, [.. _manifest.Snapshots.Where(point => point.Offset <= end)]);

@@ -36,6 +36,7 @@ public sealed partial class PartitionLog
     {
         lock (_files)
         {
+            CompleteRound(); // queued twice, because a truncation looked after it in between
             lock (_lock)
             {
                 _queued = false;
@@ -253,8 +254,8 @@ public sealed partial class PartitionLog
             Volatile.Write(ref _appendedEnd, from);
             _directory.AddUnflushed(-_unflushedBytes);
             _unflushedBytes = 0;
-            _waiters.TakeLost(from, _lostWaiters);
-            _loss = new LogException($"a write to the log of {Name} failed and what was appended from offset {from} on is lost: {reason.Message}", reason);
+            LoseLocked(from, new LogException(
+                $"a write to the log of {Name} failed and what was appended from offset {from} on is lost: {reason.Message}", reason));
             empty = Seal();
         }
         _run.Clear();
@@ -275,6 +276,14 @@ public sealed partial class PartitionLog
         {
             GoOffline($"a write failed, and the file could not be removed: {e.Message}. Check the disk, then restart");
         }
+    }
+
+    /// <summary>Whoever waits for what was appended from an offset on is told that it is gone. Called under the lock.</summary>
+    private void LoseLocked(long fromOffset, LogException reason)
+    {
+        _losses.Add(fromOffset);
+        _waiters.TakeLost(fromOffset, _lostWaiters);
+        _loss = reason;
     }
 
     /// <summary>Called under both locks.</summary>

@@ -34,6 +34,7 @@ public sealed partial class PartitionLog
     private readonly FlushWaiters _waiters;
     private ProducerState _producers;
     private readonly LeaderEpochs _epochs;
+    private readonly Losses _losses = new();
     private readonly List<LogSegment> _segments;
     private readonly List<Hole> _holes;
     private LogSegment? _active;
@@ -160,7 +161,7 @@ public sealed partial class PartitionLog
             switch (_producers.Check(read, out long originalBase, out long originalLast))
             {
                 case SequenceCheck.Duplicate:
-                    return new AppendResult(AppendError.None, originalBase, originalLast, IsDuplicate: true);
+                    return new AppendResult(AppendError.None, originalBase, originalLast, IsDuplicate: true, _losses.Count);
                 case SequenceCheck.OutOfOrder:
                     return Refused(AppendError.OutOfOrderSequence);
                 case SequenceCheck.StaleEpoch:
@@ -178,23 +179,31 @@ public sealed partial class PartitionLog
             _unflushedBytes += batch.Length;
             _directory.AddUnflushed(batch.Length);
             EnqueueLocked();
-            return new AppendResult(AppendError.None, baseOffset, next - 1, IsDuplicate: false);
+            return new AppendResult(AppendError.None, baseOffset, next - 1, IsDuplicate: false, _losses.Count);
         }
     }
 
-    /// <summary>Completes when everything below <paramref name="offset"/> is durable.</summary>
-    /// <exception cref="LogException">The flush failed.</exception>
-    public ValueTask WaitFlushedAsync(long offset, CancellationToken cancellation = default)
+    /// <summary>Completes when what was appended (or, for a duplicate, its original) is durable.</summary>
+    /// <exception cref="LogException">It was lost, because a write or flush failed or the log was truncated or closed.</exception>
+    public ValueTask WaitFlushedAsync(AppendResult appended, CancellationToken cancellation = default)
     {
+        if (appended.Error != AppendError.None)
+        {
+            throw new ArgumentException($"nothing was appended: {appended.Error}", nameof(appended));
+        }
+        long end = appended.LastOffset + 1;
         lock (_lock)
         {
-            if (offset <= _flushedEnd)
+            bool wasLost = _losses.Happened(appended.Losses, end);
+            if (!wasLost && (end <= _flushedEnd || appended.Losses < _losses.Count))
             {
                 return ValueTask.CompletedTask;
             }
-            return _offlineReason is null
-                ? _waiters.Add(offset, cancellation)
-                : ValueTask.FromException(new LogException(_offlineReason));
+            if (wasLost || _offlineReason is not null)
+            {
+                return ValueTask.FromException(new LogException(_offlineReason ?? $"the append to {Name} at {appended.BaseOffset} was lost"));
+            }
+            return _waiters.Add(end, cancellation);
         }
     }
 

@@ -98,7 +98,7 @@ internal static class LogBenchmark
                 {
                     throw new InvalidOperationException($"the log refused an append: {appended.Error} {log.OfflineReason}");
                 }
-                await log.WaitFlushedAsync(appended.LastOffset + 1);
+                await log.WaitFlushedAsync(appended);
                 long end = Stopwatch.GetTimestamp();
                 own.Add(end - now);
                 now = end;

@@ -28,7 +28,7 @@ internal sealed class CrashingStorage(MemoryStorage inner, PlantedBug bug = Plan
 {
     private long _crashAt = long.MaxValue;
     private Func<bool> _survives = static () => false;
-    private bool _failFlush;
+    private int _flushesUntilFailure = -1;
     private bool _failWrite;
 
     /// <summary>Changes made so far.</summary>
@@ -46,7 +46,16 @@ internal sealed class CrashingStorage(MemoryStorage inner, PlantedBug bug = Plan
 
     public void CrashNow(Func<bool> survives) => Left ??= inner.Crash(survives);
 
-    public void FailNextFlush() => _failFlush = true;
+    /// <summary>Whether there is no room for more.</summary>
+    public bool IsFull { get; set; }
+
+    /// <summary>Whether the next flush of a file that is no segment fails.</summary>
+    public bool FailNextState { get; set; }
+
+    public void FailNextFlush() => FailFlush(1);
+
+    /// <summary>The flush of a segment that comes as number <paramref name="number"/> from now on fails.</summary>
+    public void FailFlush(int number) => _flushesUntilFailure = number;
 
     public void FailNextWrite() => _failWrite = true;
 
@@ -136,10 +145,14 @@ internal sealed class CrashingStorage(MemoryStorage inner, PlantedBug bug = Plan
         public void Flush()
         {
             storage.Change();
-            if (storage._failFlush && _isSegment)
+            if (_isSegment && storage._flushesUntilFailure > 0 && --storage._flushesUntilFailure == 0)
             {
-                storage._failFlush = false;
                 throw new IOException("the test failed this flush");
+            }
+            if (!_isSegment && storage.FailNextState)
+            {
+                storage.FailNextState = false;
+                throw new IOException("the test failed this save");
             }
             if (storage.Bug != (_isSegment ? PlantedBug.FlushesNothing : PlantedBug.FlushesNoState))
             {
@@ -159,6 +172,10 @@ internal sealed class CrashingStorage(MemoryStorage inner, PlantedBug bug = Plan
         public void Allocate(long length)
         {
             storage.Change();
+            if (storage.IsFull)
+            {
+                throw new IOException("the test left no space on the disk");
+            }
             inner.Allocate(length);
         }
 

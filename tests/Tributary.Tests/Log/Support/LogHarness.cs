@@ -54,10 +54,66 @@ internal sealed class LogHarness : ILogEvents, IAsyncDisposable
     /// <summary>Loses what is not durable.</summary>
     public async Task<PartitionLog> CrashAsync(string name = "p-0")
     {
-        Storage = Storage.Crash();
-        await Directory.DisposeAsync();
+        await LoseProcessAsync(static () => false);
         return Open(name);
     }
+
+    private async Task LoseProcessAsync(Func<bool> survives)
+    {
+        Storage = Storage.Crash(survives);
+        int before = Events.Count;
+        await Directory.DisposeAsync();
+        lock (_events)
+        {
+            _events.RemoveRange(before, _events.Count - before); // what a process says that is dead already
+        }
+    }
+
+    /// <summary>Ends the process, as far as the log can tell: what it wrote is there, what it would have saved at a clean end is not.</summary>
+    public async Task<PartitionLog> KillAsync(Action? meanwhile = null, string name = "p-0")
+    {
+        await LoseProcessAsync(static () => true);
+        meanwhile?.Invoke();
+        return Open(name);
+    }
+
+    public string PathOf(string file, string name = "p-0") => $"{Root}/{name}/{file}";
+
+    public IReadOnlyList<string> Files(string name = "p-0") => Storage.List($"{Root}/{name}");
+
+    public byte[] Bytes(string path)
+    {
+        using IStorageFile file = Storage.Open(path, create: false);
+        byte[] bytes = new byte[file.Length];
+        Assert.Equal(bytes.Length, file.Read(0, bytes));
+        return bytes;
+    }
+
+    /// <summary>Overwrites bytes of a file, durably.</summary>
+    public void Damage(string path, long position, params ReadOnlySpan<byte> bytes)
+    {
+        using IStorageFile file = Storage.Open(path, create: false);
+        file.Write(position, bytes);
+        file.Flush();
+    }
+
+    /// <summary>Where the batch with that base offset begins in a segment file.</summary>
+    public int PositionOf(string path, long baseOffset)
+    {
+        ReadOnlySpan<byte> bytes = Bytes(path);
+        int at = 0;
+        while (RecordBatch.TryRead(bytes[at..], out RecordBatch batch) == BatchStatus.Ok)
+        {
+            if (batch.BaseOffset == baseOffset)
+            {
+                return at;
+            }
+            at += batch.Size;
+        }
+        throw new InvalidOperationException($"'{path}' has no batch at {baseOffset}");
+    }
+
+    public IEnumerable<LogEvent> EventsOf(LogEventKind kind) => Events.Where(e => e.Kind == kind);
 
     public void Report(LogEvent what)
     {
@@ -94,7 +150,7 @@ internal sealed class LogHarness : ILogEvents, IAsyncDisposable
     {
         AppendResult result = log.Append(batch, leaderEpoch);
         Assert.Equal(AppendError.None, result.Error);
-        await log.WaitFlushedAsync(result.LastOffset + 1).AsTask().WaitAsync(Deadline);
+        await log.WaitFlushedAsync(result).AsTask().WaitAsync(Deadline);
         return result;
     }
 

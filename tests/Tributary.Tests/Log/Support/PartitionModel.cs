@@ -16,6 +16,9 @@ internal sealed class PartitionModel : ILogListener
 {
     private const int RememberedBatches = 5;
 
+    /// <summary>The writer thread may still tell of a truncation when the simulation goes on.</summary>
+    private readonly Lock _lock = new();
+
     /// <summary>Batches that a failed write took back; until their place is taken durably, a crash may bring them back.</summary>
     private readonly List<List<ModelBatch>> _takenBack = [];
 
@@ -39,21 +42,27 @@ internal sealed class PartitionModel : ILogListener
 
     public void OnFlushed(PartitionLog log, long flushedEnd)
     {
-        if (flushedEnd > End || flushedEnd <= Acked)
+        lock (_lock)
         {
-            Fault ??= $"told that {flushedEnd} is flushed after {Acked}, while the log ends at {End}";
+            if (flushedEnd > End || flushedEnd <= Acked)
+            {
+                Fault ??= $"told that {flushedEnd} is flushed after {Acked}, while the log ends at {End}";
+            }
+            Acked = flushedEnd;
+            _takenBack.RemoveAll(batches => batches[0].BaseOffset < flushedEnd);
         }
-        Acked = flushedEnd;
-        _takenBack.RemoveAll(batches => batches[0].BaseOffset < flushedEnd);
     }
 
     public void OnFailed(PartitionLog log, long fromOffset, Exception reason)
     {
-        if (fromOffset != Acked)
+        lock (_lock)
         {
-            Fault ??= $"told that {fromOffset} failed while {Acked} is flushed";
+            if (fromOffset != Acked)
+            {
+                Fault ??= $"told that {fromOffset} failed while {Acked} is flushed";
+            }
+            TakeBackFrom(fromOffset);
         }
-        TakeBackFrom(fromOffset);
     }
 
     /// <summary>The log was asked to end at or before an offset, and may or may not have done so yet.</summary>
@@ -66,9 +75,12 @@ internal sealed class PartitionModel : ILogListener
 
     public void EndTruncation(long end)
     {
-        Batches.RemoveAll(batch => batch.BaseOffset >= end);
-        AskedStart = Math.Min(AskedStart, end);
-        _takenBack.RemoveAll(batches => batches[0].BaseOffset >= end);
+        lock (_lock)
+        {
+            Batches.RemoveAll(batch => batch.BaseOffset >= end);
+            AskedStart = Math.Min(AskedStart, end);
+            _takenBack.RemoveAll(batches => batches[0].BaseOffset >= end);
+        }
     }
 
     /// <summary>Compares a log that was opened anew and takes over what became of the batches in doubt.</summary>
@@ -152,7 +164,7 @@ internal sealed class PartitionModel : ILogListener
             foreach (ModelBatch batch in group.Where(batch => batch.Producer.Epoch == epoch).TakeLast(RememberedBatches))
             {
                 var wanted = new AppendResult(AppendError.None, batch.BaseOffset, batch.NextOffset - 1, IsDuplicate: true);
-                AppendResult again = log.Append(batch.Bytes, Math.Max(0, log.LeaderEpoch));
+                AppendResult again = log.Append(batch.Bytes, Math.Max(0, log.LeaderEpoch)) with { Losses = 0 };
                 if (again != wanted)
                 {
                     return $"a duplicate of {batch.BaseOffset} is {again}";
