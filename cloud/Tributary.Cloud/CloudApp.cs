@@ -29,6 +29,10 @@ internal static class CloudApp
     private static readonly double[] DurationSeconds =
         [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+
+    /// <summary>Grains on other silos whose place is remembered. Orleans takes the memory for all of them, by default a million, at once.</summary>
+    private const int DirectoryCacheSize = 10_000;
+
     private const string OrleansId = "tributary";
 
     /// <summary>Builds the application; nothing is started.</summary>
@@ -48,7 +52,7 @@ internal static class CloudApp
         services.AddSingleton(options);
         services.AddSingleton(metrics);
         services.AddSingleton(TimeProvider.System);
-        services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);
+        services.AddSingleton<IHostLifetime, CallersLifetime>();
         services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownLimit);
         builder.UseOrleans(orleans => AddSilo(orleans, data.Control, silo, options));
         AddBroker(services, options, data, listeners);
@@ -69,6 +73,7 @@ internal static class CloudApp
     {
         orleans.UseLocalhostClustering(silo.Port, gatewayPort: 0, primarySiloEndpoint: null, serviceId: OrleansId, clusterId: OrleansId);
         orleans.Configure<EndpointOptions>(endpoint => endpoint.AdvertisedIPAddress = silo.Address);
+        orleans.Configure<GrainDirectoryOptions>(directory => directory.CacheSize = DirectoryCacheSize);
         orleans.Configure<SiloOptions>(names => names.SiloName = CloudOptions.BrokerName);
         orleans.Services.AddSingleton(new ClusterLimits(options.MaxTopics, options.MaxPartitions));
         orleans.AddRecordStorage(control);
@@ -100,6 +105,16 @@ internal static class CloudApp
                 listener.Run(listener.ApplicationServices.GetRequiredService<BrokerServer>().Connections.OnConnectedAsync));
         });
     }
+}
+
+/// <summary>Leaves signals to the caller of the host, who hears them before there is a host.</summary>
+internal sealed class CallersLifetime : IHostLifetime
+{
+    /// <inheritdoc/>
+    public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <inheritdoc/>
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }
 
 /// <summary>Where clients are told that this broker is.</summary>

@@ -28,9 +28,6 @@ internal sealed class CloudHost : IAsyncDisposable
         _data = data;
         _app = app;
         _logger = logger;
-        var stopAsked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        app.Lifetime.ApplicationStopping.Register(stopAsked.SetResult);
-        StopAsked = stopAsked.Task;
     }
 
     /// <summary>Where Kafka clients connect.</summary>
@@ -39,15 +36,13 @@ internal sealed class CloudHost : IAsyncDisposable
     /// <summary>Where health and metrics are served.</summary>
     public HostPort Http => _listeners.Http.Address;
 
-    /// <summary>Completes when the process is told to end, by SIGTERM or Ctrl-C.</summary>
-    public Task StopAsked { get; }
-
     /// <summary>Binds, opens the data and serves.</summary>
     /// <param name="options">What was set.</param>
     /// <param name="loggers">Where everything logs; the caller's.</param>
+    /// <param name="cancellation">Gives up.</param>
     /// <exception cref="StartupException">It can't listen or open its data.</exception>
-    /// <exception cref="OperationCanceledException">The process was told to end before it served.</exception>
-    public static async Task<CloudHost> StartAsync(CloudOptions options, ILoggerFactory loggers)
+    /// <exception cref="OperationCanceledException">It was told to give up before it served.</exception>
+    public static async Task<CloudHost> StartAsync(CloudOptions options, ILoggerFactory loggers, CancellationToken cancellation = default)
     {
         Listeners listeners = Listeners.Bind(options);
         var metrics = new CloudMetrics();
@@ -57,7 +52,7 @@ internal sealed class CloudHost : IAsyncDisposable
             var events = new LogEventReporter(loggers.CreateLogger<LogEventReporter>(), metrics);
             data = DataDirectory.Open(options, TimeProvider.System, events);
             ILogger logger = loggers.CreateLogger<CloudHost>();
-            WebApplication app = await StartAppAsync(options, data, listeners, metrics, loggers, logger);
+            WebApplication app = await StartAppAsync(options, data, listeners, metrics, loggers, logger, cancellation);
             return new CloudHost(listeners, metrics, data, app, logger);
         }
         catch
@@ -91,7 +86,8 @@ internal sealed class CloudHost : IAsyncDisposable
 
     /// <summary>Starts silo, broker and listeners. A silo port of our choice that somebody took in the meantime is chosen anew.</summary>
     private static async Task<WebApplication> StartAppAsync(
-        CloudOptions options, DataDirectory data, Listeners listeners, CloudMetrics metrics, ILoggerFactory loggers, ILogger logger)
+        CloudOptions options, DataDirectory data, Listeners listeners, CloudMetrics metrics, ILoggerFactory loggers, ILogger logger,
+        CancellationToken cancellation)
     {
         for (int tried = 1; ; tried++)
         {
@@ -100,7 +96,7 @@ internal sealed class CloudHost : IAsyncDisposable
             BrokerService broker = app.Services.GetRequiredService<BrokerService>();
             try
             {
-                await app.StartAsync();
+                await app.StartAsync(cancellation);
                 WarnOfOpen("kafka", listeners.Kafka, logger);
                 WarnOfOpen("http", listeners.Http, logger);
                 logger.Serving(listeners.Kafka.Address, broker.Advertised, listeners.Http.Address, silo, data.Path);

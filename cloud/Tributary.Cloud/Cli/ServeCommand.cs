@@ -91,12 +91,13 @@ internal static class ServeCommand
 
     private static async Task<int> ServeAsync(CloudOptions options, ILoggerFactory loggers)
     {
+        using var stop = new StopSignal();
         try
         {
-            await using CloudHost host = await CloudHost.StartAsync(options, loggers);
+            await using CloudHost host = await CloudHost.StartAsync(options, loggers, stop.Token);
             await Console.Out.WriteLineAsync($"READY kafka={host.Kafka} http={host.Http}");
             await Console.Out.FlushAsync();
-            await host.StopAsked;
+            await stop.WaitAsync();
             return ExitCode.Done;
         }
         catch (StartupException e)
@@ -104,7 +105,7 @@ internal static class ServeCommand
             await Console.Error.WriteLineAsync($"tributary: {e.Message}");
             return ExitCode.CannotStart;
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (stop.Token.IsCancellationRequested)
         {
             return ExitCode.Done; // told to stop while it started
         }
