@@ -93,6 +93,12 @@ internal sealed partial class MqttConnection
                 $"the client identifier has {connect.ClientIdBytes} bytes; the setting mqtt:maxClientIdBytes allows "
                 + $"{_broker.Options.MaxClientIdBytes}");
         }
+        // They stand in logs and status pages [MQTT-1.5.4: control characters need not be accepted].
+        if (connect.ClientId.Any(char.IsControl))
+        {
+            throw new MqttProtocolException(
+                MqttCloseReason.ClientId, ReasonCode.ClientIdentifierNotValid, "the client identifier has control characters");
+        }
         if (_level == ProtocolLevel.V311)
         {
             if (connect.ClientIdBytes == 0 && !connect.CleanStart)

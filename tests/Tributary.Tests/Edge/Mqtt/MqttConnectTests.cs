@@ -70,6 +70,12 @@ public sealed class MqttConnectTests : MqttTest
     }
 
     [Theory]
+    [InlineData(4, "20020002")]
+    [InlineData(5, "20..0085")]
+    public async Task An_identifier_with_control_characters_is_refused(int level, string answer) =>
+        await ExpectRefusedAsync(Packets.Connect(level, "a\nb"), answer, MqttCloseReason.ClientId);
+
+    [Theory]
     [InlineData("100C 0004 4D514454 04 02 003C 0000", "", MqttCloseReason.UnsupportedProtocol)] // "MQDT"
     [InlineData("100E 0006 4D5149736470 03 02 003C 0000", "20020001", MqttCloseReason.UnsupportedProtocol)] // MQTT 3.1
     [InlineData("100C 0004 4D515454 03 02 003C 0000", "20020001", MqttCloseReason.UnsupportedProtocol)]

@@ -16,61 +16,25 @@ public sealed class QueueTests
     public void Acknowledgements_leave_in_order_and_never_before_their_commit(int seed)
     {
         var random = new Random(seed);
-        var queue = new AckQueue();
-        TestStream[] streams = [new(), new(), new()];
-        Queue<PendingAck> expected = new();
-        int staged = 0;
-        ushort id = 0;
-        byte[] buffer = new byte[64];
+        var history = new AckHistory(random);
         for (int step = 0; step < 20_000; step++)
         {
             switch (random.Next(4))
             {
                 case 0:
-                    for (int i = random.Next(20); i > 0; i--)
-                    {
-                        TestStream stream = streams[random.Next(streams.Length)];
-                        id = (ushort)(id == ushort.MaxValue ? 1 : id + 1);
-                        PendingAck entry = random.Next(10) == 0
-                            ? new PendingAck(null, -1, null, id, ReasonCode.QuotaExceeded)
-                            : new PendingAck(stream, stream.Next++, null, id, ReasonCode.Success);
-                        queue.Stage(entry);
-                        expected.Enqueue(entry);
-                        staged++;
-                    }
+                    history.Stage(random.Next(20));
                     break;
                 case 1:
-                    bool ready = queue.Publish();
-                    staged = 0;
-                    Assert.Equal(expected.TryPeek(out PendingAck first) && first.IsReady, ready);
+                    history.Publish();
                     break;
                 case 2:
-                    TestStream moved = streams[random.Next(streams.Length)];
-                    moved.Committed += random.Next((int)(moved.Next - moved.Committed) + 1);
+                    history.Commit();
                     break;
                 default:
-                    Span<byte> into = buffer.AsSpan(0, random.Next(buffer.Length + 1));
-                    bool found = queue.TakeReady(into, out int acknowledged, out PendingAck other);
-                    Assert.True(acknowledged * 4 <= into.Length);
-                    for (int i = 0; i < acknowledged; i++)
-                    {
-                        PendingAck next = expected.Dequeue();
-                        Assert.True(next.IsReady && next.IsPlain);
-                        Assert.Equal(next.PacketId, BinaryPrimitives.ReadUInt16BigEndian(into[((i * 4) + 2)..]));
-                    }
-                    if (found)
-                    {
-                        Assert.Equal(expected.Dequeue(), other);
-                        Assert.NotEqual(ReasonCode.Success, other.Refusal);
-                    }
+                    history.Take(random.Next(65));
                     break;
             }
-            Assert.Equal(expected.Count, queue.Count);
-            Assert.Equal(expected.Count, queue.InFlight);
-            if (expected.Count > staged && staged < 200)
-            {
-                Assert.Equal(expected.Peek().IsReady, queue.HasReady);
-            }
+            history.Check();
         }
     }
 
@@ -161,6 +125,72 @@ public sealed class QueueTests
         byte[] publish = Support.Packets.Publish(4, "t", payload);
         FixedHeader.TryRead(publish, out FixedHeader header);
         return messages.Keep(null!, PublishPacket.Read(header, publish.AsSpan(header.Length), ProtocolLevel.V311))!;
+    }
+
+    /// <summary>A queue of acknowledgements beside a list of what must come out of it.</summary>
+    private sealed class AckHistory(Random random)
+    {
+        private readonly AckQueue _queue = new();
+        private readonly Queue<PendingAck> _expected = new();
+        private readonly TestStream[] _streams = [new(), new(), new()];
+        private int _staged;
+        private ushort _id;
+
+        public void Stage(int count)
+        {
+            for (; count > 0; count--)
+            {
+                TestStream stream = _streams[random.Next(_streams.Length)];
+                _id = (ushort)(_id == ushort.MaxValue ? 1 : _id + 1);
+                PendingAck entry = random.Next(10) == 0
+                    ? new PendingAck(null, -1, null, _id, ReasonCode.QuotaExceeded)
+                    : new PendingAck(stream, stream.Next++, null, _id, ReasonCode.Success);
+                _queue.Stage(entry);
+                _expected.Enqueue(entry);
+                _staged++;
+            }
+        }
+
+        public void Publish()
+        {
+            _staged = 0;
+            Assert.Equal(_expected.TryPeek(out PendingAck first) && first.IsReady, _queue.Publish());
+        }
+
+        public void Commit()
+        {
+            TestStream stream = _streams[random.Next(_streams.Length)];
+            stream.Committed += random.Next((int)(stream.Next - stream.Committed) + 1);
+        }
+
+        public void Take(int bytes)
+        {
+            Span<byte> into = new byte[bytes];
+            bool found = _queue.TakeReady(into, out int acknowledged, out PendingAck other);
+            Assert.True(acknowledged * AckQueue.PubAckBytes <= bytes);
+            for (int i = 0; i < acknowledged; i++)
+            {
+                PendingAck next = _expected.Dequeue();
+                Assert.True(next.IsReady && next.IsPlain);
+                Assert.Equal(next.PacketId, BinaryPrimitives.ReadUInt16BigEndian(into[((i * AckQueue.PubAckBytes) + 2)..]));
+            }
+            if (found)
+            {
+                Assert.Equal(_expected.Dequeue(), other);
+                Assert.NotEqual(ReasonCode.Success, other.Refusal);
+            }
+        }
+
+        public void Check()
+        {
+            Assert.Equal(_expected.Count, _queue.Count);
+            Assert.Equal(_expected.Count, _queue.InFlight);
+            // Many that are staged are handed over without being asked.
+            if (_expected.Count > _staged && _staged < 200)
+            {
+                Assert.Equal(_expected.Peek().IsReady, _queue.HasReady);
+            }
+        }
     }
 
     private sealed class TestStream : ICommitStream
