@@ -115,19 +115,6 @@ public sealed class ShutdownTests
         await CannotStartAsync(process, directory.At("data"));
     }
 
-    [Fact]
-    public async Task The_simulator_ends_with_its_summary_when_it_is_told_to_stop()
-    {
-        await using TestSystem system = await TestSystem.StartAsync();
-        await using var simulator = RunningProcess.Start(
-            "firmware-sim", Programs.FirmwareSim, ["--mqtt", $"127.0.0.1:{system.MqttPort}", "--devices", "4", "--rate", "20"]);
-        await simulator.ReadyAsync();
-        await Until.TrueAsync(async () => (await system.StatusAsync()).GetProperty("mqtt").GetProperty("messagesAcknowledged").GetInt64() > 20);
-        simulator.Stop();
-        Assert.Equal(0, await simulator.ExitAsync());
-        Assert.Contains("\"pending\":0", simulator.Output.Split('\n')[^1]);
-    }
-
     private static void End(RunningProcess process, bool byControlC)
     {
         if (byControlC)
