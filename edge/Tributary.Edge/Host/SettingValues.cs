@@ -23,6 +23,9 @@ internal sealed class SettingValues
     private readonly Dictionary<string, Value> _values = new(StringComparer.OrdinalIgnoreCase);
     private readonly HashSet<string> _asked = new(StringComparer.OrdinalIgnoreCase);
 
+    /// <summary>Names that were asked for: all settings there are, once <see cref="EdgeOptions.From"/> has read them.</summary>
+    public IReadOnlyCollection<string> Asked => _asked;
+
     /// <summary>Adds what the command line says. Null values were not given.</summary>
     public void AddFlags(IEnumerable<(string Name, string Flag, string? Text)> flags)
     {

@@ -147,6 +147,33 @@ public sealed class SettingValuesTests : IDisposable
         Assert.Contains(_file, message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Every_setting_is_documented_and_nothing_else()
+    {
+        SettingValues values = Values(null, [], Minimum);
+        values.Text("config");
+        EdgeOptions.From(values);
+        string[] documented =
+        [
+            .. File.ReadLines(Path.Combine(Repository(), "edge", "Tributary.Edge", "SETTINGS.md"))
+                .Where(line => line.StartsWith("| `", StringComparison.Ordinal))
+                .SelectMany(line => line.Split('|')[1].Split('`').Where((_, at) => at % 2 == 1))
+                .Where(name => !name.StartsWith("--", StringComparison.Ordinal) && !name.EndsWith(":listen", StringComparison.Ordinal)),
+        ];
+
+        Assert.Equal(values.Asked.Order(StringComparer.Ordinal), documented.Order(StringComparer.Ordinal));
+    }
+
+    private static string Repository()
+    {
+        string directory = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(directory, "Iot.sln")))
+        {
+            directory = Path.GetDirectoryName(directory) ?? throw new DirectoryNotFoundException("the tests run outside of the repository");
+        }
+        return directory;
+    }
+
     private static (string Name, string Text)[] Minimum => [("id", "edge-1"), ("data", "data"), ("cloud", "localhost:9092")];
 
     private SettingValues Values(string? json, (string Name, string Text)[] environment, (string Name, string Text)[] flags)
