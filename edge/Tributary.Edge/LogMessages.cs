@@ -120,6 +120,9 @@ internal static partial class LogMessages
     [LoggerMessage(313, LogLevel.Error, "Uplink of {Topic}-{Partition} can't begin, it is tried again: {Reason}")]
     public static partial void UplinkNotBegun(this ILogger logger, string topic, int partition, string reason);
 
+    [LoggerMessage(315, LogLevel.Error, "Uplink of {Topic}-{Partition}: the refused record at offset {Offset} can't be read, so it is not kept")]
+    public static partial void DeadLetterUnreadable(this ILogger logger, string topic, int partition, long offset);
+
     [LoggerMessage(311, LogLevel.Information, "Cloud: connected to {Endpoint}")]
     public static partial void CloudConnected(this ILogger logger, NodeEndpoint endpoint);
 

@@ -43,6 +43,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
         try
         {
             OpenExisting();
+            DeadLetters = new DeadLetters(directory, options);
             Space = new DiskSpace(storage, directory.Path, options, Usage, time, _logger);
         }
         catch
@@ -57,6 +58,9 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
 
     /// <summary>The log.</summary>
     public LogDirectory Directory { get; }
+
+    /// <summary>What the cloud refused for good.</summary>
+    public DeadLetters DeadLetters { get; }
 
     /// <summary>Whether the disk takes more.</summary>
     public DiskSpace Space { get; }
@@ -131,7 +135,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     private DiskUsage Usage()
     {
         BufferPartition[] partitions = _partitions;
-        return new DiskUsage(partitions.Sum(partition => partition.Log.SizeBytes), partitions.Length);
+        return new DiskUsage(partitions.Sum(partition => partition.Log.SizeBytes) + DeadLetters.SizeBytes, partitions.Length);
     }
 
     private BufferPartition Open(string topic, int index)
@@ -155,7 +159,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
                 _partitions = [.. _partitions, partition];
                 _logger.PartitionOpened(partition.Topic, index, partition.Log.StartOffset, partition.Log.FlushedEnd);
             }
-            else if (name != AgentIdentity.FileName)
+            else if (name is not (AgentIdentity.FileName or DeadLetters.DirectoryName))
             {
                 _logger.NoPartition(name, Directory.Path);
             }

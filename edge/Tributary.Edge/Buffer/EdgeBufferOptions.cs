@@ -11,6 +11,11 @@ internal sealed record EdgeBufferOptions
     /// </summary>
     private const int SegmentsHeld = 5;
 
+    /// <summary>The part of the quota that records which were refused may take: one in so many bytes.</summary>
+    private const int DeadLetterShare = 8;
+
+    private readonly long? _deadLetterBytes;
+
     /// <summary>
     /// Quota: most bytes on disk, everything counted. Messages are refused when another segment of each partition would not fit.
     /// </summary>
@@ -27,6 +32,16 @@ internal sealed record EdgeBufferOptions
 
     /// <summary>Local partitions of each topic, for the check that the quota holds them all.</summary>
     public int PartitionsPerTopic { get; init; } = 1;
+
+    /// <summary>
+    /// Bytes of records that the cloud refused for good which are kept at least; the oldest are given up beyond it. By default 64 MiB, or
+    /// an eighth of the quota if that is less.
+    /// </summary>
+    public long DeadLetterBytes
+    {
+        get => _deadLetterBytes ?? Math.Min(64L << 20, MaxDiskBytes / DeadLetterShare);
+        init => _deadLetterBytes = value;
+    }
 
     /// <summary>Most bytes that may be appended and not yet flushed; beyond it connections are not read.</summary>
     public long MaxUnflushedBytes { get; init; } = 8L << 20;
@@ -51,6 +66,7 @@ internal sealed record EdgeBufferOptions
             $"is {MaxDiskBytes}; it must be at least {least}: {SegmentsHeld} segments of {SegmentBytes} bytes for each of "
             + $"{MaxTopics} topics with {PartitionsPerTopic} partitions (see buffer:segmentBytes and buffer:maxTopics)");
         Settings.Range("buffer:minFreeBytes", MinFreeBytes, 0, long.MaxValue);
+        Settings.Range("buffer:deadLetterBytes", DeadLetterBytes, 64L << 10, MaxDiskBytes / DeadLetterShare);
         Settings.Range("buffer:maxUnflushedBytes", MaxUnflushedBytes, 64L << 10, 1L << 30);
         Settings.Range("buffer:tailCacheBytes", TailCacheBytes, 0, 1L << 30);
         Settings.Range("buffer:commitWindow", CommitWindow, TimeSpan.Zero, TimeSpan.FromSeconds(10));

@@ -99,7 +99,7 @@ internal sealed class EdgeAgent : IAsyncDisposable
         _stops.Push(mqtt.DisposeAsync);
         var reader = new StatusReader(
             _options.Id, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}", _options.Buffer, buffer, ingest, mqtt.Metrics, uplink, _time);
-        await ListenAsync(mqtt, reader);
+        await ListenAsync(mqtt, reader, buffer.DeadLetters);
         _logger.AgentStarted(_options.Id, StatusReader.Version, Mqtt, Http, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}");
     }
 
@@ -123,18 +123,18 @@ internal sealed class EdgeAgent : IAsyncDisposable
     {
         var counters = new UplinkCounters();
         var cloud = new KafkaCloud(_options.Uplink, counters, _time, _loggers);
-        var uplink = new EdgeUplink(buffer, storage, _options.Uplink, cloud, counters, _time, _loggers);
+        var uplink = new EdgeUplink(buffer, storage, buffer.DeadLetters, _options.Uplink, cloud, counters, _time, _loggers);
         _stops.Push(uplink.DisposeAsync);
         cloud.Start();
         uplink.Start();
         return uplink;
     }
 
-    private async Task ListenAsync(MqttServer mqtt, StatusReader reader)
+    private async Task ListenAsync(MqttServer mqtt, StatusReader reader, DeadLetters deadLetters)
     {
         ServiceProvider services = new ServiceCollection().AddOptions().AddSingleton(_loggers).BuildServiceProvider();
         _stops.Push(services.DisposeAsync);
-        var pages = new StatusPages(reader, services, _loggers.CreateLogger<StatusPages>());
+        var pages = new StatusPages(reader, deadLetters, services, _loggers.CreateLogger<StatusPages>());
         _stops.Push(() =>
         {
             pages.Dispose();

@@ -87,13 +87,15 @@ internal sealed record EdgeOptions
     private static EdgeBufferOptions Buffering(SettingValues values, int partitionsPerTopic)
     {
         var otherwise = new EdgeBufferOptions();
+        otherwise = otherwise with { MaxDiskBytes = values.Size64("buffer:maxDiskBytes", otherwise.MaxDiskBytes) };
         return new EdgeBufferOptions
         {
             PartitionsPerTopic = partitionsPerTopic,
-            MaxDiskBytes = values.Size64("buffer:maxDiskBytes", otherwise.MaxDiskBytes),
+            MaxDiskBytes = otherwise.MaxDiskBytes,
             MinFreeBytes = values.Size64("buffer:minFreeBytes", otherwise.MinFreeBytes),
             SegmentBytes = values.Size32("buffer:segmentBytes", otherwise.SegmentBytes),
             MaxTopics = values.Int32("buffer:maxTopics", otherwise.MaxTopics),
+            DeadLetterBytes = values.Size64("buffer:deadLetterBytes", otherwise.DeadLetterBytes),
             MaxUnflushedBytes = values.Size64("buffer:maxUnflushedBytes", otherwise.MaxUnflushedBytes),
             TailCacheBytes = values.Size64("buffer:tailCacheBytes", otherwise.TailCacheBytes),
             CommitWindow = values.Duration("buffer:commitWindow", otherwise.CommitWindow),

@@ -101,7 +101,8 @@ internal sealed record MqttStatus(
     long BytesIn, long MessagesAcknowledged, long MessagesRefused, IReadOnlyDictionary<string, long> MessagesDropped, long MessagesOut,
     long BytesOut);
 
-/// <summary>Writes <see cref="EdgeStatus"/> without reflection.</summary>
+/// <summary>Writes the pages without reflection.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(EdgeStatus))]
+[JsonSerializable(typeof(DeadLetterPage))]
 internal sealed partial class EdgeStatusJson : JsonSerializerContext;

@@ -1,7 +1,9 @@
 using System.Buffers;
+using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Http;
@@ -10,6 +12,7 @@ using Microsoft.Extensions.Logging;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
+using Tributary.Edge.Buffer;
 using Tributary.Edge.Mqtt;
 
 namespace Tributary.Edge.Status;
@@ -23,14 +26,16 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
     private const string Service = "tributary-edge";
     private const string MetricsPath = "/metrics";
     private readonly StatusReader _reader;
+    private readonly DeadLetters _deadLetters;
     private readonly ILogger _logger;
     private readonly EdgeMetrics _metrics;
     private readonly MeterProvider _meters;
     private readonly RequestDelegate _scrape;
 
-    public StatusPages(StatusReader reader, IServiceProvider services, ILogger logger)
+    public StatusPages(StatusReader reader, DeadLetters deadLetters, IServiceProvider services, ILogger logger)
     {
         _reader = reader;
+        _deadLetters = deadLetters;
         _logger = logger;
         _metrics = new EdgeMetrics(reader);
         _meters = Sdk.CreateMeterProviderBuilder()
@@ -97,13 +102,15 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
                     ? TextAsync(context, StatusCodes.Status200OK, "ok")
                     : TextAsync(context, StatusCodes.Status503ServiceUnavailable, string.Join('\n', reasons));
             case "/status":
-                return StatusAsync(context);
+                return JsonAsync(context, _reader.Read(), EdgeStatusJson.Default.EdgeStatus);
+            case "/dead-letters":
+                return DeadLettersAsync(context);
             case MetricsPath:
                 _metrics.Refresh();
                 return _scrape(context);
             default:
                 return TextAsync(
-                    context, StatusCodes.Status404NotFound, "not found; there are /status, /metrics, /livez, /readyz and /healthz");
+                    context, StatusCodes.Status404NotFound, "not found; there are /status, /metrics, /dead-letters, /livez, /readyz and /healthz");
         }
     }
 
@@ -124,12 +131,22 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
         }
     }
 
-    private Task StatusAsync(HttpContext context)
+    private Task DeadLettersAsync(HttpContext context)
+    {
+        string? from = context.Request.Query["from"];
+        if (!long.TryParse(from ?? "0", NumberStyles.None, CultureInfo.InvariantCulture, out long number))
+        {
+            return TextAsync(context, StatusCodes.Status400BadRequest, "from must be the number of a record");
+        }
+        return JsonAsync(context, DeadLetterPage.Of(_deadLetters, number), EdgeStatusJson.Default.DeadLetterPage);
+    }
+
+    private static Task JsonAsync<T>(HttpContext context, T content, JsonTypeInfo<T> type)
     {
         var json = new ArrayBufferWriter<byte>(4096);
         using (var writer = new Utf8JsonWriter(json, new JsonWriterOptions { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
         {
-            JsonSerializer.Serialize(writer, _reader.Read(), EdgeStatusJson.Default.EdgeStatus);
+            JsonSerializer.Serialize(writer, content, type);
         }
         json.Write("\n"u8);
         return SendAsync(context, "application/json", json.WrittenMemory);

@@ -14,6 +14,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
 {
     private readonly IEdgeBuffer _buffer;
     private readonly IStorage _storage;
+    private readonly DeadLetters _deadLetters;
     private readonly UplinkOptions _options;
     private readonly ICloud _cloud;
     private readonly UplinkCounters _counters;
@@ -25,17 +26,19 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
 
     /// <param name="buffer">The local partitions.</param>
     /// <param name="storage">Where they stand.</param>
+    /// <param name="deadLetters">Where records are kept that the cloud refuses for good.</param>
     /// <param name="options">Settings.</param>
     /// <param name="cloud">Where the records go; disposed with this.</param>
     /// <param name="counters">What the cloud's connections and the partitions count.</param>
     /// <param name="time">All time.</param>
     /// <param name="loggers">Where it logs.</param>
     public EdgeUplink(
-        IEdgeBuffer buffer, IStorage storage, UplinkOptions options, ICloud cloud, UplinkCounters counters, TimeProvider time,
-        ILoggerFactory loggers)
+        IEdgeBuffer buffer, IStorage storage, DeadLetters deadLetters, UplinkOptions options, ICloud cloud, UplinkCounters counters,
+        TimeProvider time, ILoggerFactory loggers)
     {
         _buffer = buffer;
         _storage = storage;
+        _deadLetters = deadLetters;
         _options = options.Validate();
         _cloud = cloud;
         _counters = counters;
@@ -127,8 +130,8 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
         try
         {
             var uplink = new PartitionUplink(
-                partition, new LogSource(partition.Log), entry.EndAtStart, new CheckpointFile(_storage, partition.Directory), _cloud, _options,
-                _time, _counters, _logger, new Random());
+                partition, new LogSource(partition.Log), entry.EndAtStart, new CheckpointFile(_storage, partition.Directory), _deadLetters,
+                _cloud, _options, _time, _counters, _logger, new Random());
             entry.Uplink = uplink;
             partition.Log.Subscribe(uplink);
             uplink.Start();

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
+using Tributary.Contracts.Records;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Status;
 using Tributary.Log;
@@ -13,15 +14,16 @@ namespace Tributary.Edge.Uplink;
 /// </summary>
 internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
 {
-    private static readonly TimeSpan DoubtLogInterval = TimeSpan.FromMinutes(1);
-    private static readonly TimeSpan SameDoubtLogInterval = TimeSpan.FromHours(1);
     private readonly BufferPartition _partition;
     private readonly ICloud _cloud;
     private readonly TimeProvider _time;
     private readonly long _origin;
     private readonly UplinkCounters _counters;
     private readonly ILogger _logger;
+    private readonly UplinkNoticeLog _notices;
     private readonly IUplinkSource _source;
+    private readonly DeadLetters _deadLetters;
+    private readonly int _readBytes;
     private readonly CheckpointFile _file;
     private readonly RoundReader _reader;
     private readonly UplinkState _state;
@@ -29,12 +31,13 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private readonly SemaphoreSlim _signal = new(0, 1);
     private readonly CancellationTokenSource _stopping = new();
     private readonly Dictionary<ICloudNode, int> _inFlight = [];
+
+    // Local offsets: refused records that are among the dead letters, and why they were refused.
+    private readonly HashSet<long> _kept;
+    private readonly Dictionary<long, string> _refusals = [];
     private Task _loop = Task.CompletedTask;
     private Task _asking = Task.CompletedTask;
     private volatile UplinkPartitionStatus _status;
-    private string? _lastDoubt;
-    private long _lastDoubtAt;
-    private TimeSpan _lastDoubtLogged;
 
     /// <summary>
     /// Takes over where the checkpoint stands. Writes the log's end down before it returns: nothing may be ingested before that.
@@ -45,6 +48,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     /// Where the log ended before this process took anything in: the same at a second try, or a disk that went back in time goes unnoticed.
     /// </param>
     /// <param name="file">Its checkpoint.</param>
+    /// <param name="deadLetters">Where records are kept that the cloud refuses for good.</param>
     /// <param name="cloud">Where the records go.</param>
     /// <param name="options">Settings.</param>
     /// <param name="time">All time.</param>
@@ -54,8 +58,8 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     /// <exception cref="UplinkStoppedException">The checkpoint is damaged and the settings say to stop.</exception>
     /// <exception cref="IOException">The checkpoint can't be read or written.</exception>
     public PartitionUplink(
-        BufferPartition partition, IUplinkSource source, long endAtStart, CheckpointFile file, ICloud cloud, UplinkOptions options,
-        TimeProvider time, UplinkCounters counters, ILogger logger, Random random)
+        BufferPartition partition, IUplinkSource source, long endAtStart, CheckpointFile file, DeadLetters deadLetters, ICloud cloud,
+        UplinkOptions options, TimeProvider time, UplinkCounters counters, ILogger logger, Random random)
     {
         _partition = partition;
         _cloud = cloud;
@@ -63,13 +67,17 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         _origin = time.GetTimestamp();
         _counters = counters;
         _logger = logger;
+        _notices = new UplinkNoticeLog(partition, logger);
         _source = source;
+        _deadLetters = deadLetters;
+        _readBytes = options.ReadBytes;
         _file = file;
         UplinkCheckpoint begun = UplinkState.Begin(Load(file, options), source.StartOffset, endAtStart);
         if (begun.ProducerId >= 0)
         {
             file.Save(begun);
         }
+        _kept = [.. begun.Refused];
         _reader = new RoundReader(source, options);
         _state = new UplinkState(options, begun, source.StartOffset, source.FlushedEnd, random, TimeSpan.Zero);
         _status = DescribeStatus();
@@ -122,7 +130,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         await _asking;
         if (_state.ProducerId >= 0 && _state.Phase != UplinkPhase.Stopped)
         {
-            TrySave(_state.Snapshot());
+            await TrySaveAsync(_state.Snapshot());
         }
         _reader.Dispose();
     }
@@ -229,7 +237,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
                 LocateResume(locate);
                 break;
             case UplinkAction.Save save:
-                Save(save);
+                await SaveAsync(save);
                 break;
             case UplinkAction.Trim trim:
                 Trim(trim.Offset);
@@ -364,9 +372,9 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         }
     }
 
-    private void Save(UplinkAction.Save save)
+    private async ValueTask SaveAsync(UplinkAction.Save save)
     {
-        if (TrySave(save.Checkpoint) is { } reason)
+        if (await TrySaveAsync(save.Checkpoint) is { } reason)
         {
             _state.OnSaveFailed(Now, save.Ticket, reason);
         }
@@ -376,10 +384,17 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         }
     }
 
-    private string? TrySave(UplinkCheckpoint checkpoint)
+    /// <summary>A checkpoint that passes over a refused record is saved when that is among the dead letters.</summary>
+    private async ValueTask<string?> TrySaveAsync(UplinkCheckpoint checkpoint)
     {
         try
         {
+            Report();
+            foreach (long offset in checkpoint.Refused.Where(offset => !_kept.Contains(offset)))
+            {
+                await KeepAsync(offset);
+            }
+            _kept.IntersectWith(checkpoint.Refused);
             _file.Save(checkpoint);
             return null;
         }
@@ -388,6 +403,25 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             _logger.UplinkCheckpointNotSaved(_partition.Topic, _partition.Index, e);
             return e.Message;
         }
+    }
+
+    private async ValueTask KeepAsync(long offset)
+    {
+        var keeping = new Keeping(_deadLetters, _partition, _refusals.GetValueOrDefault(offset, "the cloud refused it for good"));
+        using (var scanner = new RecordScanner(_source, _readBytes))
+        {
+            scanner.Scan(offset, offset + 1, keeping);
+        }
+        if (keeping.Added is { } added)
+        {
+            await _deadLetters.FlushAsync(added);
+        }
+        else
+        {
+            _logger.DeadLetterUnreadable(_partition.Topic, _partition.Index, offset);
+        }
+        _kept.Add(offset);
+        _refusals.Remove(offset);
     }
 
     private void Trim(long offset)
@@ -414,57 +448,32 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     {
         while (_state.TakeNotice() is { } notice)
         {
-            Log(notice);
+            if (notice.Kind == UplinkNoticeKind.Refused)
+            {
+                _refusals[notice.Offset] = notice.Message;
+            }
+            _notices.Log(notice, Now);
         }
         Retries = _state.Retries;
         ClusterId = ClusterOf(_state.ClusterId);
         _status = DescribeStatus();
     }
 
-    private void Log(UplinkNotice notice)
-    {
-        (string topic, int index) = (_partition.Topic, _partition.Index);
-        switch (notice.Kind)
-        {
-            case UplinkNoticeKind.InDoubt:
-                LogDoubt(notice);
-                break;
-            case UplinkNoticeKind.NewEpoch:
-                _logger.UplinkNewEpoch(topic, index, notice.Message, notice.Offset);
-                break;
-            case UplinkNoticeKind.Gap:
-                _logger.UplinkGap(topic, index, notice.Records, notice.Offset, notice.Message);
-                break;
-            case UplinkNoticeKind.Refused:
-                _logger.UplinkRefused(topic, index, notice.Message);
-                break;
-            case UplinkNoticeKind.PartitionCount:
-                _logger.UplinkPartitionCount(topic, index, notice.Offset, notice.Message);
-                break;
-            case UplinkNoticeKind.MayRepeat:
-                _logger.UplinkMayRepeat(topic, index, notice.Offset, notice.Message);
-                break;
-            case UplinkNoticeKind.Stopped:
-                _logger.UplinkStopped(topic, index, notice.Offset, notice.Message);
-                break;
-        }
-    }
-
-    /// <summary>A cloud that is away for weeks is no news each time that it is tried.</summary>
-    private void LogDoubt(UplinkNotice notice)
-    {
-        TimeSpan interval = notice.Message == _lastDoubt ? SameDoubtLogInterval : DoubtLogInterval;
-        if (_lastDoubt is not null && notice.Offset == _lastDoubtAt && Now - _lastDoubtLogged < interval)
-        {
-            return;
-        }
-        (_lastDoubt, _lastDoubtAt, _lastDoubtLogged) = (notice.Message, notice.Offset, Now);
-        _logger.UplinkInDoubt(_partition.Topic, _partition.Index, notice.Offset, notice.Message);
-    }
-
     private UplinkPartitionStatus DescribeStatus() => new(
         _partition.Topic, _partition.Index, Word(), _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,
         _state.RefusedTotal, _state.GapTotal);
+
+    /// <summary>Adds the one record of a scan to the dead letters.</summary>
+    private sealed class Keeping(DeadLetters deadLetters, BufferPartition partition, string reason) : IRecordVisitor
+    {
+        public AppendResult? Added { get; private set; }
+
+        public bool Visit(long offset, long timestamp, in Record record)
+        {
+            Added = deadLetters.Add(partition, offset, timestamp, record, reason);
+            return true;
+        }
+    }
 
     private static string? ClusterOf(string id) => id.Length == 0 ? null : id;
 

@@ -211,7 +211,7 @@ public sealed class EdgeToBrokerTests
                 storage, "data", new EdgeBufferOptions { SegmentBytes = 64 << 10 }, TimeProvider.System, NullLoggerFactory.Instance);
             var counters = new UplinkCounters();
             var cloud = new KafkaCloud(options, counters, TimeProvider.System, NullLoggerFactory.Instance);
-            var uplink = new EdgeUplink(buffer, storage, options, cloud, counters, TimeProvider.System, NullLoggerFactory.Instance);
+            var uplink = new EdgeUplink(buffer, storage, buffer.DeadLetters, options, cloud, counters, TimeProvider.System, NullLoggerFactory.Instance);
             uplink.Start();
             var ingest = new Ingestor(
                 RouteTable.Default, buffer,

@@ -85,6 +85,23 @@ public sealed class EdgeAgentTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_the_cloud_refuses_for_good_is_shown()
+    {
+        await using EdgeAgent agent = await StartAsync();
+        await PublishAsync(agent, "devices/d1/temperature", "1", "2 " + SimulatedCloud.Poison, "3");
+        JsonElement status = await DrainedAsync(agent);
+        JsonElement page = JsonDocument.Parse(await _http.GetStringAsync($"http://{agent.Http}/dead-letters")).RootElement;
+
+        Assert.Equal(1, status.GetProperty("partitions")[0].GetProperty("uplink").GetProperty("refused").GetInt64());
+        Assert.Equal([("d1", 1L), ("d1", 3L)], _cluster.Committed());
+        JsonElement letter = Assert.Single(page.GetProperty("records").EnumerateArray().ToList());
+        Assert.Equal("d1", letter.GetProperty("key").GetString());
+        Assert.Equal("2 " + SimulatedCloud.Poison, System.Text.Encoding.UTF8.GetString(letter.GetProperty("value").GetBytesFromBase64()));
+        Assert.Equal("mqtt.topic", letter.GetProperty("headers")[0].GetProperty("name").GetString());
+        Assert.Equal(HttpStatusCode.BadRequest, (await GetAsync(agent, "/dead-letters?from=x")).StatusCode);
+    }
+
+    [Fact]
     public async Task The_pages_answer_as_documented()
     {
         await using EdgeAgent agent = await StartAsync();
@@ -164,14 +181,17 @@ public sealed class EdgeAgentTests : IAsyncLifetime
         await using EdgeAgent agent = await StartAsync();
     }
 
-    private static async Task PublishAsync(EdgeAgent agent, string topic, params int[] numbers)
+    private static Task PublishAsync(EdgeAgent agent, string topic, params int[] numbers) =>
+        PublishAsync(agent, topic, [.. numbers.Select(number => number.ToString(CultureInfo.InvariantCulture))]);
+
+    private static async Task PublishAsync(EdgeAgent agent, string topic, params string[] payloads)
     {
         using IMqttClient client = new MqttClientFactory().CreateMqttClient();
         await client.ConnectAsync(new MqttClientOptionsBuilder().WithTcpServer(agent.Mqtt.Address.ToString(), agent.Mqtt.Port).Build());
-        foreach (int number in numbers)
+        foreach (string payload in payloads)
         {
             MqttClientPublishResult result = await client.PublishAsync(new MqttApplicationMessageBuilder()
-                .WithTopic(topic).WithPayload($"{number}").WithQualityOfServiceLevel(MqttQualityOfServiceLevel.AtLeastOnce).Build());
+                .WithTopic(topic).WithPayload(payload).WithQualityOfServiceLevel(MqttQualityOfServiceLevel.AtLeastOnce).Build());
             Assert.True(result.IsSuccess);
         }
         await client.DisconnectAsync();

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Uplink;
 using Tributary.Log.Storage;
+using Tributary.Tests.Edge.Support;
 using Xunit;
 
 namespace Tributary.Tests.Edge.Uplink;
@@ -12,6 +13,7 @@ public sealed class PartitionUplinkTests : IAsyncLifetime
     private readonly CloudInMemory _cloud = new();
     private readonly SharedLog _log = new();
     private readonly MemoryStorage _storage = new();
+    private readonly DeadLetterHarness _dead = new();
     private readonly UplinkCounters _counters = new();
     private PartitionUplink? _uplink;
     private long _lastId;
@@ -38,6 +40,7 @@ public sealed class PartitionUplinkTests : IAsyncLifetime
         {
             await _uplink.DisposeAsync();
         }
+        await _dead.DisposeAsync();
     }
 
     [Fact]
@@ -123,6 +126,24 @@ public sealed class PartitionUplinkTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_record_that_is_refused_for_good_is_kept_before_it_is_passed_over()
+    {
+        Start();
+        Ingest(10);
+        _log.Append([("device-1", ++_lastId, ""), ("device-2", ++_lastId, SimulatedCloud.Poison), ("device-3", ++_lastId, "")]);
+        Ingest(10);
+        await Until(() => _uplink!.Status is { State: "idle", AckedOffset: 23 });
+
+        DeadLetter letter = Assert.Single(_dead.Letters.Read(0, 1 << 20));
+        Assert.Equal(("telemetry", 0, 11L), (letter.Topic, letter.Partition, letter.Offset));
+        Assert.Equal("device-2", System.Text.Encoding.UTF8.GetString(letter.Key));
+        Assert.StartsWith("12 ", System.Text.Encoding.UTF8.GetString(letter.Value), StringComparison.Ordinal);
+        Assert.Contains("InvalidRecord", letter.Reason, StringComparison.Ordinal);
+        Assert.Equal(1, _uplink!.Status.Refused);
+        Assert.Equal(Enumerable.Range(1, 23).Where(id => id != 12).Select(id => (long)id), _cloud.Ids().Order());
+    }
+
+    [Fact]
     public async Task The_end_of_the_log_is_noted_before_anything_is_ingested()
     {
         Start();
@@ -145,7 +166,8 @@ public sealed class PartitionUplinkTests : IAsyncLifetime
     }
 
     private PartitionUplink Create(UplinkOptions options) => new(
-        new BufferPartition("telemetry", 0, null!, "telemetry-0"), _log, _log.FlushedEnd, new CheckpointFile(_storage, "telemetry-0"), _cloud, options,
+        new BufferPartition("telemetry", 0, null!, "telemetry-0"), _log, _log.FlushedEnd, new CheckpointFile(_storage, "telemetry-0"),
+        _dead.Letters, _cloud, options,
         TimeProvider.System, _counters, NullLogger.Instance, new Random(1));
 
     private void Ingest(int count)

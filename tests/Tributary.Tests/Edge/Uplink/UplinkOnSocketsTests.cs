@@ -3,6 +3,7 @@ using Tributary.Contracts.Kafka.Messages;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Uplink;
 using Tributary.Log.Storage;
+using Tributary.Tests.Edge.Support;
 using Xunit;
 
 namespace Tributary.Tests.Edge.Uplink;
@@ -24,7 +25,8 @@ public sealed class UplinkOnSocketsTests
         var log = new SharedLog();
         var counters = new UplinkCounters();
         await using var cloud = new KafkaCloud(OptionsFor(cluster), counters, TimeProvider.System, NullLoggerFactory.Instance);
-        PartitionUplink uplink = Begin(cluster, log, cloud, counters, random);
+        await using var dead = new DeadLetterHarness();
+        PartitionUplink uplink = Begin(cluster, log, dead, cloud, counters, random);
         cluster.Script = request => Spoil(cluster, request, random);
         for (int sent = 0; sent < records; sent += Devices)
         {
@@ -43,14 +45,15 @@ public sealed class UplinkOnSocketsTests
         Assert.True(uplink.Retries > 0);
     }
 
-    private static PartitionUplink Begin(FakeCluster cluster, SharedLog log, KafkaCloud cloud, UplinkCounters counters, Random random)
+    private static PartitionUplink Begin(
+        FakeCluster cluster, SharedLog log, DeadLetterHarness dead, KafkaCloud cloud, UplinkCounters counters, Random random)
     {
         var storage = new MemoryStorage();
         storage.CreateDirectory("telemetry-0");
         storage.SyncDirectory("");
         var uplink = new PartitionUplink(
-            new BufferPartition(FakeCluster.Topic, 0, null!, "telemetry-0"), log, log.FlushedEnd, new CheckpointFile(storage, "telemetry-0"), cloud,
-            OptionsFor(cluster), TimeProvider.System, counters, NullLogger.Instance, new Random(random.Next()));
+            new BufferPartition(FakeCluster.Topic, 0, null!, "telemetry-0"), log, log.FlushedEnd, new CheckpointFile(storage, "telemetry-0"),
+            dead.Letters, cloud, OptionsFor(cluster), TimeProvider.System, counters, NullLogger.Instance, new Random(random.Next()));
         log.Flushed = uplink.Wake;
         uplink.Start();
         return uplink;
