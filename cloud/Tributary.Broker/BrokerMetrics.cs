@@ -68,7 +68,8 @@ public sealed class BrokerMetrics : IDisposable
     {
         _meter.CreateObservableGauge("tributary.broker.connections", () => Connections, "{connection}", "Open connections.");
         _meter.CreateObservableGauge("tributary.broker.request_memory", () => RequestBytesHeld, "By", "Request buffers in use.");
-        _meter.CreateObservableGauge("tributary.broker.fetch_memory", () => FetchBytesHeld, "By", "Record batches in responses that are not sent yet.");
+        _meter.CreateObservableGauge(
+            "tributary.broker.fetch_memory", () => FetchBytesHeld, "By", "Record batches in responses that are not sent yet.");
         _closedCounter = _meter.CreateCounter<long>("tributary.broker.connections_closed", "{connection}", "Connections that ended, by reason.");
         _requestCounter = _meter.CreateCounter<long>("tributary.broker.requests", "{request}", "Requests, by API.");
         _errorCounter = _meter.CreateCounter<long>("tributary.broker.errors", "{error}", "Errors answered per topic or partition, by API and error.");

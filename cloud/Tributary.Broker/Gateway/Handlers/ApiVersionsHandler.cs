@@ -37,7 +37,10 @@ internal sealed class ApiVersionsHandler : ApiHandler
         ApiVersionsRequest body = Read<ApiVersionsRequest>(request);
         bool isNamed = request.Version < ApiVersionsRequest.FirstFlexibleVersion
             || (IsSoftwareName(body.ClientSoftwareName) && IsSoftwareName(body.ClientSoftwareVersion));
-        Write(request, isNamed ? Answer(ErrorCode.None) : new ApiVersionsResponse { ErrorCode = Counted(ErrorCode.InvalidRequest) }, response);
+        ApiVersionsResponse answer = isNamed
+            ? Answer(ErrorCode.None)
+            : new ApiVersionsResponse { ErrorCode = Counted(ErrorCode.InvalidRequest) };
+        Write(request, answer, response);
         return ValueTask.CompletedTask;
     }
 

@@ -6,11 +6,12 @@ using Tributary.Contracts.Kafka.Messages;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
-/// <summary>Creates topics as an administrator asks. Each is checked and created by itself: one that fails doesn't hold up the others.</summary>
+/// <summary>Creates topics as an administrator asks. Each is checked and created by itself: one that fails doesn't hold up others.</summary>
 internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<CreateTopicsRequest, CreateTopicsResponse>(broker)
 {
     private const int UseDefault = -1;
     private const short DefaultsSince = 4;
+    private const string OrDefault = ", or -1 for the default from version 4 on";
     private const sbyte SourceOfTopic = 1;
     private const sbyte SourceOfDefault = 5;
     private readonly TopicCreation _creation = new(broker);
@@ -69,10 +70,14 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
         int most = Broker.Options.MaxPartitionsPerTopic;
         int brokers = Broker.Control.Snapshot.Brokers.Length;
         bool mayDefault = version >= DefaultsSince;
-        bool isCountValid = topic.NumPartitions == UseDefault ? mayDefault : topic.NumPartitions >= 1 && topic.NumPartitions <= most;
-        bool isFactorValid = topic.ReplicationFactor == UseDefault ? mayDefault : topic.ReplicationFactor >= 1 && topic.ReplicationFactor <= brokers;
-        return !isCountValid ? (ErrorCode.InvalidPartitions, $"Number of partitions must be 1 to {most}, or -1 for the default from version {DefaultsSince} on.")
-            : !isFactorValid ? (ErrorCode.InvalidReplicationFactor, $"Replication factor must be 1 to {brokers}, the number of brokers, or -1 for the default from version {DefaultsSince} on.")
+        int count = topic.NumPartitions;
+        int factor = topic.ReplicationFactor;
+        if (count == UseDefault ? !mayDefault : count < 1 || count > most)
+        {
+            return (ErrorCode.InvalidPartitions, $"Number of partitions must be 1 to {most}{OrDefault}.");
+        }
+        return (factor == UseDefault ? !mayDefault : factor < 1 || factor > brokers)
+            ? (ErrorCode.InvalidReplicationFactor, $"Replication factor must be 1 to {brokers}, the number of brokers{OrDefault}.")
             : (ErrorCode.None, null);
     }
 
@@ -88,10 +93,11 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
         {
             return (ErrorCode.InvalidPartitions, $"Number of partitions must be 1 to {Broker.Options.MaxPartitionsPerTopic}.");
         }
-        bool isConsecutive = topic.Assignments.Select(one => one.PartitionIndex).Order().SequenceEqual(Enumerable.Range(0, topic.Assignments.Length));
+        bool isConsecutive = topic.Assignments.Select(one => one.PartitionIndex).Order()
+            .SequenceEqual(Enumerable.Range(0, topic.Assignments.Length));
         bool isForced = brokers.Length == 1 && topic.Assignments.All(one => one.BrokerIds.SequenceEqual([brokers[0].NodeId]));
         return !isConsecutive ? (ErrorCode.InvalidReplicaAssignment, "Partitions of an assignment must be consecutive from 0.")
-            : !isForced ? (ErrorCode.InvalidReplicaAssignment, "The cluster chooses where partitions go; only the one broker of a single-node cluster may be named.")
+            : !isForced ? (ErrorCode.InvalidReplicaAssignment, "The cluster chooses where partitions go; only a broker that is alone may be named.")
             : (ErrorCode.None, null);
     }
 

@@ -67,22 +67,18 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
 
     private FetchResponse Answer(FetchRequest body, FetchTarget[] targets)
     {
-        ClusterSnapshot snapshot = Broker.Control.Snapshot;
-        var hints = new LeaderHints(snapshot);
+        var hints = new LeaderHints(Broker.Control.Snapshot);
         var topics = new FetchResponse.FetchableTopicResponse[body.Topics.Length];
         int next = 0;
         for (int i = 0; i < topics.Length; i++)
         {
             FetchRequest.FetchTopic asked = body.Topics[i];
-            TopicInfo? topic = asked.TopicId == Guid.Empty
-                ? snapshot.Topics.GetValueOrDefault(asked.Topic)
-                : snapshot.TopicsById.GetValueOrDefault(asked.TopicId);
             var partitions = new FetchResponse.PartitionData[asked.Partitions.Length];
             for (int j = 0; j < partitions.Length; j++)
             {
                 FetchTarget target = targets[next++];
                 partitions[j] = Answer(target, body.IsolationLevel == ReadCommitted);
-                if (hints.Find(topic, target.Index, target.Error) is { } leader)
+                if (hints.Find(asked.Topic, asked.TopicId, target.Index, target.Error) is { } leader)
                 {
                     partitions[j].CurrentLeader = new() { LeaderId = leader.Leader, LeaderEpoch = leader.LeaderEpoch };
                 }
@@ -92,9 +88,12 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
         return new FetchResponse
         {
             Responses = topics,
-            NodeEndpoints = [.. hints.Nodes.Select(node => new FetchResponse.NodeEndpoint { NodeId = node.NodeId, Host = node.Host, Port = node.Port })],
+            NodeEndpoints = [.. hints.Nodes.Select(ToEndpoint)],
         };
     }
+
+    private static FetchResponse.NodeEndpoint ToEndpoint(BrokerNode node) =>
+        new() { NodeId = node.NodeId, Host = node.Host, Port = node.Port };
 
     private FetchResponse.PartitionData Answer(FetchTarget target, bool isCommittedOnly) => new()
     {

@@ -3,7 +3,7 @@ using Tributary.Contracts.Kafka.Messages;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
-/// <summary>Hands out producer ids for idempotent producers (KIP-98). Transactional ones are refused: transactions are not served.</summary>
+/// <summary>Hands out producer ids for idempotent producers (KIP-98). Transactional ones are refused: there are no transactions.</summary>
 internal sealed class InitProducerIdHandler(BrokerContext broker) : ApiHandler<InitProducerIdRequest, InitProducerIdResponse>(broker)
 {
     /// <inheritdoc/>

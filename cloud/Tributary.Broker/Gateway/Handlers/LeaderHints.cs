@@ -10,20 +10,24 @@ namespace Tributary.Broker.Gateway.Handlers;
 /// </summary>
 internal sealed class LeaderHints(ClusterSnapshot snapshot)
 {
-    private readonly SortedSet<int> _named = [];
+    private HashSet<int>? _named;
 
     /// <summary>The brokers that were named.</summary>
-    public IEnumerable<BrokerNode> Nodes => _named.Count == 0 ? [] : snapshot.Brokers.Where(broker => _named.Contains(broker.NodeId));
+    public IEnumerable<BrokerNode> Nodes => _named is null ? [] : snapshot.Brokers.Where(broker => _named.Contains(broker.NodeId));
 
     /// <summary>The leader of a partition that is answered with <paramref name="error"/>; null if the error has another cause.</summary>
-    public PartitionAssignment? Find(TopicInfo? topic, int index, ErrorCode error)
+    public PartitionAssignment? Find(string topic, Guid topicId, int index, ErrorCode error)
     {
-        if (error is not (ErrorCode.NotLeaderOrFollower or ErrorCode.FencedLeaderEpoch)
-            || TopicLookup.FindAssignment(topic, index) is not { Leader: >= 0 } assignment)
+        if (error is not (ErrorCode.NotLeaderOrFollower or ErrorCode.FencedLeaderEpoch))
         {
             return null;
         }
-        _named.Add(assignment.Leader);
+        TopicInfo? known = topicId == Guid.Empty ? snapshot.Topics.GetValueOrDefault(topic) : snapshot.TopicsById.GetValueOrDefault(topicId);
+        if (TopicLookup.FindAssignment(known, index) is not { Leader: >= 0 } assignment)
+        {
+            return null;
+        }
+        (_named ??= []).Add(assignment.Leader);
         return assignment;
     }
 }

@@ -5,7 +5,7 @@ using Tributary.Log;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
-/// <summary>Finds offsets by time, looking inside of batches, and the two ends of a log. Consumers see what is below the high watermark.</summary>
+/// <summary>Finds offsets by time, looking inside of batches, and the two ends of a log, as far as the high watermark reaches.</summary>
 internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<ListOffsetsRequest, ListOffsetsResponse>(broker)
 {
     private const short OffsetNotAvailableSince = 5;
@@ -27,7 +27,8 @@ internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<List
     }
 
     /// <inheritdoc/>
-    protected override ValueTask<ListOffsetsResponse> AnswerAsync(Request request, ListOffsetsRequest body, CancellationToken cancellation) =>
+    protected override ValueTask<ListOffsetsResponse> AnswerAsync(
+        Request request, ListOffsetsRequest body, CancellationToken cancellation) =>
         new(new ListOffsetsResponse
         {
             Topics =

@@ -5,13 +5,15 @@ using Tributary.Contracts.Kafka.Messages;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
-/// <summary>Names brokers, topics and who leads their partitions; creates topics that a client asks for by name and that aren't there yet.</summary>
+/// <summary>Names brokers, topics and who leads their partitions; creates topics that a client asks for and that aren't there yet.</summary>
 internal sealed class MetadataHandler(BrokerContext broker) : ApiHandler<MetadataRequest, MetadataResponse>(broker)
 {
     private const short EmptyAsksForAll = 0;
     private const short TopicsByIdSince = 12;
 
-    /// <summary>READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS: whoever is connected may do all (KIP-430).</summary>
+    /// <summary>
+    /// READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS: whoever is connected may do all (KIP-430).
+    /// </summary>
     private const int AllTopicOperations = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
 
     /// <summary>CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS and IDEMPOTENT_WRITE.</summary>
@@ -33,7 +35,10 @@ internal sealed class MetadataHandler(BrokerContext broker) : ApiHandler<Metadat
             : [.. asked!.Select(topic => Find(snapshot, topic, request.Version, creations))];
         if (body.IncludeTopicAuthorizedOperations)
         {
-            Array.ForEach(topics, topic => topic.TopicAuthorizedOperations = topic.ErrorCode == ErrorCode.None ? AllTopicOperations : int.MinValue);
+            foreach (MetadataResponse.MetadataResponseTopic topic in topics.Where(topic => topic.ErrorCode == ErrorCode.None))
+            {
+                topic.TopicAuthorizedOperations = AllTopicOperations;
+            }
         }
         return new MetadataResponse
         {

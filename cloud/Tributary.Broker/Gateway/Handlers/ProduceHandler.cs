@@ -76,7 +76,8 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
     }
 
     private ErrorCode Append(
-        string topic, ProduceRequest.PartitionProduceData data, short version, short acks, CommitWait? wait, int slot, ref ProducedBatch produced)
+        string topic, ProduceRequest.PartitionProduceData data, short version, short acks, CommitWait? wait, int slot,
+        ref ProducedBatch produced)
     {
         if (acks is not (AcksNone or AcksLeader or AcksAll))
         {
@@ -137,8 +138,7 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
     private void WriteAnswer(Pending pending, ResponseFrame response)
     {
         ProduceRequest body = pending.Body;
-        ClusterSnapshot snapshot = Broker.Control.Snapshot;
-        var hints = new LeaderHints(snapshot);
+        var hints = new LeaderHints(Broker.Control.Snapshot);
         var topics = new ProduceResponse.TopicProduceResponse[body.TopicData.Length];
         int slot = 0;
         for (int i = 0; i < topics.Length; i++)
@@ -149,22 +149,18 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
             {
                 int index = topic.PartitionData[j].Index;
                 partitions[j] = AnswerPartition(index, Counted(pending.Wait.Outcome(slot)), pending.Batches[slot]);
-                if (hints.Find(snapshot.Topics.GetValueOrDefault(topic.Name), index, partitions[j].ErrorCode) is { } leader)
+                if (hints.Find(topic.Name, Guid.Empty, index, partitions[j].ErrorCode) is { } leader)
                 {
                     partitions[j].CurrentLeader = new() { LeaderId = leader.Leader, LeaderEpoch = leader.LeaderEpoch };
                 }
             }
             topics[i] = new() { Name = topic.Name, PartitionResponses = partitions };
         }
-        Write(
-            pending.Request,
-            new ProduceResponse
-            {
-                Responses = topics,
-                NodeEndpoints = [.. hints.Nodes.Select(node => new ProduceResponse.NodeEndpoint { NodeId = node.NodeId, Host = node.Host, Port = node.Port })],
-            },
-            response);
+        Write(pending.Request, new ProduceResponse { Responses = topics, NodeEndpoints = [.. hints.Nodes.Select(ToEndpoint)] }, response);
     }
+
+    private static ProduceResponse.NodeEndpoint ToEndpoint(BrokerNode node) =>
+        new() { NodeId = node.NodeId, Host = node.Host, Port = node.Port };
 
     private static ProduceResponse.PartitionProduceResponse AnswerPartition(int index, ErrorCode outcome, in ProducedBatch batch) =>
         outcome != ErrorCode.None

@@ -70,7 +70,8 @@ public sealed class ExactlyOnceTests
             broker.Storage.Close();
         }
         await SendAsync(producers, random);
-        await Eventually.HoldsAsync(() => broker.Partition("t").Log.AppendedEnd > before || producers.All(producer => producer.Client.HasResponse()));
+        await Eventually.HoldsAsync(
+            () => broker.Partition("t").Log.AppendedEnd > before || producers.All(producer => producer.Client.HasResponse()));
         foreach (Producer producer in producers)
         {
             await producer.Client.DisposeAsync();

@@ -119,7 +119,8 @@ public sealed class HostileClientTests
     [InlineData(4)]
     public async Task Damaged_requests_are_answered_or_close_their_connection_and_harm_nobody_else(int seed)
     {
-        await using var broker = new TestBroker(new BrokerOptions { MaxPartitionsPerTopic = 8, MaxTopicsPerCreate = 8, MaxFrameBytes = 1 << 20 });
+        await using var broker = new TestBroker(
+            new BrokerOptions { MaxPartitionsPerTopic = 8, MaxTopicsPerCreate = 8, MaxFrameBytes = 1 << 20 });
         Guid id = await broker.CreateTopicAsync("t");
         await using TestClient before = broker.Connect();
         await before.AskAsync(Ask.Produce("t", Batches.Of(10, new BatchProducer(1, 0, 0))), 9);
@@ -247,7 +248,10 @@ public sealed class HostileClientTests
         .. Both(Ask.Produce("t", Batches.Of(3))), .. Both(Ask.Produce("t", Batches.Of(3, new BatchProducer(1, 0, 10)), acks: 1)),
         .. Both(Ask.Fetch("t", 0, maxWaitMs: 100, id: id)), .. Both(Ask.Offsets("t", Batches.Time + 1)), .. Both(Ask.Metadata("t2")),
         .. Both(new ApiVersionsRequest { ClientSoftwareName = "a", ClientSoftwareVersion = "1" }, lowest: 3),
-        .. Both(new CreateTopicsRequest { Topics = [new() { Name = "c", NumPartitions = 2, ReplicationFactor = 1, Configs = [new() { Name = "retention.ms", Value = "1" }] }] }),
+        .. Both(new CreateTopicsRequest
+        {
+            Topics = [new() { Name = "c", NumPartitions = 2, ReplicationFactor = 1, Configs = [new() { Name = "retention.ms", Value = "1" }] }],
+        }),
         .. Both(new InitProducerIdRequest()), .. Both(Ask.Producers("t", 1)),
     ];
 
@@ -255,7 +259,8 @@ public sealed class HostileClientTests
         where TRequest : IKafkaRequest<TRequest, TResponse>
         where TResponse : IKafkaMessage<TResponse> =>
     [
-        TestClient.Encode(request, lowest ?? TRequest.Api.MinVersion, CorrelationId), TestClient.Encode(request, TRequest.Api.MaxVersion, CorrelationId),
+        TestClient.Encode(request, lowest ?? TRequest.Api.MinVersion, CorrelationId),
+        TestClient.Encode(request, TRequest.Api.MaxVersion, CorrelationId),
     ];
 
     private static async Task AssertServesAsync(TestBroker broker)

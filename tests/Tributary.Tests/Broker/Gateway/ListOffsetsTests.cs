@@ -120,7 +120,8 @@ public sealed class ListOffsetsTests
         Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await FindAsync(client, Latest, 7)).Error);
     }
 
-    private static async Task<(ErrorCode Error, long Offset, long Timestamp, int Epoch)> FindAsync(TestClient client, long timestamp, short version)
+    private static async Task<(ErrorCode Error, long Offset, long Timestamp, int Epoch)> FindAsync(
+        TestClient client, long timestamp, short version)
     {
         ListOffsetsResponse.ListOffsetsPartitionResponse answer = (await client.AskAsync(Ask.Offsets("t", timestamp), version)).Single();
         return (answer.ErrorCode, answer.Offset, answer.Timestamp, answer.LeaderEpoch);

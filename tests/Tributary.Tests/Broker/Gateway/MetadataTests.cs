@@ -18,7 +18,8 @@ public sealed class MetadataTests
         Guid id = await broker.CreateTopicAsync("t", partitions: 3);
         await using TestClient client = broker.Connect();
         MetadataResponse response = await client.AskAsync(Ask.Metadata("t"), version);
-        Assert.Equal((TestControlPlane.NodeId, "localhost", 9092), response.Brokers.Select(node => (node.NodeId, node.Host, node.Port)).Single());
+        MetadataResponse.MetadataResponseBroker node = response.Brokers.Single();
+        Assert.Equal((TestControlPlane.NodeId, "localhost", 9092), (node.NodeId, node.Host, node.Port));
         MetadataResponse.MetadataResponseTopic topic = response.Topics.Single();
         Assert.Equal(ErrorCode.None, topic.ErrorCode);
         Assert.Equal("t", topic.Name);
@@ -100,7 +101,8 @@ public sealed class MetadataTests
         Guid id = await broker.CreateTopicAsync("t");
         await using TestClient client = broker.Connect();
         var other = Guid.NewGuid();
-        MetadataResponse response = await client.AskAsync(new MetadataRequest { Topics = [new() { Name = null, TopicId = id }, new() { Name = null, TopicId = other }] }, 12);
+        var request = new MetadataRequest { Topics = [new() { Name = null, TopicId = id }, new() { Name = null, TopicId = other }] };
+        MetadataResponse response = await client.AskAsync(request, 12);
         Assert.Equal(
             [("t", id, ErrorCode.None), (null, other, ErrorCode.UnknownTopicId)],
             response.Topics.Select(topic => (topic.Name, topic.TopicId, topic.ErrorCode)));
@@ -137,7 +139,8 @@ public sealed class MetadataTests
         MetadataResponse response = await client.AskAsync(
             new MetadataRequest { Topics = [.. "abcd".Select(name => new MetadataRequest.MetadataRequestTopic { Name = $"{name}" })] }, 9);
         Assert.Equal(
-            [ErrorCode.None, ErrorCode.None, ErrorCode.PolicyViolation, ErrorCode.PolicyViolation], response.Topics.Select(topic => topic.ErrorCode));
+            [ErrorCode.None, ErrorCode.None, ErrorCode.PolicyViolation, ErrorCode.PolicyViolation],
+            response.Topics.Select(topic => topic.ErrorCode));
         Assert.Equal(2, broker.Control.Asked.Count);
     }
 

@@ -62,7 +62,12 @@ public sealed class ProduceTests
                 new()
                 {
                     Name = "a",
-                    PartitionData = [new() { Index = 1, Records = Batches.Of(2) }, new() { Index = 2, Records = Batches.Of() }, new() { Index = 0, Records = Batches.Of() }],
+                    PartitionData =
+                    [
+                        new() { Index = 1, Records = Batches.Of(2) },
+                        new() { Index = 2, Records = Batches.Of() },
+                        new() { Index = 0, Records = Batches.Of() },
+                    ],
                 },
                 new() { Name = "none", PartitionData = [new() { Index = 0, Records = Batches.Of() }] },
                 new() { Name = "b", PartitionData = [new() { Index = 0, Records = new byte[] { 1 } }] },
@@ -72,8 +77,8 @@ public sealed class ProduceTests
         Assert.Equal(["a", "none", "b"], response.Responses.Select(topic => topic.Name));
         Assert.Equal(
             [
-                (1, ErrorCode.None, 0), (2, ErrorCode.UnknownTopicOrPartition, -1), (0, ErrorCode.None, 0), (0, ErrorCode.UnknownTopicOrPartition, -1),
-                (0, ErrorCode.CorruptMessage, -1),
+                (1, ErrorCode.None, 0), (2, ErrorCode.UnknownTopicOrPartition, -1), (0, ErrorCode.None, 0),
+                (0, ErrorCode.UnknownTopicOrPartition, -1), (0, ErrorCode.CorruptMessage, -1),
             ],
             response.Responses.SelectMany(topic => topic.PartitionResponses).Select(one => (one.Index, one.ErrorCode, one.BaseOffset)));
     }
@@ -240,7 +245,8 @@ public sealed class ProduceTests
     public async Task Who_leads_the_partition_instead_is_told()
     {
         await using var broker = new TestBroker();
-        await broker.Control.ApplyAsync(broker.Control.Snapshot with { Brokers = [new BrokerNode(1, "here", 1), new BrokerNode(2, "there", 9094)] });
+        await broker.Control.ApplyAsync(
+            broker.Control.Snapshot with { Brokers = [new BrokerNode(1, "here", 1), new BrokerNode(2, "there", 9094)] });
         await broker.Control.SetAsync(TestControlPlane.Make("t", Guid.NewGuid(), 1, leaderEpoch: 5, leader: 2));
         await using TestClient client = broker.Connect();
         ProduceResponse response = await client.AskAsync(Ask.Produce("t", Batches.Of()), 11);

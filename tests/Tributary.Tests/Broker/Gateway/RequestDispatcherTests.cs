@@ -82,7 +82,8 @@ public sealed class RequestDispatcherTests : IDisposable
         _dispatcher.Parse(whole, Client);
         for (int length = 0; length < whole.Length; length++)
         {
-            ConnectionRefusedException refused = Assert.Throws<ConnectionRefusedException>(() => _dispatcher.Parse(whole.AsMemory(0, length), Client));
+            ConnectionRefusedException refused = Assert.Throws<ConnectionRefusedException>(
+                () => _dispatcher.Parse(whole.AsMemory(0, length), Client));
             Assert.Equal(CloseReason.Malformed, refused.Reason);
         }
     }

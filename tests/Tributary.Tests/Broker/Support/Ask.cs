@@ -8,7 +8,8 @@ internal static class Ask
 {
     public const short AcksAll = -1;
 
-    public static ProduceRequest Produce(string topic, RecordBytes records, short acks = AcksAll, int timeoutMs = 30_000, int partition = 0) => new()
+    public static ProduceRequest Produce(
+        string topic, RecordBytes records, short acks = AcksAll, int timeoutMs = 30_000, int partition = 0) => new()
     {
         Acks = acks,
         TimeoutMs = timeoutMs,
@@ -51,14 +52,17 @@ internal static class Ask
     };
 
     /// <summary>The only partition of a response.</summary>
-    public static ProduceResponse.PartitionProduceResponse Single(this ProduceResponse response) => response.Responses.Single().PartitionResponses.Single();
+    public static ProduceResponse.PartitionProduceResponse Single(this ProduceResponse response) =>
+        response.Responses.Single().PartitionResponses.Single();
 
     /// <inheritdoc cref="Single(ProduceResponse)"/>
     public static FetchResponse.PartitionData Single(this FetchResponse response) => response.Responses.Single().Partitions.Single();
 
     /// <inheritdoc cref="Single(ProduceResponse)"/>
-    public static ListOffsetsResponse.ListOffsetsPartitionResponse Single(this ListOffsetsResponse response) => response.Topics.Single().Partitions.Single();
+    public static ListOffsetsResponse.ListOffsetsPartitionResponse Single(this ListOffsetsResponse response) =>
+        response.Topics.Single().Partitions.Single();
 
     /// <inheritdoc cref="Single(ProduceResponse)"/>
-    public static DescribeProducersResponse.PartitionResponse Single(this DescribeProducersResponse response) => response.Topics.Single().Partitions.Single();
+    public static DescribeProducersResponse.PartitionResponse Single(this DescribeProducersResponse response) =>
+        response.Topics.Single().Partitions.Single();
 }

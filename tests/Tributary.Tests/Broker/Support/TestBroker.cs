@@ -44,7 +44,8 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
     public async Task<Guid> CreateTopicAsync(string name, int partitions = 1, params (string Name, string Value)[] configs)
     {
         var id = Guid.NewGuid();
-        await Control.SetAsync(TestControlPlane.Make(name, id, partitions, configs.ToDictionary(config => config.Name, config => config.Value)));
+        Dictionary<string, string> set = configs.ToDictionary(config => config.Name, config => config.Value);
+        await Control.SetAsync(TestControlPlane.Make(name, id, partitions, set));
         return id;
     }
 
@@ -64,7 +65,7 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
         await Control.ApplyAsync(Control.Snapshot);
     }
 
-    /// <summary>Loses what isn't durable now, as a power cut does, and starts another broker, in a new leader epoch, on what is left.</summary>
+    /// <summary>Loses what isn't durable, as a power cut does, and starts another broker, in a new leader epoch, on what is left.</summary>
     public async Task CrashAsync()
     {
         MemoryStorage left = _memory.Crash();
