@@ -168,8 +168,8 @@ public sealed partial class PartitionLog
     {
         lock (_lock)
         {
-            Manifest next = _manifest with { StartOffset = _start };
-            while (IsTrimDue() && next.CanSpare(_segments[0].EndOffset))
+            Manifest? next = IsTrimDue() ? _manifest with { StartOffset = _start } : null;
+            while (next is not null && IsTrimDue() && next.CanSpare(_segments[0].EndOffset))
             {
                 LogSegment segment = _segments[0];
                 _segments.RemoveAt(0);
