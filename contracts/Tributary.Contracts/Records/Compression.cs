@@ -7,9 +7,9 @@ namespace Tributary.Contracts.Records;
 public static class Compression
 {
     /// <summary>
-    /// Compresses <paramref name="payload"/> into <paramref name="pooled"/> behind its first <paramref name="reserve"/> bytes, whose content
-    /// is left undefined. The buffer comes from the shared array pool, is replaced by a larger one when it must grow, and belongs to the
-    /// caller.
+    /// Compresses <paramref name="payload"/> into <paramref name="pooled"/> behind its first <paramref name="reserve"/> bytes, whose
+    /// content is left undefined. The buffer comes from the shared array pool, is replaced by a larger one when it must grow, and belongs
+    /// to the caller.
     /// </summary>
     /// <param name="codec">The codec; <see cref="CompressionCodec.None"/> is none.</param>
     /// <param name="payload">The records of a batch, at least one byte.</param>
@@ -42,7 +42,9 @@ public static class Compression
     /// <param name="pooled">The caller's buffer, or null to rent one. May have been replaced when this throws.</param>
     /// <param name="limit">The most bytes that may come out.</param>
     /// <returns>Bytes used of the buffer.</returns>
-    /// <exception cref="InvalidDataException">The bytes are not of this codec, or more than <paramref name="limit"/> would come out.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The bytes are not of this codec, or more than <paramref name="limit"/> would come out.
+    /// </exception>
     /// <exception cref="NotSupportedException">Unknown codec.</exception>
     public static int Decompress(CompressionCodec codec, ReadOnlySpan<byte> payload, ref byte[]? pooled, int limit)
     {

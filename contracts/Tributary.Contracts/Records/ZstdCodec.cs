@@ -56,7 +56,9 @@ internal static class ZstdCodec
                 }
                 if (pooled!.Length >= most)
                 {
-                    throw most == limit ? Compression.TooLarge(limit) : new InvalidDataException("the zstd frame makes more than it states");
+                    throw most == limit
+                        ? Compression.TooLarge(limit)
+                        : new InvalidDataException("the zstd frame makes more than it states");
                 }
                 size = Math.Min(most, (long)GrowthFactor * pooled.Length);
             }

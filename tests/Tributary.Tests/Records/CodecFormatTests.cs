@@ -156,7 +156,7 @@ public sealed class CodecFormatTests
 
     private static byte[] FramedSnappy(params byte[] block)
     {
-        byte[] framed = [0x82, (byte)'S', (byte)'N', (byte)'A', (byte)'P', (byte)'P', (byte)'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, .. block];
+        byte[] framed = [0x82, .. "SNAPPY"u8, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, .. block];
         BinaryPrimitives.WriteInt32BigEndian(framed.AsSpan(16), block.Length);
         return framed;
     }

@@ -42,7 +42,8 @@ internal static class GoldenPayloads
 
     public static readonly GoldenPayload[] All =
     [
-        new(CompressionCodec.Gzip, "java.util.zip", PayloadSize.Small, "H4sIAAAAAAAA/6tWKknNLUgtSiwpLUpVsjIy1DPVUSrNyyxRslJyVoqpxivNgl86Fb+0Fn5pefzSuvilZfFLR5EjDQDTApVlLAEAAA=="),
+        new(CompressionCodec.Gzip, "java.util.zip", PayloadSize.Small,
+            "H4sIAAAAAAAA/6tWKknNLUgtSiwpLUpVsjIy1DPVUSrNyyxRslJyVoqpxivNgl86Fb+0Fn5pefzSuvilZfFLR5EjDQDTApVlLAEAAA=="),
         new(CompressionCodec.Gzip, "java.util.zip, large", PayloadSize.Large, """
             H4sIAAAAAAAA/+3OMUoDAQAEQJA8QLASicKVGhVFm7SCjwiCWlwhGAnxAkoIft0vbLnF1NPMfpjG9Wbcvk+77Tgs7+9uHhfD7utjGpbD03DYY4wxxrieX3
             prGGOMMQ551lvDGGOMcchjbw1jjDHGIV/21jDGGGMc8kVvDWOMMcYhX/fWMMYYYxzyvLeGMcYY45BXvTWMMcYYh7zqrWGMMcY45LG3hjHGGOOQF701jDHG
@@ -50,9 +51,12 @@ internal static class GoldenPayloads
             bWMMYYYxzybW8NY4wxxiG/9dYwxhhjHPK8t4YxxhjjkGe9NYwxxhiHvOitYYwxxjjkh94axhhjjEOe99YwxhhjHPJRbw1jjDHGIV/11jDGGGMc8nNvDWOM
             McYh//TWMMYYYxzyd28NY4wxxiEv/wG2RFtHcBEBAA==
             """),
-        new(CompressionCodec.Gzip, "the gzip command, with a file name", PayloadSize.Small, "H4sICO5mB2sCA3NtYWxsAKtWKknNLUgtSiwpLUpVsjIy1DPVUSrNyyxRslJyVoqpxivNgl86Fb+0Fn5pefzSuvilZfFLR5EjDQDTApVlLAEAAA=="),
-        new(CompressionCodec.Gzip, "Python", PayloadSize.Small, "H4sIAAAAAAACA6tWKknNLUgtSiwpLUpVsjIy1DPVUSrNyyxRslJyVoqpxivNgl86Fb+0Fn5pefzSuvilZfFLR5EjDQDTApVlLAEAAA=="),
-        new(CompressionCodec.Snappy, "snappy-java, a raw block", PayloadSize.Small, "rAJ4eyJ0ZW1wZXJhdHVyZSI6MjEuNSwidW5pdCI6IkMiXHYfAAAEdh8AAGV2HwAAKnYfAAAfdh8AAC12HwAAHXYfAABazh8A"),
+        new(CompressionCodec.Gzip, "the gzip command, with a file name", PayloadSize.Small,
+            "H4sICO5mB2sCA3NtYWxsAKtWKknNLUgtSiwpLUpVsjIy1DPVUSrNyyxRslJyVoqpxivNgl86Fb+0Fn5pefzSuvilZfFLR5EjDQDTApVlLAEAAA=="),
+        new(CompressionCodec.Gzip, "Python", PayloadSize.Small,
+            "H4sIAAAAAAACA6tWKknNLUgtSiwpLUpVsjIy1DPVUSrNyyxRslJyVoqpxivNgl86Fb+0Fn5pefzSuvilZfFLR5EjDQDTApVlLAEAAA=="),
+        new(CompressionCodec.Snappy, "snappy-java, a raw block", PayloadSize.Small,
+            "rAJ4eyJ0ZW1wZXJhdHVyZSI6MjEuNSwidW5pdCI6IkMiXHYfAAAEdh8AAGV2HwAAKnYfAAAfdh8AAC12HwAAHXYfAABazh8A"),
         new(CompressionCodec.Snappy, "snappy-java, framed", PayloadSize.Small, """
             glNOQVBQWQAAAAABAAAAAQAAAEisAnh7InRlbXBlcmF0dXJlIjoyMS41LCJ1bml0IjoiQyJcdh8AAAR2HwAAZXYfAAAqdh8AAB92HwAALXYfAAAddh8AAF
             rOHwA=
@@ -130,13 +134,15 @@ internal static class GoldenPayloads
             L3Vgnw//////////wi86HZ8P/////////8IvcgSfD//////////CLyIsnw//////////wi9lNJ8P/////////8IvQx2fD//////////CLyICnw////////
             //wi8iK58P/////////8IvOkafD//////////CL314nw//////////wi8yc58P/////////79QQyJ9ezoAAAAAaRp4Iw==
             """),
-        new(CompressionCodec.Zstd, "zstd-jni", PayloadSize.Small, "KLUv/QBY3QEAZAJ7InRlbXBlcmF0dXJlIjoyMS41LCJ1bml0IjoiQyJcBGUqHy0dWggAAacA8YDIgChAPCAyIIqFqJw="),
+        new(CompressionCodec.Zstd, "zstd-jni", PayloadSize.Small,
+            "KLUv/QBY3QEAZAJ7InRlbXBlcmF0dXJlIjoyMS41LCJ1bml0IjoiQyJcBGUqHy0dWggAAacA8YDIgChAPCAyIIqFqJw="),
         new(CompressionCodec.Zstd, "zstd-jni, large", PayloadSize.Large, """
             KLUv/QBYbQUAQoYXHVCNcwR5jNjbmmaAIXSzBIWUs5BqFCgBRnkAVVczuiAwwhbxoIqVFU5+sXIOTTyBJwvYCD0iiWtT4I1HaAOn9Hz+NGoRTMGGdbgwRr
             Rj9UbTczbMYuq7t5B7k76GAUWoEeDv/xngNwMS+P9XGPzvH63f+q3f+q3f+q3f+q3fulu/9Vu/9Vu/9Vu/9Vu/dbe+1m/91m/91m/91m/91t36rd/6rZ+9
             WxeBVAU=
             """),
-        new(CompressionCodec.Zstd, "the zstd command, checksum", PayloadSize.Small, "KLUv/QRY3QEAZAJ7InRlbXBlcmF0dXJlIjoyMS41LCJ1bml0IjoiQyJcBGUqHy0dWggAAacA8YDIgChAPCAyIIqFqJwmWStX"),
+        new(CompressionCodec.Zstd, "the zstd command, checksum", PayloadSize.Small,
+            "KLUv/QRY3QEAZAJ7InRlbXBlcmF0dXJlIjoyMS41LCJ1bml0IjoiQyJcBGUqHy0dWggAAacA8YDIgChAPCAyIIqFqJwmWStX"),
         new(CompressionCodec.Zstd, "the zstd command, window of 128 MiB", PayloadSize.Large, """
             KLUv/QCIRQUAJAR7InRlbXBlcmF0dXJlIjoyMS41LCJ1bml0IjoiQyJ9XARlKh8tHVpaZSwbHl8TcHlsfRB/GS9gHQQsNB0CK0Z4czpFqBH6/T8DAHvaDB
             L45xf8/39/8E7jHc07nndl3tW8q3lH867nXZt3Ne9q3tG863nX5l3Nu5p3NO963rV5V/Ou5h3Nu553bd7VvKt5R/Ou512bdzXvat7RvOud9+GT59ZFW1YB

@@ -162,6 +162,7 @@ public sealed class EdgeBufferTests
 
         await bench.DisposeAsync();
         await using IngestBench restarted = IngestBench.Open(memory: left);
-        Assert.Equal(Enumerable.Range(0, 50).Select(i => $"{i}"), restarted.Stored(RouteTable.TelemetryTopic).Select(record => record.Value));
+        IEnumerable<string> stored = restarted.Stored(RouteTable.TelemetryTopic).Select(record => record.Value);
+        Assert.Equal(Enumerable.Range(0, 50).Select(i => $"{i}"), stored);
     }
 }

@@ -64,7 +64,8 @@ public sealed class IngestConcurrencyTests
         {
             string[] parts = record.Value.Split('/');
             int number = int.Parse(parts[1], CultureInfo.InvariantCulture);
-            Assert.True(number > last.GetValueOrDefault(parts[0], -1), $"{record.Value} stands behind {parts[0]}/{last.GetValueOrDefault(parts[0])}");
+            int before = last.GetValueOrDefault(parts[0], -1);
+            Assert.True(number > before, $"{record.Value} stands behind {parts[0]}/{before}");
             last[parts[0]] = number;
         }
     }
