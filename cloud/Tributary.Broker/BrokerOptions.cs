@@ -53,6 +53,12 @@ public sealed record BrokerOptions
     /// <summary>Longest time that DescribeProducers waits until the last batches of the producers it tells of are committed.</summary>
     public TimeSpan DescribeProducersWait { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>
+    /// Most producers that one DescribeProducers may look up, or be told of, over all partitions that it names. Beyond it partitions are
+    /// answered with POLICY_VIOLATION.
+    /// </summary>
+    public int MaxDescribedProducers { get; init; } = 10_000;
+
     /// <summary>Whether Metadata creates unknown topics for clients that allow it (<c>auto.create.topics.enable</c>).</summary>
     public bool AutoCreateTopics { get; init; } = true;
 
@@ -93,6 +99,7 @@ public sealed record BrokerOptions
         RequireTime(MaxProduceWait, nameof(MaxProduceWait));
         RequireTime(MaxCreateWait, nameof(MaxCreateWait));
         RequireTime(DescribeProducersWait, nameof(DescribeProducersWait));
+        Require(MaxDescribedProducers > 0, nameof(MaxDescribedProducers), "must be positive");
         Require(MaxPartitionsPerTopic > 0, nameof(MaxPartitionsPerTopic), "must be positive");
         Require(
             DefaultPartitions > 0 && DefaultPartitions <= MaxPartitionsPerTopic,

@@ -172,7 +172,7 @@ public sealed class Partition : ILogListener
     /// What the log knows of producers, which is true once the slot of <paramref name="wait"/> completes without error: everything that it
     /// tells of is committed then. It is looked up and registered under one hold of the lock: a failed flush takes both back or neither.
     /// </summary>
-    /// <param name="producerIds">Whom to look for; all, if empty.</param>
+    /// <param name="producerIds">Whom to look for, each once, and few: the partition stands still meanwhile. All, if empty.</param>
     /// <param name="wait">Who waits.</param>
     /// <param name="slot">The waiter's slot.</param>
     internal ProducerSummary[] DescribeProducers(long[] producerIds, CommitWait wait, int slot)
@@ -183,7 +183,7 @@ public sealed class Partition : ILogListener
         {
             producers = producerIds.Length == 0
                 ? [.. Log.ListProducers()]
-                : [.. producerIds.Distinct().Select(Log.FindProducer).OfType<ProducerSummary>()];
+                : [.. producerIds.Select(Log.FindProducer).OfType<ProducerSummary>()];
             long end = producers.Length == 0 ? 0 : producers.Max(producer => producer.LastOffset) + 1;
             outcome = _unavailable;
             if (outcome == ErrorCode.None && end > _highWatermark)

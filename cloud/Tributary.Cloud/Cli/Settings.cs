@@ -77,6 +77,8 @@ internal static class Settings
             (broker, value) => broker with { MaxCreateWait = Setting.Milliseconds(value) }),
         OfBroker("describeProducersWaitMs", "MS", "Longest time DescribeProducers waits for commits", null,
             (broker, value) => broker with { DescribeProducersWait = Setting.Milliseconds(value) }),
+        OfBroker("maxDescribedProducers", "N", "Most producers that one DescribeProducers may look up", null,
+            (broker, value) => broker with { MaxDescribedProducers = Setting.Int32(value) }),
         OfBroker("retentionIntervalMs", "MS", "Time between two rounds of retention", "log.retention.check.interval.ms",
             (broker, value) => broker with { RetentionInterval = Setting.Milliseconds(value) }),
         OfBroker("producerExpirationMs", "MS", "Idle time after which a producer is forgotten", "producer.id.expiration.ms",

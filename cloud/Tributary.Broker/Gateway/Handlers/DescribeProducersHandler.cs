@@ -17,30 +17,61 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
     protected override async ValueTask<DescribeProducersResponse> AnswerAsync(
         Request request, DescribeProducersRequest body, CancellationToken cancellation)
     {
-        var wait = new CommitWait(body.Topics.Sum(topic => topic.PartitionIndexes.Length));
-        var found = new List<ProducerSummary[]>();
+        List<Asked> asked = Distinct(body);
+        long[] wanted = [.. body.ProducerIds.Distinct()];
+        var wait = new CommitWait(asked.Count);
+        var found = new ProducerSummary[asked.Count][];
+        long room = Broker.Options.MaxDescribedProducers;
+        for (int slot = 0; slot < found.Length; slot++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            found[slot] = Find(asked[slot], wanted, wait, slot, ref room);
+        }
+        await WaitAsync(wait, cancellation);
+        return Answer(asked, found, wait);
+    }
+
+    /// <summary>Each partition once, however often it is named, those of a topic together.</summary>
+    private static List<Asked> Distinct(DescribeProducersRequest body)
+    {
+        var seen = new HashSet<Asked>();
+        var asked = new List<Asked>();
         foreach (DescribeProducersRequest.TopicRequest topic in body.Topics)
         {
             foreach (int index in topic.PartitionIndexes)
             {
-                found.Add(Find(topic.Name, index, body.ProducerIds, wait, slot: found.Count));
+                var one = new Asked(topic.Name, index);
+                if (seen.Add(one))
+                {
+                    asked.Add(one);
+                }
             }
         }
-        await WaitAsync(wait, cancellation);
-        return Answer(body, found, wait);
+        return asked;
     }
 
-    private ProducerSummary[] Find(string topic, int index, long[] wanted, CommitWait wait, int slot)
+    /// <param name="asked">The partition.</param>
+    /// <param name="wanted">Whom to look for, each once; all, if empty.</param>
+    /// <param name="wait">Completes when what is returned is committed.</param>
+    /// <param name="slot">The partition's slot of it.</param>
+    /// <param name="room">Producers that the request may still look up or be told of. The first partition is answered whatever it has.</param>
+    private ProducerSummary[] Find(Asked asked, long[] wanted, CommitWait wait, int slot, ref long room)
     {
-        ErrorCode error = TopicNames.Validate(topic) is null
-            ? Broker.Partitions.Get(topic, index, out Partition? partition)
+        ErrorCode error = TopicNames.Validate(asked.Topic) is null
+            ? Broker.Partitions.Get(asked.Topic, asked.Index, out Partition? partition)
             : Fail(ErrorCode.InvalidTopicException, out partition);
+        if (error == ErrorCode.None && (room <= 0 || wanted.Length > room))
+        {
+            error = ErrorCode.PolicyViolation;
+        }
         if (error != ErrorCode.None)
         {
             wait.Complete(slot, error);
             return [];
         }
-        return partition!.DescribeProducers(wanted, wait, slot);
+        ProducerSummary[] found = partition!.DescribeProducers(wanted, wait, slot);
+        room -= Math.Max(wanted.Length, found.Length);
+        return found;
     }
 
     private async ValueTask WaitAsync(CommitWait wait, CancellationToken cancellation)
@@ -56,23 +87,23 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
         cancellation.ThrowIfCancellationRequested();
     }
 
-    private DescribeProducersResponse Answer(DescribeProducersRequest body, List<ProducerSummary[]> found, CommitWait wait)
+    private DescribeProducersResponse Answer(List<Asked> asked, ProducerSummary[][] found, CommitWait wait)
     {
         int slot = 0;
         return new DescribeProducersResponse
         {
             Topics =
             [
-                .. body.Topics.Select(topic => new DescribeProducersResponse.TopicResponse
+                .. asked.GroupBy(one => one.Topic, StringComparer.Ordinal).Select(topic => new DescribeProducersResponse.TopicResponse
                 {
-                    Name = topic.Name,
-                    Partitions = [.. topic.PartitionIndexes.Select(index => Answer(index, Counted(wait.Outcome(slot)), found[slot++]))],
+                    Name = topic.Key,
+                    Partitions = [.. topic.Select(one => Answer(one.Index, Counted(wait.Outcome(slot)), found[slot++]))],
                 }),
             ],
         };
     }
 
-    private static DescribeProducersResponse.PartitionResponse Answer(int index, ErrorCode error, ProducerSummary[] producers) =>
+    private DescribeProducersResponse.PartitionResponse Answer(int index, ErrorCode error, ProducerSummary[] producers) =>
         error != ErrorCode.None
             ? new() { PartitionIndex = index, ErrorCode = error, ErrorMessage = MessageOf(error) }
             : new()
@@ -92,8 +123,10 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
                 ],
             };
 
-    private static string? MessageOf(ErrorCode error) => error switch
+    private string? MessageOf(ErrorCode error) => error switch
     {
+        ErrorCode.PolicyViolation =>
+            $"a request may look up {Broker.Options.MaxDescribedProducers} producers in all (broker:maxDescribedProducers); ask for fewer at a time",
         ErrorCode.RequestTimedOut => "the last batches are not committed yet",
         ErrorCode.KafkaStorageError => "the last batches could not be stored",
         _ => null,
@@ -104,4 +137,7 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
         partition = null;
         return error;
     }
+
+    /// <summary>A partition that is asked about.</summary>
+    private readonly record struct Asked(string Topic, int Index);
 }

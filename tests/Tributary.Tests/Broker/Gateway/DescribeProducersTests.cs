@@ -49,6 +49,52 @@ public sealed class DescribeProducersTests
     }
 
     [Fact]
+    public async Task A_request_that_repeats_partitions_and_producers_is_answered_once_for_each()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t", partitions: 2);
+        await using TestClient client = broker.Connect();
+        await WriteAsync(client, id: 10, epoch: 0, sequence: 0, records: 1);
+        DescribeProducersResponse answer = await client.AskAsync(
+            new DescribeProducersRequest
+            {
+                Topics =
+                [
+                    new() { Name = "t", PartitionIndexes = [.. Enumerable.Range(0, 20_000).Select(i => i % 2)] },
+                    new() { Name = "t", PartitionIndexes = [1, 0, 1] },
+                ],
+                ProducerIds = [.. Enumerable.Repeat(10L, 20_000)],
+            },
+            0);
+        DescribeProducersResponse.TopicResponse topic = Assert.Single(answer.Topics);
+        Assert.Equal([(0, 1), (1, 0)], topic.Partitions.Select(one => (one.PartitionIndex, one.ActiveProducers.Length)));
+    }
+
+    [Fact]
+    public async Task A_request_for_more_producers_than_allowed_is_refused_for_the_partitions_that_exceed_it()
+    {
+        await using var broker = new TestBroker(new BrokerOptions { MaxDescribedProducers = 3 });
+        await broker.CreateTopicAsync("t", partitions: 3);
+        await using TestClient client = broker.Connect();
+        foreach (long id in (long[])[10, 11, 12, 13])
+        {
+            await WriteAsync(client, id, epoch: 0, sequence: 0, records: 1);
+        }
+        DescribeProducersResponse named = await client.AskAsync(Asking(10, 11), 0);
+        Assert.Equal(
+            [(ErrorCode.None, 2), (ErrorCode.PolicyViolation, 0), (ErrorCode.PolicyViolation, 0)],
+            named.Topics.Single().Partitions.Select(one => (one.ErrorCode, one.ActiveProducers.Length)));
+        Assert.Contains("broker:maxDescribedProducers", named.Topics.Single().Partitions[1].ErrorMessage);
+        DescribeProducersResponse all = await client.AskAsync(Asking(), 0);
+        Assert.Equal(
+            [(ErrorCode.None, 4), (ErrorCode.PolicyViolation, 0), (ErrorCode.PolicyViolation, 0)],
+            all.Topics.Single().Partitions.Select(one => (one.ErrorCode, one.ActiveProducers.Length)));
+
+        static DescribeProducersRequest Asking(params long[] ids) =>
+            new() { Topics = [new() { Name = "t", PartitionIndexes = [0, 1, 2] }], ProducerIds = ids };
+    }
+
+    [Fact]
     public async Task What_a_failed_flush_took_back_is_not_told()
     {
         await using var broker = new TestBroker();
