@@ -21,6 +21,7 @@ public sealed class Partition : ILogListener
     private readonly int _localNode;
     private readonly List<Waiting> _waiting = [];
     private readonly HashSet<ProgressWait> _readers = [];
+    private readonly ProducerClaims _claims = new();
     private InSyncSet _inSync;
     private long _highWatermark;
     private long _epochStart;
@@ -93,6 +94,7 @@ public sealed class Partition : ILogListener
             {
                 Log.BeginLeaderEpoch(assignment.LeaderEpoch);
                 Volatile.Write(ref _epochStart, Log.AppendedEnd);
+                _claims.Clear();
             }
             Volatile.Write(ref _leaderEpoch, assignment.LeaderEpoch);
             Volatile.Write(ref _settings, settings);
@@ -110,6 +112,7 @@ public sealed class Partition : ILogListener
         lock (_lock)
         {
             _unavailable = reason;
+            _claims.Clear();
             TakeWaiting(long.MaxValue, long.MaxValue, reached: true, reason, ref woken);
             woken.AddReaders(_readers);
         }
@@ -121,12 +124,14 @@ public sealed class Partition : ILogListener
     /// The bytes are the caller's again at return.
     /// </summary>
     /// <param name="batch">The batch.</param>
+    /// <param name="sender">Who sends it.</param>
     /// <param name="wait">Who waits, null for nobody.</param>
     /// <param name="slot">The waiter's slot.</param>
     /// <param name="committed">Wait until all in-sync replicas have it (acks=all), not only for the local flush.</param>
     /// <param name="result">What the log said, when the answer is <see cref="ErrorCode.None"/>.</param>
     /// <returns>An error if nothing was appended; then the slot is left alone.</returns>
-    internal ErrorCode Append(ReadOnlySpan<byte> batch, CommitWait? wait, int slot, bool committed, out AppendResult result)
+    internal ErrorCode Append(
+        ReadOnlySpan<byte> batch, BatchSender sender, CommitWait? wait, int slot, bool committed, out AppendResult result)
     {
         lock (_lock)
         {
@@ -138,6 +143,10 @@ public sealed class Partition : ILogListener
             if (committed && _inSync.Count < _settings.MinInSyncReplicas)
             {
                 return ErrorCode.NotEnoughReplicas;
+            }
+            if (!_claims.Allow(sender))
+            {
+                return ErrorCode.InvalidProducerEpoch;
             }
             result = Log.Append(batch, _leaderEpoch);
             if (result.Error != AppendError.None)
@@ -173,14 +182,20 @@ public sealed class Partition : ILogListener
     /// tells of is committed then. It is looked up and registered under one hold of the lock: a failed flush takes both back or neither.
     /// </summary>
     /// <param name="producerIds">Whom to look for, each once, and few: the partition stands still meanwhile. All, if empty.</param>
+    /// <param name="claimant">Who wants to be the only one to write under them from now on, null for nobody.</param>
     /// <param name="wait">Who waits.</param>
     /// <param name="slot">The waiter's slot.</param>
-    internal ProducerSummary[] DescribeProducers(long[] producerIds, CommitWait wait, int slot)
+    internal DescribedProducers DescribeProducers(long[] producerIds, Claimant? claimant, CommitWait wait, int slot)
     {
         ProducerSummary[] producers;
+        Guid claimedBy = Guid.Empty;
         ErrorCode outcome;
         lock (_lock)
         {
+            if (claimant is { } claims && _unavailable == ErrorCode.None)
+            {
+                claimedBy = Claim(producerIds, claims);
+            }
             producers = producerIds.Length == 0
                 ? [.. Log.ListProducers()]
                 : [.. producerIds.Select(Log.FindProducer).OfType<ProducerSummary>()];
@@ -189,11 +204,11 @@ public sealed class Partition : ILogListener
             if (outcome == ErrorCode.None && end > _highWatermark)
             {
                 _waiting.Add(new Waiting(end, wait, slot, Committed: true));
-                return producers;
+                return new DescribedProducers(producers, claimedBy);
             }
         }
         wait.Complete(slot, outcome);
-        return producers;
+        return new DescribedProducers(producers, claimedBy);
     }
 
     /// <summary>Signals <paramref name="reader"/> whenever the high watermark moves or the node stops serving, until it is removed.</summary>
@@ -239,6 +254,18 @@ public sealed class Partition : ILogListener
             TakeWaiting(fromOffset, fromOffset, reached: false, ErrorCode.KafkaStorageError, ref woken);
         }
         woken.Wake();
+    }
+
+    /// <summary>Called under the lock.</summary>
+    private Guid Claim(long[] producerIds, Claimant claimant)
+    {
+        Guid claimedBy = claimant.Incarnation;
+        foreach (long producerId in producerIds)
+        {
+            Guid holder = _claims.Claim(producerId, claimant);
+            claimedBy = holder == claimant.Incarnation ? claimedBy : holder;
+        }
+        return claimedBy;
     }
 
     private void Advance(long flushedEnd)

@@ -8,7 +8,7 @@ namespace Tributary.Broker.Gateway.Handlers;
 /// <summary>
 /// Tells which producers have written to a partition and how far they came (KIP-664). Stronger than Kafka: what is told is committed, so
 /// that a producer in doubt may go on behind it. Where a last batch isn't committed yet, the answer waits until it is; when that takes too
-/// long, or the batch is lost, the client is told to ask again.
+/// long, or the batch is lost, the client is told to ask again. Whoever asks may claim the producers first: <see cref="ProducerClaims"/>.
 /// </summary>
 internal sealed class DescribeProducersHandler(BrokerContext broker)
     : ApiHandler<DescribeProducersRequest, DescribeProducersResponse>(broker)
@@ -20,12 +20,15 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
         List<Asked> asked = Distinct(body);
         long[] wanted = [.. body.ProducerIds.Distinct()];
         var wait = new CommitWait(asked.Count);
-        var found = new ProducerSummary[asked.Count][];
+        Claimant? claimant = body.Claim is { Incarnation: var incarnation, Start: var start } && incarnation != Guid.Empty
+            ? new Claimant(incarnation, start)
+            : null;
+        var found = new DescribedProducers[asked.Count];
         long room = Broker.Options.MaxDescribedProducers;
         for (int slot = 0; slot < found.Length; slot++)
         {
             cancellation.ThrowIfCancellationRequested();
-            found[slot] = Find(asked[slot], wanted, wait, slot, ref room);
+            found[slot] = Find(asked[slot], wanted, claimant, wait, slot, ref room);
         }
         await WaitAsync(wait, cancellation);
         return Answer(asked, found, wait);
@@ -52,10 +55,11 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
 
     /// <param name="asked">The partition.</param>
     /// <param name="wanted">Whom to look for, each once; all, if empty.</param>
+    /// <param name="claimant">Who claims them first, null for nobody.</param>
     /// <param name="wait">Completes when what is returned is committed.</param>
     /// <param name="slot">The partition's slot of it.</param>
     /// <param name="room">Producers that the request may still look up or be told of. The first partition is answered whatever it has.</param>
-    private ProducerSummary[] Find(Asked asked, long[] wanted, CommitWait wait, int slot, ref long room)
+    private DescribedProducers Find(Asked asked, long[] wanted, Claimant? claimant, CommitWait wait, int slot, ref long room)
     {
         ErrorCode error = TopicNames.Validate(asked.Topic) is null
             ? Broker.Partitions.Get(asked.Topic, asked.Index, out Partition? partition)
@@ -67,10 +71,10 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
         if (error != ErrorCode.None)
         {
             wait.Complete(slot, error);
-            return [];
+            return new DescribedProducers([], Guid.Empty);
         }
-        ProducerSummary[] found = partition!.DescribeProducers(wanted, wait, slot);
-        room -= Math.Max(wanted.Length, found.Length);
+        DescribedProducers found = partition!.DescribeProducers(wanted, claimant, wait, slot);
+        room -= Math.Max(wanted.Length, found.Producers.Length);
         return found;
     }
 
@@ -87,7 +91,7 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
         cancellation.ThrowIfCancellationRequested();
     }
 
-    private DescribeProducersResponse Answer(List<Asked> asked, ProducerSummary[][] found, CommitWait wait)
+    private DescribeProducersResponse Answer(List<Asked> asked, DescribedProducers[] found, CommitWait wait)
     {
         int slot = 0;
         return new DescribeProducersResponse
@@ -103,15 +107,16 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
         };
     }
 
-    private DescribeProducersResponse.PartitionResponse Answer(int index, ErrorCode error, ProducerSummary[] producers) =>
+    private DescribeProducersResponse.PartitionResponse Answer(int index, ErrorCode error, DescribedProducers found) =>
         error != ErrorCode.None
             ? new() { PartitionIndex = index, ErrorCode = error, ErrorMessage = MessageOf(error) }
             : new()
             {
                 PartitionIndex = index,
+                ClaimedBy = found.ClaimedBy,
                 ActiveProducers =
                 [
-                    .. producers.Select(producer => new DescribeProducersResponse.ProducerState
+                    .. found.Producers.Select(producer => new DescribeProducersResponse.ProducerState
                     {
                         ProducerId = producer.ProducerId,
                         ProducerEpoch = producer.Epoch,

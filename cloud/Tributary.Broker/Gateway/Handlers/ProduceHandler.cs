@@ -47,7 +47,7 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
         {
             foreach (ProduceRequest.PartitionProduceData partition in topic.PartitionData)
             {
-                ErrorCode error = Append(topic.Name, partition, request.Version, body.Acks, wait, slot, ref batches[slot]);
+                ErrorCode error = Append(topic.Name, partition, request.Version, body, wait, slot, ref batches[slot]);
                 if (error != ErrorCode.None)
                 {
                     FailSlot(wait, slot, error, topic.Name, partition.Index, batches[slot].Message);
@@ -76,10 +76,10 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
     }
 
     private ErrorCode Append(
-        string topic, ProduceRequest.PartitionProduceData data, short version, short acks, CommitWait? wait, int slot,
+        string topic, ProduceRequest.PartitionProduceData data, short version, ProduceRequest body, CommitWait? wait, int slot,
         ref ProducedBatch produced)
     {
-        if (acks is not (AcksNone or AcksLeader or AcksAll))
+        if (body.Acks is not (AcksNone or AcksLeader or AcksAll))
         {
             return ErrorCode.InvalidRequiredAcks;
         }
@@ -95,15 +95,17 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
             return error;
         }
         AppendResult result;
+        var sender = new BatchSender(batch.ProducerId, body.Incarnation);
+        bool committed = body.Acks == AcksAll;
         produced.AppendTimeMs = -1;
         if (settings.LogAppendTime)
         {
             produced.AppendTimeMs = Broker.Time.GetUtcNow().ToUnixTimeMilliseconds();
-            error = AppendStamped(partition, batch.Bytes, produced.AppendTimeMs, wait, slot, acks == AcksAll, out result);
+            error = AppendStamped(partition, batch.Bytes, produced.AppendTimeMs, sender, wait, slot, committed, out result);
         }
         else
         {
-            error = partition.Append(batch.Bytes, wait, slot, acks == AcksAll, out result);
+            error = partition.Append(batch.Bytes, sender, wait, slot, committed, out result);
         }
         if (error == ErrorCode.None)
         {
@@ -119,7 +121,8 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
 
     /// <summary>Appends a copy of a batch with the broker's time: the frame isn't the handler's to change.</summary>
     private static ErrorCode AppendStamped(
-        Partition partition, ReadOnlySpan<byte> batch, long nowMs, CommitWait? wait, int slot, bool committed, out AppendResult result)
+        Partition partition, ReadOnlySpan<byte> batch, long nowMs, BatchSender sender, CommitWait? wait, int slot, bool committed,
+        out AppendResult result)
     {
         byte[] rented = ArrayPool<byte>.Shared.Rent(batch.Length);
         try
@@ -127,7 +130,7 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
             Span<byte> copy = rented.AsSpan(0, batch.Length);
             batch.CopyTo(copy);
             BatchCheck.StampAppendTime(copy, nowMs);
-            return partition.Append(copy, wait, slot, committed, out result);
+            return partition.Append(copy, sender, wait, slot, committed, out result);
         }
         finally
         {

@@ -39,6 +39,9 @@ internal static class ProduceGolden
                 .NoTags()),
         GoldenCase.Of(9, 11, new ProduceRequest { Acks = 0, TimeoutMs = 5 },
             new Wire().CompactNull().Int16(0).Int32(5).CompactArray(0).NoTags()),
+        GoldenCase.Of(9, 11, new ProduceRequest { Acks = -1, Incarnation = Guid.Parse("00112233-4455-6677-8899-aabbccddeeff") },
+            new Wire().CompactNull().Int16(-1).Int32(0).CompactArray(0)
+                .Hex("01 91 4E 10 00 11 22 33 44 55 66 77 88 99 AA BB CC DD EE FF")), // one tagged field: tag 10001, 16 bytes
     ];
 
     private static IEnumerable<GoldenCase> Responses =>

@@ -39,6 +39,23 @@ internal static class ProducerIdGolden
                 .Hex("01 91 4E 11 03") // one tagged field: tag 10001, 17 bytes, an array of two
                 .Int64(4001).Hex("01 02 03 04 05 06 07 08")),
         GoldenCase.Of(0, 0,
+            new DescribeProducersRequest { Claim = new() { Incarnation = Guid.Parse("00112233-4455-6677-8899-aabbccddeeff"), Start = 258 } },
+            new Wire().CompactArray(0)
+                .Hex("01 92 4E 19 00 11 22 33 44 55 66 77 88 99 AA BB CC DD EE FF").Int64(258).Hex("00")), // tag 10002, 25 bytes
+        GoldenCase.Of(0, 0,
+            new DescribeProducersResponse
+            {
+                Topics =
+                [
+                    new() { Name = "a", Partitions = [new() { PartitionIndex = 1, ClaimedBy = Guid.Parse("00112233-4455-6677-8899-aabbccddeeff") }] },
+                ],
+            },
+            new Wire()
+                .Int32(0).CompactArray(1).CompactString("a").CompactArray(1)
+                .Int32(1).Int16(0).CompactNull().CompactArray(0)
+                .Hex("01 91 4E 10 00 11 22 33 44 55 66 77 88 99 AA BB CC DD EE FF")
+                .NoTags().NoTags()),
+        GoldenCase.Of(0, 0,
             new DescribeProducersResponse
             {
                 ThrottleTimeMs = 6,
