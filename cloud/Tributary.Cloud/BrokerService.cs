@@ -49,9 +49,9 @@ internal sealed class BrokerService(
         {
             await _reapply.DisposeAsync();
         }
-        await _reapplying;
         try
         {
+            await _reapplying.WaitAsync(cancellationToken);
             await broker.DisposeAsync().AsTask().WaitAsync(cancellationToken); // cancelled at the host's limit
         }
         catch (OperationCanceledException)

@@ -29,7 +29,6 @@ internal static class CloudApp
     private static readonly double[] DurationSeconds =
         [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-
     /// <summary>Grains on other silos whose place is remembered. Orleans takes the memory for all of them, by default a million, at once.</summary>
     private const int DirectoryCacheSize = 10_000;
 

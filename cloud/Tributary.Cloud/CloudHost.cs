@@ -72,8 +72,14 @@ internal sealed class CloudHost : IAsyncDisposable
     {
         try
         {
-            await _app.StopAsync();
-            await _app.DisposeAsync();
+            try
+            {
+                await _app.StopAsync();
+            }
+            finally
+            {
+                await _app.DisposeAsync();
+            }
         }
         finally
         {

@@ -187,7 +187,8 @@ public sealed class PartitionManager : IAsyncDisposable
     {
         string data = Path.GetDirectoryName(_logs.Path) is { Length: > 0 } parent ? parent : ".";
         string aside = $"{data}/{AsideDirectory}";
-        string target = $"{aside}/{name}.{found:N}.{_time.GetUtcNow().ToUnixTimeMilliseconds()}";
+        string index = name[(name.LastIndexOf('-') + 1)..]; // a topic's name may be as long as a file's
+        string target = $"{aside}/{found:N}-{index}.{_time.GetUtcNow().ToUnixTimeMilliseconds()}";
         _storage.CreateDirectory(aside);
         _storage.SyncDirectory(data);
         _storage.Rename(directory, target);

@@ -1,28 +1,27 @@
 using System.Text.Json;
-using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 using Orleans.Storage;
-using Tributary.Cloud.Grains;
 
 namespace Tributary.Cloud.Storage;
 
 /// <summary>
 /// Writes grains' records as JSON, so that an operator can read them with <c>sqlite3</c> and a newer program older ones: a member that is
-/// missing has its default, one that is unknown is skipped.
+/// missing has the default that the record gives it, one that is unknown is skipped. By reflection: generated code sets members that are
+/// <c>init</c> and missing to null or zero.
 /// </summary>
 internal sealed class RecordSerializer : IGrainStorageSerializer
 {
+    private static readonly JsonSerializerOptions Format = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
+    };
+
     /// <inheritdoc/>
-    public BinaryData Serialize<T>(T? input) =>
-        new(JsonSerializer.SerializeToUtf8Bytes(input, typeof(T), RecordJson.Default));
+    public BinaryData Serialize<T>(T? input) => new(JsonSerializer.SerializeToUtf8Bytes(input, Format));
 
     /// <inheritdoc/>
     public T Deserialize<T>(BinaryData input) =>
-        (T?)JsonSerializer.Deserialize(input.ToMemory().Span, typeof(T), RecordJson.Default)
+        JsonSerializer.Deserialize<T>(input.ToMemory().Span, Format)
         ?? throw new JsonException($"a stored {typeof(T).Name} is null");
 }
-
-/// <summary>The records that are stored. A new one is added here.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
-[JsonSerializable(typeof(ClusterRecord))]
-[JsonSerializable(typeof(TopicRecord))]
-internal sealed partial class RecordJson : JsonSerializerContext;

@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace Tributary.Contracts.Telemetry;
 
 /// <summary>What Kafka takes for the name of a topic: 1 to 249 of <c>a–z A–Z 0–9 . _ -</c>, but neither <c>.</c> nor <c>..</c>.</summary>
@@ -6,30 +8,28 @@ public static class KafkaTopicName
     /// <summary>Longest name.</summary>
     public const int MaxLength = 249;
 
+    private static readonly SearchValues<char> Allowed =
+        SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
     /// <summary>Whether Kafka takes <paramref name="name"/>.</summary>
-    public static bool IsValid(ReadOnlySpan<char> name)
+    public static bool IsValid(ReadOnlySpan<char> name) => Fault(name) is null;
+
+    /// <summary>What is wrong with a name, null if nothing is.</summary>
+    public static string? Fault(ReadOnlySpan<char> name) => name switch
     {
-        if (name.Length is 0 or > MaxLength || name is "." or "..")
-        {
-            return false;
-        }
-        foreach (char c in name)
-        {
-            if (!char.IsAsciiLetterOrDigit(c) && c is not ('.' or '_' or '-'))
-            {
-                return false;
-            }
-        }
-        return true;
-    }
+        "" => "it is empty",
+        "." or ".." => "it cannot be '.' or '..'",
+        { Length: > MaxLength } => $"it is longer than {MaxLength} characters",
+        _ when name.ContainsAnyExcept(Allowed) => "it contains a character other than ASCII letters, digits, '.', '_' and '-'",
+        _ => null,
+    };
 
     /// <exception cref="FormatException">It is no valid name.</exception>
     public static void Check(string name)
     {
-        if (!IsValid(name))
+        if (Fault(name) is { } fault)
         {
-            throw new FormatException(
-                $"'{name}' can't be the name of a Kafka topic, which has 1 to {MaxLength} letters, digits, '.', '_' and '-'");
+            throw new FormatException($"'{name}' can't be the name of a Kafka topic: {fault}");
         }
     }
 }

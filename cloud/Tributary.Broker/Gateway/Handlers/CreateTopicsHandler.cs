@@ -3,6 +3,7 @@ using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
+using Tributary.Contracts.Telemetry;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
@@ -44,9 +45,9 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
 
     private (ErrorCode Error, string? Message) Check(CreateTopicsRequest.CreatableTopic topic, short version)
     {
-        if (TopicNames.Validate(topic.Name) is { } wrong)
+        if (KafkaTopicName.Fault(topic.Name) is { } wrong)
         {
-            return (ErrorCode.InvalidTopicException, wrong);
+            return (ErrorCode.InvalidTopicException, $"Topic name is invalid: {wrong}");
         }
         (ErrorCode error, string? message) = topic.Assignments.Length > 0 ? CheckAssignments(topic) : CheckCounts(topic, version);
         if (error != ErrorCode.None)

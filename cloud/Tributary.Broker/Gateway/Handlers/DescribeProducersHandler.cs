@@ -1,6 +1,7 @@
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
+using Tributary.Contracts.Telemetry;
 using Tributary.Log;
 
 namespace Tributary.Broker.Gateway.Handlers;
@@ -61,7 +62,7 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
     /// <param name="room">Producers that the request may still look up or be told of. The first partition is answered whatever it has.</param>
     private DescribedProducers Find(Asked asked, long[] wanted, Claimant? claimant, CommitWait wait, int slot, ref long room)
     {
-        ErrorCode error = TopicNames.Validate(asked.Topic) is null
+        ErrorCode error = KafkaTopicName.IsValid(asked.Topic)
             ? Broker.Partitions.Get(asked.Topic, asked.Index, out Partition? partition)
             : Fail(ErrorCode.InvalidTopicException, out partition);
         if (error == ErrorCode.None && (room <= 0 || wanted.Length > room))

@@ -2,6 +2,7 @@ using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
+using Tributary.Contracts.Telemetry;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
@@ -66,7 +67,7 @@ internal sealed class MetadataHandler(BrokerContext broker) : ApiHandler<Metadat
         int tried = 0;
         foreach (MetadataRequest.MetadataRequestTopic topic in asked)
         {
-            if (topic.Name is not { } name || Broker.Control.Snapshot.Topics.ContainsKey(name) || TopicNames.Validate(name) is not null
+            if (topic.Name is not { } name || Broker.Control.Snapshot.Topics.ContainsKey(name) || !KafkaTopicName.IsValid(name)
                 || failed.ContainsKey(name))
             {
                 continue;
@@ -102,7 +103,7 @@ internal sealed class MetadataHandler(BrokerContext broker) : ApiHandler<Metadat
         }
         return Fail(
             name, Guid.Empty,
-            TopicNames.Validate(name) is not null ? ErrorCode.InvalidTopicException
+            !KafkaTopicName.IsValid(name) ? ErrorCode.InvalidTopicException
             : creations.GetValueOrDefault(name) is var error and not ErrorCode.None ? error
             : ErrorCode.UnknownTopicOrPartition);
     }

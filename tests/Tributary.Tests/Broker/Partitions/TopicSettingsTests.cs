@@ -58,27 +58,4 @@ public sealed class TopicSettingsTests
         TopicSettings settings = TopicSettings.From([KeyValuePair.Create("retention.ms", value)]);
         Assert.True(settings.ToLogOptions(TimeSpan.FromDays(1)).RetentionTime is null or { TotalDays: > 365_000 });
     }
-
-    [Theory]
-    [InlineData("telemetry")]
-    [InlineData("a")]
-    [InlineData("with.dots_and-dashes.9")]
-    public void A_good_topic_name_is_accepted(string name) => Assert.Null(TopicNames.Validate(name));
-
-    [Theory]
-    [InlineData(null)]
-    [InlineData("")]
-    [InlineData(".")]
-    [InlineData("..")]
-    [InlineData("a b")]
-    [InlineData("a/b")]
-    [InlineData("ä")]
-    public void A_bad_topic_name_is_refused(string? name) => Assert.NotNull(TopicNames.Validate(name));
-
-    [Fact]
-    public void A_topic_name_has_249_characters_at_most()
-    {
-        Assert.Null(TopicNames.Validate(new string('x', 249)));
-        Assert.NotNull(TopicNames.Validate(new string('x', 250)));
-    }
 }

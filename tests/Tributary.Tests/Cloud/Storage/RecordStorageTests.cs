@@ -127,7 +127,26 @@ public sealed class RecordStorageTests : IDisposable
         await WriteAsync(silo.Records, new GrainState<ClusterRecord>(new ClusterRecord { ClusterId = "cluster" }));
         await silo.ExecuteAsync("""UPDATE grain_record SET payload = CAST('{"clusterId":"cluster","later":[1]}' AS BLOB)""");
 
-        Assert.Equal("cluster", (await ReadAsync(silo.Records)).State.ClusterId);
+        ClusterRecord read = (await ReadAsync(silo.Records)).State;
+        Assert.Equal(("cluster", 0), (read.ClusterId, read.NextProducerId));
+        Assert.Equal([], read.Brokers);
+        Assert.Empty(read.Topics);
+    }
+
+    [Fact]
+    public async Task A_record_of_an_older_program_has_the_defaults_of_what_it_lacks()
+    {
+        await using TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        await silo.Records.WriteStateAsync(State, Grain, new GrainState<TopicRecord>(new TopicRecord { Name = "t" }));
+        await silo.ExecuteAsync("""UPDATE grain_record SET payload = CAST('{"name":"t","partitions":[{"leaderEpoch":7}]}' AS BLOB)""");
+
+        var state = new GrainState<TopicRecord>();
+        await silo.Records.ReadStateAsync(State, Grain, state);
+        TopicRecord read = state.State ?? throw new InvalidOperationException("no state was read");
+        Assert.Empty(read.Configs);
+        PartitionRecord partition = Assert.Single(read.Partitions);
+        Assert.Equal((PartitionRecord.NoLeader, 7), (partition.Leader, partition.LeaderEpoch));
+        Assert.Equal([], partition.Replicas);
     }
 
     private static async Task<Found> ReadAsync(IGrainStorage records)
