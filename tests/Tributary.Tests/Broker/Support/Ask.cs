@@ -10,11 +10,11 @@ internal static class Ask
 
     public static ProduceRequest Produce(
         string topic, RecordBytes records, short acks = AcksAll, int timeoutMs = 30_000, int partition = 0) => new()
-    {
-        Acks = acks,
-        TimeoutMs = timeoutMs,
-        TopicData = [new() { Name = topic, PartitionData = [new() { Index = partition, Records = records }] }],
-    };
+        {
+            Acks = acks,
+            TimeoutMs = timeoutMs,
+            TopicData = [new() { Name = topic, PartitionData = [new() { Index = partition, Records = records }] }],
+        };
 
     public static FetchRequest Fetch(
         string topic, long offset, int maxWaitMs = 0, int minBytes = 1, int maxBytes = 1 << 20, Guid id = default, int partition = 0) => new()
