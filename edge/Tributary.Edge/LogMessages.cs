@@ -114,7 +114,7 @@ internal static partial class LogMessages
     [LoggerMessage(309, LogLevel.Warning, "Uplink of {Topic}-{Partition}: the local log could not be trimmed to offset {Offset}")]
     public static partial void UplinkNotTrimmed(this ILogger logger, string topic, int partition, long offset, Exception reason);
 
-    [LoggerMessage(310, LogLevel.Critical, "Uplink of {Topic}-{Partition} ended by a defect; nothing more is sent until the agent is restarted")]
+    [LoggerMessage(310, LogLevel.Critical, "Uplink of {Topic}-{Partition} ended by a defect and will go on from its checkpoint")]
     public static partial void UplinkDefect(this ILogger logger, string topic, int partition, Exception reason);
 
     [LoggerMessage(313, LogLevel.Error, "Uplink of {Topic}-{Partition} can't begin, it is tried again: {Reason}")]

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Runtime.ExceptionServices;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
@@ -210,11 +211,21 @@ internal sealed class EdgeAgent : IAsyncDisposable
         server.Dispose();
     }
 
+    /// <summary>Stops everything, also when some of it fails to: the buffer comes last and must be closed cleanly.</summary>
     private async Task StopAsync()
     {
+        ExceptionDispatchInfo? failure = null;
         while (_stops.TryPop(out Func<ValueTask>? stop))
         {
-            await stop();
+            try
+            {
+                await stop();
+            }
+            catch (Exception e)
+            {
+                failure ??= ExceptionDispatchInfo.Capture(e);
+            }
         }
+        failure?.Throw();
     }
 }

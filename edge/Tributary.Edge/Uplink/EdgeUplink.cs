@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Status;
+using Tributary.Log;
 using Tributary.Log.Storage;
 
 namespace Tributary.Edge.Uplink;
@@ -78,7 +79,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
             _stopping.Cancel();
             entries = [.. _entries];
         }
-        await Task.WhenAll(entries.Select(entry => entry.Trying));
+        await Task.WhenAll(entries.Select(entry => entry.Keeping));
         await Task.WhenAll(entries.Select(entry => entry.Uplink?.DisposeAsync().AsTask() ?? Task.CompletedTask));
         await _cloud.DisposeAsync();
     }
@@ -102,21 +103,27 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
             }
             _entries.Add(entry);
         }
-        if (!TryBegin(entry))
-        {
-            entry.Trying = TryAgainAsync(entry);
-        }
+        partition.Log.Subscribe(entry);
+        bool isSettled = TryBegin(entry);
+        entry.Keeping = KeepGoingAsync(entry, isSettled);
     }
 
-    private async Task TryAgainAsync(Entry entry)
+    /// <summary>Begins again what could not begin, or what ended by a defect.</summary>
+    private async Task KeepGoingAsync(Entry entry, bool isSettled)
     {
         try
         {
-            do
+            while (!isSettled || (entry.Uplink is { } uplink && await uplink.EndedAsync().WaitAsync(_stopping.Token)))
             {
                 await Task.Delay(_options.MaxBackoff, _time, _stopping.Token);
+                if (entry.Uplink is { } defective)
+                {
+                    await defective.DisposeAsync();
+                    // What this process has sent since its start is below the log's end now.
+                    entry.EndAtStart = entry.Partition.Log.FlushedEnd;
+                }
+                isSettled = TryBegin(entry);
             }
-            while (!TryBegin(entry));
         }
         catch (OperationCanceledException)
         {
@@ -133,7 +140,6 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
                 partition, new LogSource(partition.Log), entry.EndAtStart, new CheckpointFile(_storage, partition.Directory), _deadLetters,
                 _cloud, _options, _time, _counters, _logger, new Random());
             entry.Uplink = uplink;
-            partition.Log.Subscribe(uplink);
             uplink.Start();
             return true;
         }
@@ -154,22 +160,26 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
     /// <summary>A partition with its uplink, once that has begun.</summary>
     /// <param name="partition">The partition.</param>
     /// <param name="endAtStart">Where its log ended before anything was taken in.</param>
-    private sealed class Entry(BufferPartition partition, long endAtStart)
+    private sealed class Entry(BufferPartition partition, long endAtStart) : ILogListener
     {
         private volatile PartitionUplink? _uplink;
         private volatile string? _reason;
 
         public BufferPartition Partition { get; } = partition;
 
-        public long EndAtStart { get; } = endAtStart;
+        public long EndAtStart { get; set; } = endAtStart;
 
         public PartitionUplink? Uplink { get => _uplink; set => _uplink = value; }
 
         public string? Reason { get => _reason; set => _reason = value; }
 
-        public Task Trying { get; set; } = Task.CompletedTask;
+        public Task Keeping { get; set; } = Task.CompletedTask;
 
         public UplinkPartitionStatus Status => Uplink?.Status ?? new UplinkPartitionStatus(
             Partition.Topic, Partition.Index, Reason is null ? "starting" : "stopped", Reason, Partition.Log.StartOffset, -1, -1, 0, 0);
+
+        public void OnFlushed(PartitionLog log, long flushedEnd) => Uplink?.OnFlushed(log, flushedEnd);
+
+        public void OnFailed(PartitionLog log, long fromOffset, Exception reason) => Uplink?.OnFailed(log, fromOffset, reason);
     }
 }

@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
@@ -212,6 +213,11 @@ internal sealed class KafkaCloud : ICloud
         var brokers = new Dictionary<int, NodeEndpoint>();
         foreach (MetadataResponse.MetadataResponseBroker broker in response.Brokers.Take(MaxBrokers))
         {
+            if (broker.Host.Length == 0 || broker.Port is <= 0 or > IPEndPoint.MaxPort)
+            {
+                throw new CloudException(
+                    $"the cloud's metadata name {broker.Host}:{broker.Port} as broker {broker.NodeId}: check its advertised address");
+            }
             brokers[broker.NodeId] = new NodeEndpoint(broker.Host, broker.Port);
         }
         var leaders = new NodeEndpoint?[found.Partitions.Length];

@@ -63,12 +63,12 @@ internal sealed class NodeConnection : IAsyncDisposable
             socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
             await socket.ConnectAsync(host, port, both.Token);
         }
-        catch (Exception e) when (e is SocketException or OperationCanceledException)
+        catch (Exception e) when (e is SocketException or OperationCanceledException or ArgumentException)
         {
             socket.Dispose();
             cancellation.ThrowIfCancellationRequested();
             throw new CloudException(
-                e is SocketException ? $"can't connect to {host}:{port}: {e.Message}" : $"can't connect to {host}:{port} within {timeout.TotalSeconds:0.#} s",
+                e is not OperationCanceledException ? $"can't connect to {host}:{port}: {e.Message}" : $"can't connect to {host}:{port} within {timeout.TotalSeconds:0.#} s",
                 e);
         }
         var connection = new NodeConnection(socket, maxResponseBytes, time);

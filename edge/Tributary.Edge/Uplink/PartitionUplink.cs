@@ -38,6 +38,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private Task _loop = Task.CompletedTask;
     private Task _asking = Task.CompletedTask;
     private volatile UplinkPartitionStatus _status;
+    private volatile bool _isDefective;
 
     /// <summary>
     /// Takes over where the checkpoint stands. Writes the log's end down before it returns: nothing may be ingested before that.
@@ -72,7 +73,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         _deadLetters = deadLetters;
         _readBytes = options.ReadBytes;
         _file = file;
-        UplinkCheckpoint begun = UplinkState.Begin(Load(file, options), source.StartOffset, endAtStart);
+        UplinkCheckpoint begun = UplinkState.Begin(Load(file, options, source.StartOffset), source.StartOffset, endAtStart);
         if (begun.ProducerId >= 0)
         {
             file.Save(begun);
@@ -121,6 +122,14 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         }
     }
 
+    /// <summary>Completes when it has stopped.</summary>
+    /// <returns>True if it stopped by itself, at something that should not happen; another one may go on from the checkpoint.</returns>
+    public async Task<bool> EndedAsync()
+    {
+        await _loop;
+        return _isDefective;
+    }
+
     /// <summary>Stops, and saves how far it came.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -128,16 +137,19 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         Wake();
         await _loop;
         await _asking;
-        if (_state.ProducerId >= 0 && _state.Phase != UplinkPhase.Stopped)
+        if (!_isDefective && _state.ProducerId >= 0 && _state.Phase != UplinkPhase.Stopped)
         {
             await TrySaveAsync(_state.Snapshot());
         }
         _reader.Dispose();
     }
 
-    private static UplinkCheckpoint Load(CheckpointFile file, UplinkOptions options)
+    private static UplinkCheckpoint Load(CheckpointFile file, UplinkOptions options, long startOffset)
     {
-        if (file.Load(out UplinkCheckpoint checkpoint) != CheckpointStatus.Damaged)
+        CheckpointStatus status = file.Load(out UplinkCheckpoint checkpoint);
+        // Trimming goes by the checkpoint: a log that was trimmed has had one.
+        bool isLost = status == CheckpointStatus.Missing && startOffset > 0;
+        if (status != CheckpointStatus.Damaged && !isLost)
         {
             return checkpoint;
         }
@@ -146,7 +158,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             return new UplinkCheckpoint();
         }
         throw new UplinkStoppedException(
-            $"the checkpoint {file.Path} is damaged, so nobody can tell what the cloud has: restore it, or set uplink:onCheckpointDamaged to "
+            $"the checkpoint {file.Path} is {(isLost ? "missing" : "damaged")}, so nobody can tell what the cloud has: restore it, or set uplink:onCheckpointDamaged to "
             + "resend, which sends everything again that is held");
     }
 
@@ -175,6 +187,8 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         }
         catch (Exception e)
         {
+            // What the state believes can't be trusted any more; the checkpoint can.
+            _isDefective = true;
             _logger.UplinkDefect(_partition.Topic, _partition.Index, e);
             _status = _status with { State = "stopped", Reason = e.Message };
         }

@@ -113,7 +113,8 @@ internal sealed record UplinkOptions
         Settings.Check(CloudHost.Length > 0, "cloud", "must name a host");
         Settings.Check(CloudPort is > 0 and <= 65535, "cloud", "must name a port from 1 to 65535");
         Settings.Check(ClientId.Length is > 0 and <= 255, "id", "must have 1 to 255 characters");
-        Settings.Range("uplink:compressionLevel", CompressionLevel, 0, 22);
+        (int least, int most) = Codec == CompressionCodec.None ? (0, 0) : Compression.Levels(Codec);
+        Settings.Range("uplink:compressionLevel", CompressionLevel, least, most);
         Settings.Range("uplink:maxBatchBytes", MaxBatchBytes, 1 << 10, 64 << 20);
         Settings.Range("uplink:maxRoundBytes", MaxRoundBytes, MaxBatchBytes, 256 << 20);
         Settings.Range("uplink:readBytes", ReadBytes, 4 << 10, 64 << 20);

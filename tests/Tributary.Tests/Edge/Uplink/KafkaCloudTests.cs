@@ -295,6 +295,21 @@ public sealed class KafkaCloudTests : IAsyncLifetime
         Assert.Contains("no-such-host.invalid:9092", away.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("somewhere", 0)]
+    [InlineData("somewhere", 65536)]
+    [InlineData("", 9092)]
+    public async Task An_advertised_address_that_is_none_is_named(string host, int port)
+    {
+        _cluster.Advertised = _ => (host, port);
+        KafkaCloud cloud = Connect();
+        CloudException none = await Assert.ThrowsAsync<CloudException>(
+            () => cloud.GetMetadataAsync(Topic, allowCreate: true, CancellationToken.None));
+
+        Assert.Contains($"{host}:{port}", none.Message, StringComparison.Ordinal);
+        Assert.Contains("advertised address", none.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Disposing_fails_what_still_waits()
     {

@@ -126,6 +126,19 @@ public sealed class PartitionUplinkTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_checkpoint_that_is_missing_although_the_log_was_trimmed_stops_as_a_damaged_one_does()
+    {
+        Start();
+        Ingest(100);
+        await Until(() => _log.StartOffset == 100);
+        await _uplink!.DisposeAsync();
+        _storage.Delete($"telemetry-0/{CheckpointFile.FileName}");
+        UplinkStoppedException stopped = Assert.Throws<UplinkStoppedException>(() => Create(Options));
+
+        Assert.Contains("missing", stopped.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_record_that_is_refused_for_good_is_kept_before_it_is_passed_over()
     {
         Start();
