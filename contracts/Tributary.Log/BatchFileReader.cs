@@ -7,11 +7,13 @@ namespace Tributary.Log;
 
 /// <summary>
 /// Reads batches of a segment one by one, through a pooled buffer that grows to the largest batch (bounded by the segment). Not safe
-/// for concurrent use. Never believes a length that reaches beyond <paramref name="limit"/>.
+/// for concurrent use. Never believes a length that reaches beyond <paramref name="limit"/>. What the disk can't read is zeros here, which
+/// are no batch.
 /// </summary>
 internal sealed class BatchFileReader(IStorageFile file, int limit) : IDisposable
 {
     private const int ReadAhead = 256 << 10;
+    private readonly SalvagingFile _file = new(file);
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(Math.Clamp(limit, BatchLayout.HeaderSize, ReadAhead));
     private int _bufferStart;
     private int _buffered;
@@ -84,7 +86,7 @@ internal sealed class BatchFileReader(IStorageFile file, int limit) : IDisposabl
                 _buffer = ArrayPool<byte>.Shared.Rent(wanted);
             }
             _buffered = 0;
-            _buffered = file.Read(position, _buffer.AsSpan(0, wanted));
+            _buffered = _file.Read(position, _buffer.AsSpan(0, wanted));
             _bufferStart = position;
         }
         return _buffer.AsSpan(position - _bufferStart, _buffered - (position - _bufferStart));

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using Tributary.Contracts.Records;
 using Tributary.Log.Storage;
@@ -43,11 +44,27 @@ internal sealed class LogRecovery(
     /// <summary>How far behind a bad batch at the end valid ones are looked for.</summary>
     private const int SearchBytes = 4 << 20;
 
+    private const int CopyBytes = 256 << 10;
     private readonly RecoveredLog _log = new();
+    private readonly List<LogSegment> _opened = [];
     private Manifest _manifest = new();
     private StateStatus _manifestStatus;
 
+    /// <exception cref="IOException">The disk is away, or can't be written.</exception>
     public RecoveredLog Run()
+    {
+        try
+        {
+            return Recover();
+        }
+        catch
+        {
+            _opened.ForEach(segment => segment.File?.Dispose());
+            throw;
+        }
+    }
+
+    private RecoveredLog Recover()
     {
         IReadOnlyList<string> names = files.Storage.List(files.Directory);
         _manifestStatus = Manifest.Load(files.Storage, files.Directory, out _manifest);
@@ -185,16 +202,41 @@ internal sealed class LogRecovery(
             return;
         }
         InspectTail(segment);
-        // What a kill left in the page cache becomes durable, and nothing behind the end can ever be taken for what follows it.
+        // What a kill left in the page cache becomes durable, and nothing behind the end can ever be taken for what follows it. It is written
+        // again, since after a failed flush the kernel takes pages for clean that never reached the disk.
+        WriteAgain(segment, segment.Index!.Find(floor, baseOffset).Position);
         segment.File!.SetLength(segment.EndPosition);
         segment.File.Flush();
         segment.FileBytes = segment.EndPosition;
+    }
+
+    private static void WriteAgain(LogSegment segment, int from)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(CopyBytes);
+        try
+        {
+            for (int at = from; at < segment.EndPosition;)
+            {
+                int read = segment.File!.Read(at, buffer.AsSpan(0, Math.Min(CopyBytes, segment.EndPosition - at)));
+                if (read == 0)
+                {
+                    throw new EndOfStreamException($"segment {segment.BaseOffset} ended while it was read");
+                }
+                segment.File.Write(at, buffer.AsSpan(0, read));
+                at += read;
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
 
     /// <summary>Scans a segment behind what its saved index covers, or from its start, and leaves it loaded.</summary>
     private SegmentScan Scan(LogSegment segment, long endOffset, long floor, out StateStatus indexStatus)
     {
         segment.File = files.Open(segment);
+        _opened.Add(segment);
         segment.FileBytes = segment.File.Length;
         int limit = (int)Math.Min(segment.FileBytes, int.MaxValue);
         using var reader = new BatchFileReader(segment.File, limit);

@@ -208,16 +208,19 @@ public sealed partial class PartitionLog
         byte[] buffer = ArrayPool<byte>.Shared.Rent(
             (int)Math.Clamp((long)maxBytes + _options.IndexIntervalBytes, SmallestRead, Math.Max(SmallestRead, limit - entry.Position)));
         bool taken = false;
+        SalvagingFile? salvaged = null;
         try
         {
             while (true)
             {
                 int from = bad.Position;
                 int asked = Math.Min(buffer.Length, limit - from);
-                int read = file.Read(from, buffer.AsSpan(0, asked));
+                int read = Read(file, from, buffer.AsSpan(0, asked), ref salvaged);
                 BatchWalk walk = Walk(buffer.AsSpan(0, read), ref bad, limit, offset, maxBytes, end);
                 bool isCutShort = walk.MissingBytes > 0 && walk.MissingBytes <= asked && bad.Position == from;
-                if (walk.IsDamaged || isCutShort)
+                bool isSpoiled = salvaged is not null && walk.Size > 0
+                    && !AreWhole(buffer.AsSpan(walk.Position, walk.Size), from + walk.Position, ref bad);
+                if (walk.IsDamaged || isCutShort || isSpoiled)
                 {
                     return null;
                 }
@@ -300,57 +303,6 @@ public sealed partial class PartitionLog
             at = (next, at.Position + (int)size);
         }
         return first < 0 ? default : new BatchWalk { Position = first, Size = position - first, Next = next };
-    }
-
-    /// <summary>Looks into bytes that should be a batch: makes a hole up to the next good batch, and keeps the bytes.</summary>
-    private void Repair(LogSegment segment, long offset, int position)
-    {
-        lock (_files)
-        {
-            int limit;
-            IStorageFile? file;
-            long segmentEnd;
-            long ignored = long.MaxValue;
-            lock (_lock)
-            {
-                if (_closed || segment.IsRemoved || offset >= segment.EndOffset || segment.File is null)
-                {
-                    return; // trimmed or cut off while it was read
-                }
-                FindSegment(offset, ref ignored, out long holeEnd);
-                if (holeEnd > offset)
-                {
-                    return; // another reader was here
-                }
-                (file, limit, segmentEnd) = (segment.File, segment.EndPosition, segment.EndOffset);
-            }
-            using var reader = new BatchFileReader(file, limit);
-            if (reader.TryRead(position, offset, out RecordBatch batch) && batch.IsCrcValid())
-            {
-                return; // the disk gave the right bytes this time
-            }
-            int from = reader.TryRead(position, offset, out _) ? position + 1 : position;
-            int found = reader.FindNext(from, limit, offset + 1, segmentEnd - 1, out long next);
-            if (found < 0)
-            {
-                (found, next) = (limit, segmentEnd);
-            }
-            string kept = _quarantine.Keep(file, position, found, offset, next);
-            lock (_lock)
-            {
-                _holes.Add(new Hole(offset, next));
-                _holes.Sort((a, b) => a.From.CompareTo(b.From));
-                if (next < segmentEnd)
-                {
-                    segment.Index!.Insert(new IndexEntry(next, found, long.MinValue));
-                    segment.IsIndexSaved = false;
-                }
-                _saveWanted = true;
-                EnqueueLocked();
-            }
-            Report(LogEventKind.Quarantined, offset, next, $"{found - position} damaged bytes of segment {segment.BaseOffset} were {kept}");
-            Report(LogEventKind.Hole, offset, next, $"offsets {offset} to {next} can't be read any more: their bytes are damaged");
-        }
     }
 
     private void Release(LogSegment segment)

@@ -74,9 +74,10 @@ internal sealed class Quarantine
         {
             using IStorageFile kept = _storage.Open(path, create: true);
             kept.SetLength(0);
+            var source = new SalvagingFile(file);
             for (int at = from; at < to;)
             {
-                int read = file.Read(at, buffer.AsSpan(0, Math.Min(CopyBytes, to - at)));
+                int read = source.Read(at, buffer.AsSpan(0, Math.Min(CopyBytes, to - at)));
                 if (read == 0)
                 {
                     break;

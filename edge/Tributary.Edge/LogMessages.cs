@@ -48,6 +48,9 @@ internal static partial class LogMessages
     [LoggerMessage(220, LogLevel.Information, "{Topic}-{Partition} holds offsets {Start} to {End}")]
     public static partial void PartitionOpened(this ILogger logger, string topic, int partition, long start, long end);
 
+    [LoggerMessage(224, LogLevel.Error, "{Topic}-{Partition} can't be opened and is tried again: {Reason}")]
+    public static partial void PartitionLeftOut(this ILogger logger, string topic, int partition, string reason);
+
     [LoggerMessage(221, LogLevel.Warning, "'{Name}' in {Path} is not a partition and is left alone")]
     public static partial void NoPartition(this ILogger logger, string name, string path);
 

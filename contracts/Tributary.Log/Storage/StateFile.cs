@@ -87,6 +87,10 @@ internal static class StateFile
         {
             return StateStatus.Missing;
         }
+        catch (IOException)
+        {
+            return StateStatus.Bad; // a sector that can't be read is damage like any other
+        }
         if (bytes.Length < HeaderSize
             || BinaryPrimitives.ReadUInt32BigEndian(bytes) != Magic
             || BinaryPrimitives.ReadUInt16BigEndian(bytes.AsSpan(4)) != (ushort)kind

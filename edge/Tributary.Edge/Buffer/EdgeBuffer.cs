@@ -14,6 +14,9 @@ namespace Tributary.Edge.Buffer;
 /// <param name="Directory">Path of its directory.</param>
 internal sealed record BufferPartition(string Topic, int Index, PartitionLog Log, string Directory);
 
+/// <summary>A local partition that is there and could not be opened.</summary>
+internal sealed record UnopenedPartition(string Topic, int Index, string Reason);
+
 /// <summary>The local partitions. They exist when a first message needs them, or because they did at the last start.</summary>
 internal interface IEdgeBuffer
 {
@@ -26,14 +29,18 @@ internal interface IEdgeBuffer
 
 /// <summary>
 /// The local partitions in one log directory, each in a directory <c>TOPIC-INDEX</c>. Nothing is removed here: the uplink trims what
-/// the cloud has acknowledged. Callable from any thread; a partition is opened under the lock, subscribers are called without it.
+/// the cloud has acknowledged. Callable from any thread; a partition is opened under the lock, subscribers are called without it. One that
+/// can't be opened at the start does not keep the others from being there; it is tried again.
 /// </summary>
 internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
 {
+    private static readonly TimeSpan OpenInterval = TimeSpan.FromMinutes(1);
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
     private readonly List<Action<BufferPartition>> _subscribers = [];
+    private readonly ITimer _tryingAgain;
     private volatile BufferPartition[] _partitions = [];
+    private volatile UnopenedPartition[] _unopened = [];
 
     private EdgeBuffer(LogDirectory directory, IStorage storage, EdgeBufferOptions options, TimeProvider time, ILoggerFactory loggers)
     {
@@ -45,6 +52,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
             OpenExisting();
             DeadLetters = new DeadLetters(directory, options);
             Space = new DiskSpace(storage, directory.Path, options, Usage, time, _logger);
+            _tryingAgain = time.CreateTimer(static buffer => ((EdgeBuffer)buffer!).TryAgain(), this, OpenInterval, OpenInterval);
         }
         catch
         {
@@ -58,6 +66,9 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
 
     /// <summary>The log.</summary>
     public LogDirectory Directory { get; }
+
+    /// <summary>Partitions that are there and could not be opened yet.</summary>
+    public IReadOnlyList<UnopenedPartition> Unopened => _unopened;
 
     /// <summary>What the cloud refused for good.</summary>
     public DeadLetters DeadLetters { get; }
@@ -100,6 +111,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
             }
             partition = Open(topic, index);
             _partitions = [.. _partitions, partition];
+            _unopened = [.. _unopened.Where(unopened => (unopened.Topic, unopened.Index) != (topic, index))];
             subscribers = [.. _subscribers];
         }
         _logger.PartitionOpened(topic, index, partition.Log.StartOffset, partition.Log.FlushedEnd);
@@ -128,6 +140,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     /// <summary>Flushes what was appended and closes the log.</summary>
     public async ValueTask DisposeAsync()
     {
+        await _tryingAgain.DisposeAsync().ConfigureAwait(false);
         Space.Dispose();
         await Directory.DisposeAsync().ConfigureAwait(false);
     }
@@ -155,13 +168,41 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
             if (dash > 0 && int.TryParse(name.AsSpan(dash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int index)
                 && KafkaTopicName.IsValid(name.AsSpan(0, dash)) && name == NameOf(name[..dash], index))
             {
-                BufferPartition partition = Open(name[..dash], index);
-                _partitions = [.. _partitions, partition];
-                _logger.PartitionOpened(partition.Topic, index, partition.Log.StartOffset, partition.Log.FlushedEnd);
+                OpenExisting(name[..dash], index);
             }
             else if (name is not (AgentIdentity.FileName or DeadLetters.DirectoryName))
             {
                 _logger.NoPartition(name, Directory.Path);
+            }
+        }
+    }
+
+    private void OpenExisting(string topic, int index)
+    {
+        try
+        {
+            BufferPartition partition = Open(topic, index);
+            _partitions = [.. _partitions, partition];
+            _logger.PartitionOpened(topic, index, partition.Log.StartOffset, partition.Log.FlushedEnd);
+        }
+        catch (IOException e)
+        {
+            _unopened = [.. _unopened, new UnopenedPartition(topic, index, e.Message)];
+            _logger.PartitionLeftOut(topic, index, e.Message);
+        }
+    }
+
+    private void TryAgain()
+    {
+        foreach (UnopenedPartition unopened in _unopened)
+        {
+            try
+            {
+                OpenPartition(unopened.Topic, unopened.Index);
+            }
+            catch (Exception e) when (e is IOException or ObjectDisposedException)
+            {
+                _logger.PartitionLeftOut(unopened.Topic, unopened.Index, e.Message);
             }
         }
     }

@@ -48,6 +48,7 @@ internal sealed class StatusReader(
                 reasons.Add($"{partition.Topic}-{partition.Index}: {offline}");
             }
         }
+        reasons.AddRange(buffer.Unopened.Select(unopened => $"{unopened.Topic}-{unopened.Index} can't be opened: {unopened.Reason}"));
         return reasons;
     }
 

@@ -18,6 +18,9 @@ internal interface IUplinkSource
 
     /// <inheritdoc cref="PartitionLog.AdvanceStart"/>
     void AdvanceStart(long offset);
+
+    /// <inheritdoc cref="PartitionLog.ReportDamage"/>
+    void ReportDamage(long offset);
 }
 
 /// <summary>A local partition's log.</summary>
@@ -34,6 +37,9 @@ internal sealed class LogSource(PartitionLog log) : IUplinkSource
 
     /// <inheritdoc/>
     public void AdvanceStart(long offset) => log.AdvanceStart(offset);
+
+    /// <inheritdoc/>
+    public void ReportDamage(long offset) => log.ReportDamage(offset);
 }
 
 /// <summary>Sees the records of a scan, one by one.</summary>

@@ -38,6 +38,7 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
             if (end.IsCorrupt)
             {
                 // Damage between the disk and here may be gone at a second look; only what stays is a hole.
+                source.ReportDamage(end.Next);
                 gathering.Clear();
                 end = _scanner.Scan(request.From, request.UpTo, gathering);
             }

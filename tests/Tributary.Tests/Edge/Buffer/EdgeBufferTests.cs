@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
@@ -6,6 +7,7 @@ using Tributary.Log;
 using Tributary.Log.Storage;
 using Tributary.Tests.Edge.Ingest;
 using Tributary.Tests.Edge.Support;
+using Tributary.Tests.Log.Support;
 using Xunit;
 
 namespace Tributary.Tests.Edge.Buffer;
@@ -164,5 +166,34 @@ public sealed class EdgeBufferTests
         await using IngestBench restarted = IngestBench.Open(memory: left);
         IEnumerable<string> stored = restarted.Stored(RouteTable.TelemetryTopic).Select(record => record.Value);
         Assert.Equal(Enumerable.Range(0, 50).Select(i => $"{i}"), stored);
+    }
+
+    [Fact]
+    public async Task A_partition_that_cannot_be_opened_does_not_keep_the_others_from_being_there_and_is_tried_again()
+    {
+        var memory = new MemoryStorage();
+        var time = new FakeTimeProvider();
+        var storage = new UnreadableStorage(memory);
+        await using (EdgeBuffer first = EdgeBuffer.Open(storage, "data", IngestBench.SmallBuffer, time, NullLoggerFactory.Instance))
+        {
+            foreach (string topic in (string[])["a", "b"])
+            {
+                PartitionLog log = first.OpenPartition(topic, 0).Log;
+                await log.WaitFlushedAsync(log.Append(LogHarness.Batch()));
+            }
+        }
+        memory.Delete("data/a-0/manifest");
+        storage.Spoil("data/a-0/" + 0.ToString("D20"));
+        await using EdgeBuffer buffer = EdgeBuffer.Open(storage, "data", IngestBench.SmallBuffer, time, NullLoggerFactory.Instance);
+        Assert.Equal("b", Assert.Single(buffer.Partitions).Topic);
+        Assert.Equal("a", Assert.Single(buffer.Unopened).Topic);
+
+        time.Advance(TimeSpan.FromMinutes(1));
+        Assert.Single(buffer.Unopened);
+        storage.Heal();
+        time.Advance(TimeSpan.FromMinutes(1));
+        Assert.Empty(buffer.Unopened);
+        Assert.All(buffer.Partitions, partition => Assert.Equal(1, partition.Log.FlushedEnd));
+        Assert.Equal(2, buffer.Partitions.Count);
     }
 }

@@ -49,6 +49,10 @@ internal sealed class SharedLog : IUplinkSource
         }
     }
 
+    public void ReportDamage(long offset)
+    {
+    }
+
     public void Append(IReadOnlyList<(string Key, long Id, string Remark)> records)
     {
         lock (_lock)

@@ -57,6 +57,10 @@ internal sealed class SimulatedLog : IUplinkSource
         _batches.RemoveAll(batch => batch.NextOffset <= StartOffset);
     }
 
+    public void ReportDamage(long offset)
+    {
+    }
+
     /// <summary>Appends a batch; each record's value is its id, with a remark.</summary>
     public void Append(IReadOnlyList<(string Key, long Id, string Remark)> records)
     {
