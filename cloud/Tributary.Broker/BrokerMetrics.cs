@@ -15,17 +15,26 @@ public enum CloseReason
     /// <summary>The broker stops.</summary>
     Shutdown,
 
-    /// <summary>No request within the idle limit, or a response that the client doesn't read.</summary>
+    /// <summary>No request within the idle limit.</summary>
     Idle,
 
     /// <summary>More connections than allowed.</summary>
     TooManyConnections,
 
+    /// <summary>More connections from one address than allowed.</summary>
+    TooManyFromAddress,
+
     /// <summary>A length field that is negative, zero or above the limit.</summary>
     FrameLength,
 
-    /// <summary>A request that arrived too slowly.</summary>
+    /// <summary>A request that arrived too slowly, or no first one.</summary>
     FrameTimeout,
+
+    /// <summary>A request that had come in part, and for whose rest there was no memory for long.</summary>
+    RequestMemory,
+
+    /// <summary>A response that the client takes too slowly, or not at all.</summary>
+    SlowReader,
 
     /// <summary>A request whose header or body is malformed.</summary>
     Malformed,
@@ -67,9 +76,9 @@ public sealed class BrokerMetrics : IDisposable
     internal BrokerMetrics()
     {
         _meter.CreateObservableGauge("tributary.broker.connections", () => Connections, "{connection}", "Open connections.");
-        _meter.CreateObservableGauge("tributary.broker.request_memory", () => RequestBytesHeld, "By", "Request buffers in use.");
+        _meter.CreateObservableGauge("tributary.broker.request_memory", () => RequestBytesHeld, "By", "Requests that arrive or are served.");
         _meter.CreateObservableGauge(
-            "tributary.broker.fetch_memory", () => FetchBytesHeld, "By", "Record batches in responses that are not sent yet.");
+            "tributary.broker.response_memory", () => ResponseBytesHeld, "By", "Record batches, and large responses, that are not sent yet.");
         _closedCounter = _meter.CreateCounter<long>("tributary.broker.connections_closed", "{connection}", "Connections that ended, by reason.");
         _requestCounter = _meter.CreateCounter<long>("tributary.broker.requests", "{request}", "Requests, by API.");
         _errorCounter = _meter.CreateCounter<long>("tributary.broker.errors", "{error}", "Errors answered per topic or partition, by API and error.");
@@ -94,11 +103,11 @@ public sealed class BrokerMetrics : IDisposable
     /// <summary>Bytes of batches sent to readers.</summary>
     public long FetchedBytes => Interlocked.Read(ref _fetchedBytes);
 
-    /// <summary>Bytes of request buffers in use.</summary>
+    /// <summary>Bytes of requests that arrive or are served, and of what large ones became.</summary>
     public long RequestBytesHeld => Interlocked.Read(ref _requestBytesHeld);
 
-    /// <summary>Bytes of record batches in Fetch responses that are not sent yet.</summary>
-    public long FetchBytesHeld => FetchMemory?.Held ?? 0;
+    /// <summary>Bytes of record batches in Fetch responses, and of other large responses, that are not sent yet.</summary>
+    public long ResponseBytesHeld => ResponseMemory?.Held ?? 0;
 
     /// <summary>Connections that ended for this reason.</summary>
     public long Closed(CloseReason reason) => Interlocked.Read(ref _closed[(int)reason]);
@@ -106,8 +115,8 @@ public sealed class BrokerMetrics : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _meter.Dispose();
 
-    /// <summary>What <see cref="FetchBytesHeld"/> reads.</summary>
-    internal ByteBudget? FetchMemory { get; set; }
+    /// <summary>What <see cref="ResponseBytesHeld"/> reads.</summary>
+    internal ByteBudget? ResponseMemory { get; set; }
 
     internal void ConnectionOpened() => Interlocked.Increment(ref _connections);
 

@@ -14,8 +14,17 @@ public sealed record BrokerOptions
     /// </summary>
     public long MaxConnectionRequestBytes { get; init; } = 32L << 20;
 
-    /// <summary>Most bytes of request buffers over all connections; further requests wait before their bytes are read.</summary>
+    /// <summary>
+    /// Most bytes of requests over all connections (<c>queued.max.request.bytes</c>), what their elements become included; a half of it is
+    /// for claims of at most 1 MiB, the other for larger ones. Further requests wait before their bytes are read.
+    /// </summary>
     public long MaxListenerRequestBytes { get; init; } = 512L << 20;
+
+    /// <summary>Most array elements (topics, partitions, ids and so on) of a request in all. More close the connection.</summary>
+    public int MaxRequestElements { get; init; } = 65_536;
+
+    /// <summary>Most bytes that wait unread in a connection's pipe, beside what the settings above count.</summary>
+    public int ConnectionReadBytes { get; init; } = 64 << 10;
 
     /// <summary>Most Produce requests of one connection that wait for their flush; further ones wait unread.</summary>
     public int MaxPipelinedProduces { get; init; } = 128;
@@ -23,23 +32,34 @@ public sealed record BrokerOptions
     /// <summary>Most connections at a time (<c>max.connections</c>). One more is closed at once.</summary>
     public int MaxConnections { get; init; } = 10_000;
 
+    /// <summary>
+    /// Most connections from one address (<c>max.connections.per.ip</c>); of IPv6 from one /64. One more is closed at once.
+    /// </summary>
+    public int MaxConnectionsPerAddress { get; init; } = 5_000;
+
     /// <summary>Time without a request after which a connection is closed (<c>connections.max.idle.ms</c>).</summary>
     public TimeSpan IdleLimit { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>Time that a request may take to arrive, on top of what <see cref="MinFrameBytesPerSecond"/> allows for its size.</summary>
+    /// <summary>
+    /// Time that a request may take to arrive, or a response to be taken, on top of what <see cref="MinFrameBytesPerSecond"/> allows for its
+    /// size; and the time until a connection's first request must be there.
+    /// </summary>
     public TimeSpan FrameGrace { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>The rate below which an arriving request is taken for an attack or a dead peer.</summary>
+    /// <summary>The rate below which a client that sends a request or takes a response is taken for an attacker or dead.</summary>
     public int MinFrameBytesPerSecond { get; init; } = 1024;
+
+    /// <summary>Longest time that <see cref="MinFrameBytesPerSecond"/> may make of a size.</summary>
+    public TimeSpan MaxFrameTime { get; init; } = TimeSpan.FromMinutes(15);
 
     /// <summary>Most bytes of records in a Fetch response (<c>fetch.max.bytes</c>); the first batch is returned even if it is larger.</summary>
     public int MaxFetchBytes { get; init; } = 55 << 20;
 
     /// <summary>
-    /// Most bytes of records, over all connections, in Fetch responses that are not sent yet. The more of it is taken, the less a response
-    /// holds; when all of it is, further Fetches wait before they read.
+    /// Most bytes, over all connections, of records in Fetch responses and of other large responses that are not sent yet. The more of it
+    /// is taken, the less a Fetch response holds; when all of it is, further ones wait before they are made.
     /// </summary>
-    public long MaxListenerFetchBytes { get; init; } = 512L << 20;
+    public long MaxListenerResponseBytes { get; init; } = 512L << 20;
 
     /// <summary>Longest time that a Fetch may wait for bytes, whatever it asks for.</summary>
     public TimeSpan MaxFetchWait { get; init; } = TimeSpan.FromMinutes(5);
@@ -87,14 +107,19 @@ public sealed record BrokerOptions
     {
         Require(MaxFrameBytes is >= 1024 and <= 1 << 30, nameof(MaxFrameBytes), "must be 1 KiB to 1 GiB");
         Require(MaxConnectionRequestBytes > 0, nameof(MaxConnectionRequestBytes), "must be positive");
-        Require(MaxListenerRequestBytes >= MaxFrameBytes, nameof(MaxListenerRequestBytes), $"must be at least {User(nameof(MaxFrameBytes))}");
+        Require(
+            MaxListenerRequestBytes / 2 >= MaxFrameBytes, nameof(MaxListenerRequestBytes), $"must be at least twice {User(nameof(MaxFrameBytes))}");
+        Require(MaxRequestElements is >= 1024 and <= 1 << 20, nameof(MaxRequestElements), "must be 1024 to 1048576");
+        Require(ConnectionReadBytes is >= 4096 and <= 16 << 20, nameof(ConnectionReadBytes), "must be 4 KiB to 16 MiB");
         Require(MaxPipelinedProduces is > 0 and <= 65_536, nameof(MaxPipelinedProduces), "must be 1 to 65536");
         Require(MaxConnections > 0, nameof(MaxConnections), "must be positive");
+        Require(MaxConnectionsPerAddress > 0, nameof(MaxConnectionsPerAddress), "must be positive");
         RequireTime(IdleLimit, nameof(IdleLimit));
         RequireTime(FrameGrace, nameof(FrameGrace));
         Require(MinFrameBytesPerSecond > 0, nameof(MinFrameBytesPerSecond), "must be positive");
+        RequireTime(MaxFrameTime, nameof(MaxFrameTime));
         Require(MaxFetchBytes >= 1024, nameof(MaxFetchBytes), "must be at least 1 KiB");
-        Require(MaxListenerFetchBytes >= MaxFetchBytes, nameof(MaxListenerFetchBytes), $"must be at least {User(nameof(MaxFetchBytes))}");
+        Require(MaxListenerResponseBytes >= MaxFetchBytes, nameof(MaxListenerResponseBytes), $"must be at least {User(nameof(MaxFetchBytes))}");
         RequireTime(MaxFetchWait, nameof(MaxFetchWait));
         RequireTime(MaxProduceWait, nameof(MaxProduceWait));
         RequireTime(MaxCreateWait, nameof(MaxCreateWait));
@@ -111,6 +136,13 @@ public sealed record BrokerOptions
         Require(MaxProduceWait < IdleLimit, Ms(nameof(MaxProduceWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
         Require(MaxCreateWait < IdleLimit, Ms(nameof(MaxCreateWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
         return this;
+    }
+
+    /// <summary>Longest time in which so many bytes of a request must have come, or of a response must have gone.</summary>
+    internal TimeSpan TransferLimit(long bytes)
+    {
+        var ofSize = TimeSpan.FromSeconds((double)bytes / MinFrameBytesPerSecond);
+        return FrameGrace + (ofSize < MaxFrameTime ? ofSize : MaxFrameTime);
     }
 
     private static void RequireTime(TimeSpan value, string name) =>

@@ -32,7 +32,7 @@ public sealed class BrokerServer : IAsyncDisposable
         Metrics = new BrokerMetrics();
         Partitions = new PartitionManager(logs, storage, options, time, loggers.CreateLogger<PartitionManager>());
         var context = new BrokerContext(options, logs, Partitions, control, time, Metrics, loggers.CreateLogger<KafkaConnectionHandler>());
-        Metrics.FetchMemory = context.FetchMemory;
+        Metrics.ResponseMemory = context.ResponseMemory;
         _connections = new KafkaConnectionHandler(context);
     }
 

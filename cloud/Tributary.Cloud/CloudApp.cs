@@ -32,6 +32,9 @@ internal static class CloudApp
     /// <summary>Grains on other silos whose place is remembered. Orleans takes the memory for all of them, by default a million, at once.</summary>
     private const int DirectoryCacheSize = 10_000;
 
+    /// <summary>Bytes of responses that a connection's pipe holds: what is written beyond waits until the client has taken some.</summary>
+    private const int WriteBufferBytes = 64 << 10;
+
     private const string OrleansId = "tributary";
 
     /// <summary>Builds the application; nothing is started.</summary>
@@ -60,7 +63,7 @@ internal static class CloudApp
             .AddMeter(BrokerMetrics.MeterName, CloudMetrics.MeterName, SystemMeter, KestrelMeter)
             .AddView("tributary.broker.request_duration", new ExplicitBucketHistogramConfiguration { Boundaries = DurationSeconds })
             .AddPrometheusExporter());
-        Listen(builder, listeners);
+        Listen(builder, listeners, options.Broker);
         WebApplication app = builder.Build();
         app.MapHealth(app.Services.GetRequiredService<Readiness>());
         app.MapPrometheusScrapingEndpoint("/metrics");
@@ -92,10 +95,15 @@ internal static class CloudApp
         services.AddHostedService(provider => provider.GetRequiredService<BrokerService>());
     }
 
-    private static void Listen(WebApplicationBuilder builder, Listeners listeners)
+    private static void Listen(WebApplicationBuilder builder, Listeners listeners, BrokerOptions limits)
     {
         builder.WebHost.UseKestrelCore();
-        builder.Services.Configure<SocketTransportOptions>(transport => transport.CreateBoundListenSocket = listeners.Take);
+        builder.Services.Configure<SocketTransportOptions>(transport =>
+        {
+            transport.CreateBoundListenSocket = listeners.Take;
+            transport.MaxReadBufferSize = limits.ConnectionReadBytes;
+            transport.MaxWriteBufferSize = WriteBufferBytes;
+        });
         builder.WebHost.ConfigureKestrel((_, kestrel) =>
         {
             kestrel.AddServerHeader = false;

@@ -10,6 +10,9 @@ internal sealed record BrokerContext(
     BrokerOptions Options, LogDirectory Logs, PartitionManager Partitions, IControlPlane Control, TimeProvider Time, BrokerMetrics Metrics,
     ILogger Logger)
 {
-    /// <summary>Bytes of record batches that Fetch responses may hold until they are sent.</summary>
-    public ByteBudget FetchMemory { get; } = new(Options.MaxListenerFetchBytes);
+    /// <summary>Bytes that requests may hold until they are answered.</summary>
+    public RequestMemory RequestMemory { get; } = new(Options, Metrics);
+
+    /// <summary>Bytes that Fetch responses, and other large ones, may hold until they are sent.</summary>
+    public ByteBudget ResponseMemory { get; } = new(Options.MaxListenerResponseBytes);
 }

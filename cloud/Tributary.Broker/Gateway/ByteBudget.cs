@@ -44,6 +44,20 @@ internal sealed class ByteBudget(long limit)
         }
     }
 
+    /// <summary>Claims bytes if they fit and nobody waits.</summary>
+    public bool TryAcquire(long bytes)
+    {
+        lock (_lock)
+        {
+            if (_claims.Count > 0 || !Fits(bytes))
+            {
+                return false;
+            }
+            _held += bytes;
+            return true;
+        }
+    }
+
     /// <summary>Claims bytes; completes when they are granted.</summary>
     public ValueTask AcquireAsync(long bytes, CancellationToken cancellation)
     {

@@ -3,6 +3,7 @@ using System.Threading.Channels;
 using Microsoft.AspNetCore.Connections;
 using Tributary.Broker.Gateway.Handlers;
 using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Limits;
 
 namespace Tributary.Broker.Gateway;
 
@@ -16,12 +17,12 @@ namespace Tributary.Broker.Gateway;
 /// no answer is outstanding). <see cref="RunAsync"/> is called once; <see cref="CloseIfStuck"/> from any thread.
 /// </remarks>
 internal sealed class KafkaConnection(
-    BrokerContext broker, RequestDispatcher dispatcher, ByteBudget listenerBudget, ConnectionContext connection, CancellationToken stopping)
+    BrokerContext broker, RequestDispatcher dispatcher, LineLimit<CloseReason> lines, ConnectionContext connection, CancellationToken stopping)
 {
     private readonly Channel<Outstanding> _outstanding = Channel.CreateBounded<Outstanding>(
         new BoundedChannelOptions(broker.Options.MaxPipelinedProduces) { SingleReader = true, SingleWriter = true });
 
-    private readonly FrameReader _frames = new(connection.Transport.Input, broker.Options, listenerBudget, broker.Time, broker.Metrics);
+    private readonly FrameReader _frames = new(connection.Transport.Input, broker.Options, broker.RequestMemory, broker.Time);
     private readonly ByteBudget _unanswered = new(broker.Options.MaxConnectionRequestBytes);
     private readonly ResponseFrame _response = new();
 
@@ -35,6 +36,9 @@ internal sealed class KafkaConnection(
     private int _outstandingCount;
     private int _stuck = -1;
     private long _lastActivity = broker.Time.GetTimestamp();
+
+    /// <summary>When the answer that is being sent must be taken.</summary>
+    private long _sendDeadline = long.MaxValue;
 
     private CloseReason CancelReason => stopping.IsCancellationRequested ? CloseReason.Shutdown
         : connection.ConnectionClosed.IsCancellationRequested ? CloseReason.ClosedByClient
@@ -51,31 +55,28 @@ internal sealed class KafkaConnection(
         (CloseReason reason, Exception? failure) = await ServeAsync(gone.Token);
         _outstanding.Writer.Complete();
         await answering;
+        while (_outstanding.Reader.TryRead(out Outstanding left))
+        {
+            Release(left);
+        }
         await EndAsync(reason, failure);
     }
 
-    /// <summary>Closes the connection if it has been idle, or a request has been arriving, for too long.</summary>
+    /// <summary>Closes the connection if it has been idle, or a request or a response has been on its way, for too long.</summary>
     public void CloseIfStuck(long timestamp)
     {
-        CloseReason reason;
-        if (_frames.IsOverdue(timestamp))
-        {
-            reason = CloseReason.FrameTimeout;
-        }
-        else if (broker.Time.GetElapsedTime(Interlocked.Read(ref _lastActivity), timestamp) > broker.Options.IdleLimit)
-        {
-            reason = CloseReason.Idle;
-        }
-        else
-        {
-            return;
-        }
-        if (Interlocked.CompareExchange(ref _stuck, (int)reason, -1) == -1)
+        CloseReason? reason = _frames.Overdue(timestamp)
+            ?? (timestamp > Interlocked.Read(ref _sendDeadline) ? CloseReason.SlowReader : default(CloseReason?))
+            ?? (IsIdle(timestamp) ? CloseReason.Idle : null);
+        if (reason is { } stuck && Interlocked.CompareExchange(ref _stuck, (int)stuck, -1) == -1)
         {
             Cancel(_closing);
             Cancel(_broken);
         }
     }
+
+    private bool IsIdle(long timestamp) =>
+        !_frames.IsArriving && broker.Time.GetElapsedTime(Interlocked.Read(ref _lastActivity), timestamp) > broker.Options.IdleLimit;
 
     private async Task<(CloseReason Reason, Exception? Failure)> ServeAsync(CancellationToken gone)
     {
@@ -135,17 +136,29 @@ internal sealed class KafkaConnection(
         catch
         {
             _unanswered.Release(size);
+            broker.RequestMemory.Release(request.Claimed);
             throw;
         }
         _frames.Release();
         if (pending is null)
         {
             _unanswered.Release(size); // acks=0: nobody waits for an answer
+            broker.RequestMemory.Release(request.Claimed);
             broker.Metrics.RequestServed(request.Handler.Name, broker.Time.GetElapsedTime(request.ReceivedAt));
             return;
         }
+        _unanswered.Exceed(request.Claimed);
         Interlocked.Increment(ref _outstandingCount);
-        await _outstanding.Writer.WriteAsync(new Outstanding(pending, null, size), _broken.Token);
+        var outstanding = new Outstanding(pending, null, size);
+        try
+        {
+            await _outstanding.Writer.WriteAsync(outstanding, _broken.Token);
+        }
+        catch
+        {
+            Release(outstanding);
+            throw;
+        }
     }
 
     private async ValueTask AnswerInTurnAsync(Request request, CancellationToken gone)
@@ -160,13 +173,16 @@ internal sealed class KafkaConnection(
         {
             await request.Handler.HandleAsync(request, _response, gone);
             _frames.Release();
+            SendBy(_response.Size);
             await _response.WriteToAsync(Output, FlushAsync);
+            await FlushAsync();
+            Sent();
         }
         finally
         {
             _response.Clear();
+            broker.RequestMemory.Release(request.Claimed);
         }
-        await FlushAsync();
         broker.Metrics.RequestServed(request.Handler.Name, broker.Time.GetElapsedTime(request.ReceivedAt));
     }
 
@@ -189,13 +205,20 @@ internal sealed class KafkaConnection(
                         next.Turn.SetResult();
                         continue;
                     }
-                    if (!next.Pending!.Wait.IsOver)
+                    try
                     {
-                        await SendAnsweredAsync(answered); // answers that are ready don't wait for one that isn't
-                        answered = 0;
-                        await deadline.WaitAsync(next.Pending);
+                        if (!next.Pending!.Wait.IsOver)
+                        {
+                            await SendAnsweredAsync(answered); // answers that are ready don't wait for one that isn't
+                            answered = 0;
+                            await deadline.WaitAsync(next.Pending);
+                        }
+                        Answer(next.Pending, response);
                     }
-                    Answer(next, response);
+                    finally
+                    {
+                        Release(next);
+                    }
                     answered++;
                 }
                 await SendAnsweredAsync(answered);
@@ -216,12 +239,20 @@ internal sealed class KafkaConnection(
         }
     }
 
-    private void Answer(Outstanding next, ResponseFrame response)
+    /// <summary>Gives back what a Produce holds, answered or not.</summary>
+    private void Release(Outstanding over)
     {
-        PendingProduce pending = next.Pending!;
+        if (over.Pending is { Request.Claimed: var claimed })
+        {
+            _unanswered.Release(over.Size + claimed);
+            broker.RequestMemory.Release(claimed);
+        }
+    }
+
+    private void Answer(PendingProduce pending, ResponseFrame response)
+    {
         pending.WriteTo(response);
         response.WriteTo(Output);
-        _unanswered.Release(next.Size);
         broker.Metrics.RequestServed(pending.Request.Handler.Name, broker.Time.GetElapsedTime(pending.Request.ReceivedAt));
     }
 
@@ -230,7 +261,9 @@ internal sealed class KafkaConnection(
     {
         if (answered > 0)
         {
+            SendBy(0);
             await FlushAsync();
+            Sent();
             Interlocked.Add(ref _outstandingCount, -answered);
         }
     }
@@ -256,9 +289,12 @@ internal sealed class KafkaConnection(
         {
             broker.Logger.ConnectionFailed(failure!, _client.ConnectionId, who);
         }
-        else if (failure is not null)
+        else if ((failure?.Message ?? DetailOf(reason)) is { } detail)
         {
-            broker.Logger.ConnectionRefused(_client.ConnectionId, who, reason.ToString(), failure.Message);
+            if (lines.TryPass(reason, out string note))
+            {
+                broker.Logger.ConnectionRefused(_client.ConnectionId, who, reason.ToString(), detail + note);
+            }
         }
         else
         {
@@ -268,7 +304,7 @@ internal sealed class KafkaConnection(
         _response.Dispose();
         await connection.Transport.Input.CompleteAsync();
         await connection.Transport.Output.CompleteAsync();
-        if (reason is CloseReason.Idle or CloseReason.FrameTimeout)
+        if (_stuck >= 0)
         {
             connection.Abort();
         }
@@ -293,6 +329,23 @@ internal sealed class KafkaConnection(
             connection.Abort();
         }
     }
+
+    /// <summary>What is to be said of a client that did nothing wrong but too slowly; null where nothing is.</summary>
+    private string? DetailOf(CloseReason reason) => reason switch
+    {
+        CloseReason.FrameTimeout =>
+            $"its request, or its first one, didn't come within {broker.Options.FrameGrace} (broker:frameGraceMs) and what its size allows",
+        CloseReason.RequestMemory => "for the rest of its request there was no memory (broker:maxListenerRequestBytes)",
+        CloseReason.SlowReader =>
+            $"it didn't take a response within {broker.Options.FrameGrace} (broker:frameGraceMs) and what its size allows",
+        _ => null,
+    };
+
+    private void SendBy(long bytes) => Interlocked.Exchange(
+        ref _sendDeadline,
+        broker.Time.GetTimestamp() + (long)(broker.Options.TransferLimit(bytes).TotalSeconds * broker.Time.TimestampFrequency));
+
+    private void Sent() => Interlocked.Exchange(ref _sendDeadline, long.MaxValue);
 
     private void Touch() => Interlocked.Exchange(ref _lastActivity, broker.Time.GetTimestamp());
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
+using System.Net;
 using Microsoft.AspNetCore.Connections;
-using Tributary.Broker.Gateway.Handlers;
+using Tributary.Contracts.Limits;
 
 namespace Tributary.Broker.Gateway;
 
@@ -13,17 +14,18 @@ internal sealed class KafkaConnectionHandler : ConnectionHandler
     private const int SweepsPerLimit = 4;
     private readonly BrokerContext _broker;
     private readonly RequestDispatcher _dispatcher;
-    private readonly ByteBudget _budget;
+    private readonly ConnectionLimit _limit;
+    private readonly LineLimit<CloseReason> _lines;
     private readonly ConcurrentDictionary<KafkaConnection, Task> _connections = [];
     private readonly CancellationTokenSource _stopping = new();
     private readonly ITimer _sweeps;
-    private int _count;
 
     public KafkaConnectionHandler(BrokerContext broker)
     {
         _broker = broker;
         _dispatcher = new RequestDispatcher(broker);
-        _budget = new ByteBudget(broker.Options.MaxListenerRequestBytes);
+        _limit = new ConnectionLimit(broker.Options.MaxConnections, broker.Options.MaxConnectionsPerAddress);
+        _lines = new LineLimit<CloseReason>(broker.Time);
         TimeSpan interval = TimeSpan.FromTicks(Math.Min(broker.Options.IdleLimit.Ticks, broker.Options.FrameGrace.Ticks) / SweepsPerLimit);
         _sweeps = broker.Time.CreateTimer(_ => Sweep(), null, interval, interval);
     }
@@ -32,13 +34,18 @@ internal sealed class KafkaConnectionHandler : ConnectionHandler
     public override async Task OnConnectedAsync(ConnectionContext connection)
     {
         _broker.Metrics.ConnectionOpened();
-        if (Interlocked.Increment(ref _count) > _broker.Options.MaxConnections || _stopping.IsCancellationRequested)
+        EndPoint? remote = connection.RemoteEndPoint;
+        if (_stopping.IsCancellationRequested)
         {
-            Interlocked.Decrement(ref _count);
-            Refuse(connection);
+            Refuse(connection, CloseReason.Shutdown);
             return;
         }
-        var served = new KafkaConnection(_broker, _dispatcher, _budget, connection, _stopping.Token);
+        if (_limit.TryEnter(remote) is not ConnectionAdmission.Admitted and var admission)
+        {
+            Refuse(connection, admission == ConnectionAdmission.TooMany ? CloseReason.TooManyConnections : CloseReason.TooManyFromAddress);
+            return;
+        }
+        var served = new KafkaConnection(_broker, _dispatcher, _lines, connection, _stopping.Token);
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _connections.TryAdd(served, ended.Task);
         try
@@ -48,7 +55,7 @@ internal sealed class KafkaConnectionHandler : ConnectionHandler
         finally
         {
             _connections.TryRemove(served, out _);
-            Interlocked.Decrement(ref _count);
+            _limit.Leave(remote);
             ended.SetResult();
         }
     }
@@ -61,15 +68,16 @@ internal sealed class KafkaConnectionHandler : ConnectionHandler
         await _sweeps.DisposeAsync();
     }
 
-    private void Refuse(ConnectionContext connection)
+    private void Refuse(ConnectionContext connection, CloseReason reason)
     {
-        CloseReason reason = _stopping.IsCancellationRequested ? CloseReason.Shutdown : CloseReason.TooManyConnections;
         _broker.Metrics.ConnectionClosed(reason);
-        if (reason == CloseReason.TooManyConnections)
+        if (reason != CloseReason.Shutdown && _lines.TryPass(reason, out string note))
         {
+            string detail = reason == CloseReason.TooManyConnections
+                ? $"{_broker.Options.MaxConnections} connections are open (broker:maxConnections)"
+                : $"{_broker.Options.MaxConnectionsPerAddress} connections from its address are open (broker:maxConnectionsPerAddress)";
             _broker.Logger.ConnectionRefused(
-                connection.ConnectionId, connection.RemoteEndPoint?.ToString() ?? "", reason.ToString(),
-                $"{_broker.Options.MaxConnections} connections are open");
+                connection.ConnectionId, connection.RemoteEndPoint?.ToString() ?? "", reason.ToString(), detail + note);
         }
         connection.Abort();
     }

@@ -35,4 +35,8 @@ internal sealed record ClientInfo(string ConnectionId, EndPoint? RemoteEndPoint,
 /// <param name="ReceivedAt">Timestamp of its last byte.</param>
 internal sealed record Request(
     ApiHandler Handler, short Version, bool IsVersionSupported, int CorrelationId, string? ClientId, ReadOnlyMemory<byte> Frame, int BodyStart,
-    ClientInfo Client, long ReceivedAt);
+    ClientInfo Client, long ReceivedAt)
+{
+    /// <summary>What is claimed of <see cref="RequestMemory"/> for what its body became; the connection gives it back.</summary>
+    public long Claimed { get; set; }
+}

@@ -12,8 +12,10 @@ namespace Tributary.Broker.Gateway;
 /// </summary>
 internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
 {
+    /// <summary>Most bytes that are kept between two responses: what a connection holds while nothing happens on it.</summary>
+    public const int KeptBytes = 16 << 10;
+
     private const int InitialCapacity = 1024;
-    private const int KeptCapacity = 256 << 10;
 
     /// <summary>Bytes that are written to the pipe before it is flushed: what a pipe holds at most of a large response.</summary>
     private const int FlushStep = 64 << 10;
@@ -26,6 +28,9 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
 
     /// <summary>Bytes of record batches in it.</summary>
     public long SplicedBytes => _spliced;
+
+    /// <summary>Bytes of the whole response.</summary>
+    public long Size => _written + _spliced;
 
     /// <summary>Puts a read's bytes at the current position and takes the read over.</summary>
     public void Splice(LogRead read)
@@ -126,7 +131,7 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
         _charged = 0;
         _spliced = 0;
         _written = 0;
-        if (_buffer.Length > KeptCapacity)
+        if (_buffer.Length > KeptBytes)
         {
             ArrayPool<byte>.Shared.Return(_buffer);
             _buffer = ArrayPool<byte>.Shared.Rent(InitialCapacity);

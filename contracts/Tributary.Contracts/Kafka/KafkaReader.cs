@@ -18,20 +18,25 @@ public ref struct KafkaReader
     /// <summary>The most bytes of a string.</summary>
     public const int MaxStringBytes = short.MaxValue;
 
-    /// <summary>The most array elements that one frame may hold in all: a small element takes far more memory than bytes.</summary>
-    public const int MaxElements = 1 << 20;
+    /// <summary>
+    /// The most array elements that one frame may hold in all, unless the reader is told otherwise: a small element takes far more memory
+    /// than bytes.
+    /// </summary>
+    public const int MaxElements = 1 << 17;
 
     private const int MaxVarintShift = 28;
     private readonly ReadOnlyMemory<byte> _frame;
     private readonly ReadOnlySpan<byte> _bytes;
     private int _position;
     private int _end;
+    private readonly int _maxElements;
     private int _elementsLeft;
 
     /// <summary>Starts within a frame.</summary>
     /// <param name="frame">The frame, without its length. Fields are slices of it.</param>
     /// <param name="position">Where to start.</param>
-    public KafkaReader(ReadOnlyMemory<byte> frame, int position = 0)
+    /// <param name="maxElements">The most array elements in all.</param>
+    public KafkaReader(ReadOnlyMemory<byte> frame, int position = 0, int maxElements = MaxElements)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(position, frame.Length);
@@ -39,11 +44,14 @@ public ref struct KafkaReader
         _bytes = frame.Span;
         _position = position;
         _end = frame.Length;
-        _elementsLeft = MaxElements;
+        _maxElements = _elementsLeft = maxElements;
     }
 
     /// <summary>Where the next field begins, bytes from the frame's start.</summary>
     public readonly int Position => _position;
+
+    /// <summary>Array elements that were announced so far.</summary>
+    public readonly int ElementsRead => _maxElements - _elementsLeft;
 
     /// <summary>Bytes that are left.</summary>
     public readonly int Remaining => _end - _position;
@@ -158,7 +166,7 @@ public ref struct KafkaReader
         }
         if (count > _elementsLeft)
         {
-            throw Malformed(field, start, $"has {count} elements; a message has at most {MaxElements} in all");
+            throw Malformed(field, start, $"has {count} elements; a message has at most {_maxElements} in all");
         }
         _elementsLeft -= count;
         return count;

@@ -27,21 +27,20 @@ internal sealed class ApiVersionsHandler : ApiHandler
     }
 
     /// <inheritdoc/>
-    public override ValueTask HandleAsync(Request request, ResponseFrame response, CancellationToken cancellation)
+    public override async ValueTask HandleAsync(Request request, ResponseFrame response, CancellationToken cancellation)
     {
         if (!request.IsVersionSupported)
         {
             Write(request with { Version = 0 }, Answer(ErrorCode.UnsupportedVersion), response);
-            return ValueTask.CompletedTask;
+            return;
         }
-        ApiVersionsRequest body = Read<ApiVersionsRequest>(request);
+        ApiVersionsRequest body = await ReadAsync<ApiVersionsRequest>(request, cancellation);
         bool isNamed = request.Version < ApiVersionsRequest.FirstFlexibleVersion
             || (IsSoftwareName(body.ClientSoftwareName) && IsSoftwareName(body.ClientSoftwareVersion));
         ApiVersionsResponse answer = isNamed
             ? Answer(ErrorCode.None)
             : new ApiVersionsResponse { ErrorCode = Counted(ErrorCode.InvalidRequest) };
         Write(request, answer, response);
-        return ValueTask.CompletedTask;
     }
 
     private ApiVersionsResponse Answer(ErrorCode error) => new() { ErrorCode = Counted(error), ApiKeys = _served };

@@ -14,6 +14,17 @@ namespace Tributary.Broker.Gateway.Handlers;
 internal sealed class DescribeProducersHandler(BrokerContext broker)
     : ApiHandler<DescribeProducersRequest, DescribeProducersResponse>(broker)
 {
+    /// <summary>About what a producer takes in the answer.</summary>
+    private const int ProducerBytes = 40;
+
+    /// <inheritdoc/>
+    protected override long Prepare(DescribeProducersRequest body)
+    {
+        long most = Broker.Options.MaxDescribedProducers;
+        long named = (long)body.ProducerIds.Length * body.Topics.Sum(topic => (long)topic.PartitionIndexes.Length);
+        return ProducerBytes * (body.ProducerIds.Length > 0 ? Math.Min(most, named) : most);
+    }
+
     /// <inheritdoc/>
     protected override async ValueTask<DescribeProducersResponse> AnswerAsync(
         Request request, DescribeProducersRequest body, CancellationToken cancellation)

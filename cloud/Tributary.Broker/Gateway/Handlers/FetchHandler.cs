@@ -17,7 +17,7 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
     /// <inheritdoc/>
     public override async ValueTask HandleAsync(Request request, ResponseFrame response, CancellationToken cancellation)
     {
-        FetchRequest body = Read<FetchRequest>(request);
+        FetchRequest body = await ReadAsync<FetchRequest>(request, cancellation);
         if (body.SessionEpoch > 0)
         {
             Write(request, new FetchResponse { ErrorCode = Counted(ErrorCode.FetchSessionIdNotFound) }, response);

@@ -56,7 +56,7 @@ internal sealed class FetchRound(BrokerContext broker, FetchTarget[] targets, in
     /// <summary>The response that is written next takes the claimed memory over.</summary>
     public void ChargeTo(ResponseFrame response)
     {
-        response.Charge(broker.FetchMemory, _claimed);
+        response.Charge(broker.ResponseMemory, _claimed);
         _claimed = 0;
     }
 
@@ -67,7 +67,7 @@ internal sealed class FetchRound(BrokerContext broker, FetchTarget[] targets, in
         {
             target.Dispose();
         }
-        broker.FetchMemory.Release(_claimed);
+        broker.ResponseMemory.Release(_claimed);
         _claimed = 0;
     }
 
@@ -100,8 +100,8 @@ internal sealed class FetchRound(BrokerContext broker, FetchTarget[] targets, in
     {
         if (HasRecords())
         {
-            long claim = broker.FetchMemory.Share(maxBytes, LeastShare);
-            await broker.FetchMemory.AcquireAsync(claim, cancellation);
+            long claim = broker.ResponseMemory.Share(maxBytes, LeastShare);
+            await broker.ResponseMemory.AcquireAsync(claim, cancellation);
             _claimed = claim;
         }
         long bytes = 0;
@@ -134,11 +134,11 @@ internal sealed class FetchRound(BrokerContext broker, FetchTarget[] targets, in
     {
         if (bytes < _claimed)
         {
-            broker.FetchMemory.Release(_claimed - bytes);
+            broker.ResponseMemory.Release(_claimed - bytes);
         }
         else
         {
-            broker.FetchMemory.Exceed(bytes - _claimed); // a first batch that is larger than the claim
+            broker.ResponseMemory.Exceed(bytes - _claimed); // a first batch that is larger than the claim
         }
         _claimed = bytes;
     }

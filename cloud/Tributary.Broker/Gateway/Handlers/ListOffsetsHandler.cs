@@ -26,20 +26,42 @@ internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<List
         LatestTiered = -5,
     }
 
-    /// <inheritdoc/>
+    /// <summary>
+    /// A partition that is named twice is an error, as in Kafka: a look-up by time may decompress a batch, and a request is to cause one for
+    /// each partition at most.
+    /// </summary>
     protected override ValueTask<ListOffsetsResponse> AnswerAsync(
-        Request request, ListOffsetsRequest body, CancellationToken cancellation) =>
-        new(new ListOffsetsResponse
+        Request request, ListOffsetsRequest body, CancellationToken cancellation)
+    {
+        var named = new HashSet<(string, int)>();
+        var twice = new HashSet<(string, int)>();
+        foreach (ListOffsetsRequest.ListOffsetsTopic topic in body.Topics)
         {
-            Topics =
-            [
-                .. body.Topics.Select(topic => new ListOffsetsResponse.ListOffsetsTopicResponse
+            foreach (ListOffsetsRequest.ListOffsetsPartition partition in topic.Partitions)
+            {
+                if (!named.Add((topic.Name, partition.PartitionIndex)))
                 {
-                    Name = topic.Name,
-                    Partitions = [.. topic.Partitions.Select(partition => Answer(topic.Name, partition, request.Version))],
-                }),
-            ],
-        });
+                    twice.Add((topic.Name, partition.PartitionIndex));
+                }
+            }
+        }
+        var topics = new ListOffsetsResponse.ListOffsetsTopicResponse[body.Topics.Length];
+        for (int i = 0; i < topics.Length; i++)
+        {
+            ListOffsetsRequest.ListOffsetsTopic topic = body.Topics[i];
+            var partitions = new ListOffsetsResponse.ListOffsetsPartitionResponse[topic.Partitions.Length];
+            for (int j = 0; j < partitions.Length; j++)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                ListOffsetsRequest.ListOffsetsPartition asked = topic.Partitions[j];
+                partitions[j] = twice.Contains((topic.Name, asked.PartitionIndex))
+                    ? new() { PartitionIndex = asked.PartitionIndex, ErrorCode = Counted(ErrorCode.InvalidRequest) }
+                    : Answer(topic.Name, asked, request.Version);
+            }
+            topics[i] = new() { Name = topic.Name, Partitions = partitions };
+        }
+        return new(new ListOffsetsResponse { Topics = topics });
+    }
 
     private ListOffsetsResponse.ListOffsetsPartitionResponse Answer(
         string topic, ListOffsetsRequest.ListOffsetsPartition asked, short version)

@@ -20,7 +20,30 @@ internal sealed class MetadataHandler(BrokerContext broker) : ApiHandler<Metadat
     /// <summary>CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS and IDEMPOTENT_WRITE.</summary>
     private const int AllClusterOperations = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
 
+    /// <summary>About what a topic and a partition take in the answer.</summary>
+    private const int TopicBytes = 64;
+    private const int PartitionBytes = 48;
+
     private readonly TopicCreation _creation = new(broker);
+
+    /// <summary>Names each topic once: a request that repeats one must not get its partitions as often.</summary>
+    protected override long Prepare(MetadataRequest body)
+    {
+        ClusterSnapshot snapshot = Broker.Control.Snapshot;
+        if (body.Topics is not { Length: > 0 })
+        {
+            return snapshot.Topics.Values.Sum(SizeOf);
+        }
+        if (body.Topics.Length > 1)
+        {
+            body.Topics = [.. body.Topics.DistinctBy(topic => (topic.Name, topic.TopicId))];
+        }
+        return body.Topics.Sum(topic =>
+            (topic.Name is null ? snapshot.TopicsById.GetValueOrDefault(topic.TopicId) : snapshot.Topics.GetValueOrDefault(topic.Name))
+            is { } known ? SizeOf(known) : 0);
+
+        static long SizeOf(TopicInfo topic) => TopicBytes + ((long)PartitionBytes * topic.Partitions.Length);
+    }
 
     /// <inheritdoc/>
     protected override async ValueTask<MetadataResponse> AnswerAsync(Request request, MetadataRequest body, CancellationToken cancellation)

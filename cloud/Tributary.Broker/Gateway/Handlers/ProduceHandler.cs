@@ -25,7 +25,7 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
     /// <inheritdoc/>
     public override async ValueTask<PendingProduce?> BeginAsync(Request request, CancellationToken cancellation)
     {
-        ProduceRequest body = Read<ProduceRequest>(request);
+        ProduceRequest body = await ReadAsync<ProduceRequest>(request, cancellation);
         if (!Broker.Logs.HasRoom)
         {
             await Broker.Logs.WaitForRoomAsync(cancellation);

@@ -11,12 +11,16 @@ public sealed class FrameReaderTests : IDisposable
 {
     private readonly Pipe _pipe = new(new PipeOptions(useSynchronizationContext: false));
     private readonly FakeTimeProvider _time = new();
-    private readonly BrokerOptions _options = new() { MaxFrameBytes = 1 << 20 };
+    private readonly BrokerOptions _options = new() { MaxFrameBytes = 4 << 20, MaxListenerRequestBytes = 8 << 20 };
     private readonly BrokerMetrics _metrics = new();
-    private readonly ByteBudget _budget = new(1 << 20);
+    private readonly RequestMemory _memory;
     private readonly FrameReader _reader;
 
-    public FrameReaderTests() => _reader = new FrameReader(_pipe.Reader, _options, _budget, _time, _metrics);
+    public FrameReaderTests()
+    {
+        _memory = new RequestMemory(_options, _metrics);
+        _reader = new FrameReader(_pipe.Reader, _options, _memory, _time);
+    }
 
     public void Dispose() => _metrics.Dispose();
 
@@ -32,7 +36,7 @@ public sealed class FrameReaderTests : IDisposable
         Assert.True(await reading);
         Assert.Equal(content, _reader.Frame.ToArray());
         _reader.Release();
-        Assert.Equal(0, _budget.Held);
+        Assert.Equal(0, _memory.Held);
     }
 
     [Fact]
@@ -74,7 +78,7 @@ public sealed class FrameReaderTests : IDisposable
     [InlineData(0)]
     [InlineData(-1)]
     [InlineData(int.MinValue)]
-    [InlineData((1 << 20) + 1)]
+    [InlineData((4 << 20) + 1)]
     [InlineData(int.MaxValue)]
     public async Task A_length_that_cannot_be_is_refused(int length)
     {
@@ -93,7 +97,7 @@ public sealed class FrameReaderTests : IDisposable
         ConnectionRefusedException refused = await Assert.ThrowsAsync<ConnectionRefusedException>(() => _reader.ReadAsync(default).AsTask());
         Assert.Equal(CloseReason.Broken, refused.Reason);
         _reader.Release();
-        Assert.Equal(0, _budget.Held);
+        Assert.Equal(0, _memory.Held);
     }
 
     [Fact]
@@ -103,12 +107,71 @@ public sealed class FrameReaderTests : IDisposable
         ValueTask<bool> reading = _reader.ReadAsync(default);
         await Until(() => _metrics.RequestBytesHeld > 0);
         _time.Advance(_options.FrameGrace + TimeSpan.FromSeconds(9.9));
-        Assert.False(_reader.IsOverdue(_time.GetTimestamp()));
+        Assert.Null(_reader.Overdue(_time.GetTimestamp()));
         _time.Advance(TimeSpan.FromSeconds(0.2));
-        Assert.True(_reader.IsOverdue(_time.GetTimestamp()));
+        Assert.Equal(CloseReason.FrameTimeout, _reader.Overdue(_time.GetTimestamp()));
         await _pipe.Writer.CompleteAsync();
         await Assert.ThrowsAsync<ConnectionRefusedException>(() => reading.AsTask());
     }
+
+    [Fact]
+    public async Task A_length_field_claims_no_more_than_a_first_buffer_until_bytes_come()
+    {
+        await _pipe.Writer.WriteAsync(Framed(new byte[3 << 20]).AsMemory(0, 6));
+        ValueTask<bool> reading = _reader.ReadAsync(default);
+        await Until(() => _memory.Held > 0);
+        Assert.Equal(64 << 10, _memory.Held);
+        await _pipe.Writer.WriteAsync(new byte[200_000]);
+        await Until(() => _memory.Held > 64 << 10);
+        Assert.InRange(_memory.Held, 200_000, 512 << 10);
+        await _pipe.Writer.CompleteAsync();
+        await Assert.ThrowsAsync<ConnectionRefusedException>(() => reading.AsTask());
+        _reader.Release();
+        Assert.Equal(0, _memory.Held);
+        Assert.Equal(0, _metrics.RequestBytesHeld);
+    }
+
+    [Fact]
+    public async Task A_large_request_without_memory_for_its_rest_gives_up_and_small_ones_never_wait_for_it()
+    {
+        await _memory.AcquireAsync(4 << 20, default); // somebody else's large request
+        byte[] framed = Framed(new byte[3 << 20]);
+        ValueTask<bool> reading = _reader.ReadAsync(default);
+        Task writing = Task.Run(async () =>
+        {
+            for (int at = 0; at < framed.Length; at += 4096)
+            {
+                await _pipe.Writer.WriteAsync(framed.AsMemory(at, Math.Min(4096, framed.Length - at)));
+            }
+        });
+        TimeSpan grace = _options.FrameGrace;
+        await Until(() => _reader.Overdue(In(grace + TimeSpan.FromSeconds(1))) == CloseReason.RequestMemory);
+        Assert.Null(_reader.Overdue(In(grace)));
+        await _memory.AcquireAsync(RequestMemory.SmallBytes, default);
+        _memory.Release(RequestMemory.SmallBytes);
+        _memory.Release(4 << 20);
+        Assert.True(await reading);
+        Assert.Null(_reader.Overdue(In(TimeSpan.FromDays(1))));
+        await _pipe.Reader.CompleteAsync();
+        await writing;
+        _reader.Release();
+        Assert.Equal(0, _memory.Held);
+
+        long In(TimeSpan time) => _time.GetTimestamp() + (long)(time.TotalSeconds * _time.TimestampFrequency);
+    }
+
+    [Fact]
+    public void A_connection_without_a_first_request_is_overdue_after_the_grace()
+    {
+        _time.Advance(_options.FrameGrace);
+        Assert.Null(_reader.Overdue(_time.GetTimestamp()));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(CloseReason.FrameTimeout, _reader.Overdue(_time.GetTimestamp()));
+    }
+
+    [Fact]
+    public void However_large_a_request_its_time_has_a_limit() =>
+        Assert.Equal(_options.FrameGrace + _options.MaxFrameTime, _options.TransferLimit(_options.MaxFrameBytes));
 
     private static byte[] Framed(byte[] content)
     {

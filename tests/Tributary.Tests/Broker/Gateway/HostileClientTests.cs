@@ -192,12 +192,12 @@ public sealed class HostileClientTests
         }
         await client.SendAsync(Ask.Fetch("t", 0), 11);
         await Eventually.HoldsAsync(client.HasResponse);
-        await Eventually.HoldsAsync(() => broker.Server.Metrics.FetchBytesHeld > 900_000);
-        broker.Time.Advance(ShortLimits.IdleLimit);
-        broker.Time.Advance(ShortLimits.IdleLimit);
+        await Eventually.HoldsAsync(() => broker.Server.Metrics.ResponseBytesHeld > 900_000);
+        broker.Time.Advance(ShortLimits.TransferLimit(1_100_000));
+        broker.Time.Advance(ShortLimits.FrameGrace);
         await client.Ended;
-        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.Idle));
-        Assert.Equal(0, broker.Server.Metrics.FetchBytesHeld);
+        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.SlowReader));
+        Assert.Equal(0, broker.Server.Metrics.ResponseBytesHeld);
     }
 
     [Fact]
@@ -211,6 +211,119 @@ public sealed class HostileClientTests
         Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.TooManyConnections));
         await first.AskAsync(new ApiVersionsRequest(), 0);
     }
+
+    [Fact]
+    public async Task One_connection_more_from_an_address_than_allowed_is_closed_at_once()
+    {
+        await using var broker = new TestBroker(new BrokerOptions { MaxConnectionsPerAddress = 1 });
+        await using (TestClient first = broker.Connect())
+        {
+            await first.AskAsync(new ApiVersionsRequest(), 0);
+            await using TestClient second = broker.Connect();
+            await second.Ended;
+            Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.TooManyFromAddress));
+            await first.AskAsync(new ApiVersionsRequest(), 0);
+            await first.CloseAsync();
+            await first.Ended;
+        }
+        await using TestClient third = broker.Connect();
+        await third.AskAsync(new ApiVersionsRequest(), 0);
+    }
+
+    [Fact]
+    public async Task A_client_that_never_asks_anything_is_closed_after_the_grace()
+    {
+        await using var broker = new TestBroker(ShortLimits);
+        await using TestClient client = broker.Connect();
+        await Eventually.HoldsAsync(() => broker.Server.Metrics.Connections == 1);
+        await Eventually.HoldsAsync(() =>
+        {
+            broker.Time.Advance(ShortLimits.FrameGrace);
+            return broker.Server.Metrics.Closed(CloseReason.FrameTimeout) == 1;
+        });
+        await client.Ended;
+    }
+
+    [Fact]
+    public async Task A_request_with_more_elements_than_allowed_closes_the_connection()
+    {
+        await using var broker = new TestBroker(new BrokerOptions { MaxRequestElements = 1024 });
+        await using TestClient client = broker.Connect();
+        await client.AskAsync(Names(1024), 9);
+        await client.SendAsync(Names(1025), 9);
+        Assert.Null(await client.ReceiveFrameAsync());
+        await client.Ended;
+        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.Malformed));
+        Assert.Equal(0, broker.Server.Metrics.RequestBytesHeld);
+    }
+
+    [Fact]
+    public async Task What_elements_of_waiting_requests_take_is_counted_until_they_are_answered()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        FetchRequest fetch = Ask.Fetch("t", 0, maxWaitMs: 60_000);
+        fetch.Topics[0].Partitions = [.. Enumerable.Repeat(fetch.Topics[0].Partitions[0], 1000)];
+        int asked = await client.SendAsync(fetch, 11);
+        await Eventually.HoldsAsync(() => broker.Partition("t").Waiters.Readers == 1);
+        Assert.InRange(broker.Server.Metrics.RequestBytesHeld, 1000 * RequestMemory.ElementBytes, 2000 * RequestMemory.ElementBytes);
+        await using TestClient writer = broker.Connect();
+        await writer.AskAsync(Ask.Produce("t", Batches.Of()), 9);
+        await client.ReceiveAsync<FetchResponse>(asked, 11);
+        await Eventually.HoldsAsync(() => broker.Server.Metrics.RequestBytesHeld == 0);
+    }
+
+    [Fact]
+    public async Task Elements_of_produces_that_wait_for_their_flush_are_given_back_when_the_client_goes()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        broker.Storage.Close();
+        for (int i = 0; i < 3; i++)
+        {
+            ProduceRequest produce = Ask.Produce("t", Batches.Of());
+            produce.TopicData[0].PartitionData = [.. produce.TopicData[0].PartitionData, .. Enumerable.Range(1, 200).Select(index =>
+                new ProduceRequest.PartitionProduceData { Index = index })];
+            await client.SendAsync(produce, 9);
+        }
+        await Eventually.HoldsAsync(() => broker.Server.Metrics.RequestBytesHeld >= 3 * 200 * RequestMemory.ElementBytes);
+        await client.CloseAsync();
+        broker.Storage.Open();
+        await client.Ended;
+        Assert.Equal(0, broker.Server.Metrics.RequestBytesHeld);
+    }
+
+    [Fact]
+    public async Task Metadata_for_a_topic_that_is_named_often_tells_of_it_once()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t", partitions: 100);
+        await using TestClient client = broker.Connect();
+        MetadataRequest often = Names(0);
+        often.Topics = [.. Enumerable.Repeat(new MetadataRequest.MetadataRequestTopic { Name = "t" }, 10_000)];
+        MetadataResponse answer = await client.AskAsync(often, 9);
+        Assert.Equal(100, Assert.Single(answer.Topics).Partitions.Length);
+    }
+
+    [Fact]
+    public async Task Offsets_of_a_partition_that_is_named_twice_are_not_told()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        ListOffsetsRequest twice = Ask.Offsets("t", Batches.Time);
+        twice.Topics = [twice.Topics[0], twice.Topics[0]];
+        ListOffsetsResponse answer = await client.AskAsync(twice, 5);
+        Assert.All(answer.Topics, topic => Assert.Equal(ErrorCode.InvalidRequest, topic.Partitions.Single().ErrorCode));
+    }
+
+    private static MetadataRequest Names(int count) => new()
+    {
+        Topics = [.. Enumerable.Range(0, count).Select(i => new MetadataRequest.MetadataRequestTopic { Name = $"n{i}" })],
+        AllowAutoTopicCreation = false,
+    };
 
     [Fact]
     public async Task A_broker_that_stops_answers_what_was_appended_and_ends_long_polls()
@@ -237,6 +350,7 @@ public sealed class HostileClientTests
     {
         IdleLimit = TimeSpan.FromSeconds(60),
         FrameGrace = TimeSpan.FromSeconds(20),
+        MinFrameBytesPerSecond = 1 << 20,
         MaxFetchWait = TimeSpan.FromSeconds(10),
         MaxProduceWait = TimeSpan.FromSeconds(10),
         MaxCreateWait = TimeSpan.FromSeconds(10),
