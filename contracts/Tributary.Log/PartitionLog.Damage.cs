@@ -29,7 +29,7 @@ public sealed partial class PartitionLog
         }
         try
         {
-            (IStorageFile file, IndexEntry entry, int limit) = Load(segment, offset);
+            (IStorageFile file, IndexEntry entry, _, int limit) = Load(segment, offset);
             (long at, int position) = (entry.Offset, entry.Position);
             using var reader = new BatchFileReader(file, limit);
             while (reader.TryRead(position, at, out RecordBatch batch) && batch.NextOffset <= offset)

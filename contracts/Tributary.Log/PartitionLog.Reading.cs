@@ -82,8 +82,8 @@ public sealed partial class PartitionLog
             }
             try
             {
-                (IStorageFile file, IndexEntry entry, int limit) = Load(segment, offset);
-                if (ReadBatches(file, entry, limit, offset, maxBytes, end, out (long Offset, int Position) bad) is { } read)
+                Place place = Load(segment, offset, maxBytes);
+                if (ReadBatches(place, offset, maxBytes, end, out (long Offset, int Position) bad) is { } read)
                 {
                     return read;
                 }
@@ -144,14 +144,14 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>File and index of a segment that the caller holds.</summary>
-    private (IStorageFile File, IndexEntry Entry, int Limit) Load(LogSegment segment, long offset)
+    private Place Load(LogSegment segment, long offset, int maxBytes = 0)
     {
         lock (_lock)
         {
             if (segment.File is not null)
             {
                 Touch(segment);
-                return (segment.File, segment.Index!.Find(offset, segment.BaseOffset), segment.EndPosition);
+                return Place.In(segment, offset, maxBytes);
             }
         }
         IStorageFile file = _store.Open(segment);
@@ -180,7 +180,7 @@ public sealed partial class PartitionLog
                     unneeded = null;
                     evicted = segment.IsRemoved ? null : KeepLoadedLocked(segment);
                 }
-                return (segment.File, segment.Index!.Find(offset, segment.BaseOffset), segment.EndPosition);
+                return Place.In(segment, offset, maxBytes);
             }
         }
         finally
@@ -201,12 +201,14 @@ public sealed partial class PartitionLog
     }
 
     /// <returns>Null if the bytes at <paramref name="bad"/> are not the batch that should be there.</returns>
-    private LogRead? ReadBatches(
-        IStorageFile file, IndexEntry entry, int limit, long offset, int maxBytes, long end, out (long Offset, int Position) bad)
+    private LogRead? ReadBatches(Place place, long offset, int maxBytes, long end, out (long Offset, int Position) bad)
     {
+        (IStorageFile file, IndexEntry entry, int border, int limit) = place;
         bad = (entry.Offset, entry.Position);
         byte[] buffer = ArrayPool<byte>.Shared.Rent(
-            (int)Math.Clamp((long)maxBytes + _options.IndexIntervalBytes, SmallestRead, Math.Max(SmallestRead, limit - entry.Position)));
+            border > entry.Position
+                ? border - entry.Position
+                : (int)Math.Clamp((long)maxBytes + _options.IndexIntervalBytes, SmallestRead, Math.Max(SmallestRead, limit - entry.Position)));
         bool taken = false;
         SalvagingFile? salvaged = null;
         try
@@ -214,7 +216,9 @@ public sealed partial class PartitionLog
             while (true)
             {
                 int from = bad.Position;
-                int asked = Math.Min(buffer.Length, limit - from);
+                // Up to the last batch that begins within what was asked for: what would be cut off is not read.
+                int asked = Math.Min(buffer.Length, (border > from ? border : limit) - from);
+                border = -1;
                 int read = Read(file, from, buffer.AsSpan(0, asked), ref salvaged);
                 BatchWalk walk = Walk(buffer.AsSpan(0, read), ref bad, limit, offset, maxBytes, end);
                 bool isCutShort = walk.MissingBytes > 0 && walk.MissingBytes <= asked && bad.Position == from;
@@ -361,6 +365,21 @@ public sealed partial class PartitionLog
         {
             _loaded.Remove(segment);
             _loaded.Add(segment);
+        }
+    }
+
+    /// <summary>Where to read in a segment.</summary>
+    /// <param name="File">Its file.</param>
+    /// <param name="Entry">A batch at the offset or before.</param>
+    /// <param name="Border">Where the last batch begins that may still be read, as far as the index knows; −1 if it doesn't.</param>
+    /// <param name="Limit">Where the segment ends.</param>
+    private readonly record struct Place(IStorageFile File, IndexEntry Entry, int Border, int Limit)
+    {
+        /// <summary>In a segment that is loaded. Called under the lock.</summary>
+        public static Place In(LogSegment segment, long offset, int maxBytes)
+        {
+            IndexEntry entry = segment.Index!.Find(offset, segment.BaseOffset);
+            return new Place(segment.File!, entry, segment.Index.LastStartAtMost((long)entry.Position + maxBytes), segment.EndPosition);
         }
     }
 

@@ -311,7 +311,7 @@ public sealed partial class PartitionLog
             }
             segment = _segments[at];
         }
-        (IStorageFile file, IndexEntry entry, int limit) = Load(segment, offset);
+        (IStorageFile file, IndexEntry entry, _, int limit) = Load(segment, offset);
         using var reader = new BatchFileReader(file, limit);
         (long next, int position) = (entry.Offset, entry.Position);
         while (next < offset && reader.TryRead(position, next, out RecordBatch batch) && batch.NextOffset <= offset)

@@ -62,6 +62,26 @@ internal sealed class SegmentIndex
         return at < 0 ? new IndexEntry(baseOffset, 0, long.MinValue) : _entries[at];
     }
 
+    /// <summary>Where the last batch begins that has an entry and begins at <paramref name="position"/> or before; −1 if there is none.</summary>
+    public int LastStartAtMost(long position)
+    {
+        int low = 0;
+        int high = _entries.Count;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            if (_entries[middle].Position <= position)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                high = middle;
+            }
+        }
+        return low == 0 ? -1 : _entries[low - 1].Position;
+    }
+
     /// <summary>The last entry before which all timestamps are below <paramref name="timestamp"/>.</summary>
     public IndexEntry FindTimestamp(long timestamp, long baseOffset)
     {

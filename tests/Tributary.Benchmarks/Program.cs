@@ -3,8 +3,8 @@ using Tributary.Benchmarks.Commands;
 
 Command[] benchmarks =
 [
-    LogBenchmark.Create(), IngestBenchmark.Create(), OfflineBenchmark.Create(), ProduceBenchmark.Create(), FetchBenchmark.Create(),
-    MicroBenchmark.Create(),
+    LogBenchmark.Create(), CommitBenchmark.Create(), ReadBenchmark.Create(), IngestBenchmark.Create(), OfflineBenchmark.Create(),
+    ProduceBenchmark.Create(), FetchBenchmark.Create(), MicroBenchmark.Create(),
 ];
 var list = new Command("list", "Says what benchmarks there are");
 list.SetAction(_ =>
