@@ -52,6 +52,9 @@ public sealed record BrokerOptions
     /// <summary>Longest time that <see cref="MinFrameBytesPerSecond"/> may make of a size.</summary>
     public TimeSpan MaxFrameTime { get; init; } = TimeSpan.FromMinutes(15);
 
+    /// <summary>Most bytes that the records of a compressed batch may have: it is refused beyond, with INVALID_RECORD.</summary>
+    public int MaxDecompressedBytes { get; init; } = 64 << 20;
+
     /// <summary>Most bytes of records in a Fetch response (<c>fetch.max.bytes</c>); the first batch is returned even if it is larger.</summary>
     public int MaxFetchBytes { get; init; } = 55 << 20;
 
@@ -117,6 +120,7 @@ public sealed record BrokerOptions
         RequireTime(IdleLimit, nameof(IdleLimit));
         RequireTime(FrameGrace, nameof(FrameGrace));
         Require(MinFrameBytesPerSecond > 0, nameof(MinFrameBytesPerSecond), "must be positive");
+        Require(MaxDecompressedBytes is >= 1 << 20 and <= 1 << 30, nameof(MaxDecompressedBytes), "must be 1 MiB to 1 GiB");
         RequireTime(MaxFrameTime, nameof(MaxFrameTime));
         Require(MaxFetchBytes >= 1024, nameof(MaxFetchBytes), "must be at least 1 KiB");
         Require(MaxListenerResponseBytes >= MaxFetchBytes, nameof(MaxListenerResponseBytes), $"must be at least {User(nameof(MaxFetchBytes))}");

@@ -73,6 +73,8 @@ internal static class Settings
             (broker, value) => broker with { MinFrameBytesPerSecond = Setting.Int32(value) }),
         OfBroker("maxFrameTimeMs", "MS", "Longest time that minFrameBytesPerSecond may make of a size", null,
             (broker, value) => broker with { MaxFrameTime = Setting.Milliseconds(value) }),
+        OfBroker("maxDecompressedBytes", "BYTES", "Most bytes that the records of a compressed batch may have", null,
+            (broker, value) => broker with { MaxDecompressedBytes = Setting.Int32(value) }),
         OfBroker("maxFetchBytes", "BYTES", "Most bytes of records in a Fetch response", "fetch.max.bytes",
             (broker, value) => broker with { MaxFetchBytes = Setting.Int32(value) }),
         OfBroker("maxFetchWaitMs", "MS", "Longest time a Fetch may wait", null,

@@ -6,6 +6,9 @@ public static class Varint
     /// <summary>The most bytes that a 64-bit value takes.</summary>
     public const int MaxSize = 10;
 
+    /// <summary>The most bytes that a 32-bit value takes.</summary>
+    public const int MaxSize32 = 5;
+
     /// <summary>Bytes that <paramref name="value"/> takes.</summary>
     public static int SizeOf(long value)
     {
@@ -56,11 +59,11 @@ public static class Varint
         return false;
     }
 
-    /// <summary>Reads a value that must fit 32 bits.</summary>
+    /// <summary>Reads a value that must fit 32 bits. One in more bytes than those ever need is refused, as Java's reader does.</summary>
     public static bool TryRead(scoped ref ReadOnlySpan<byte> from, out int value)
     {
         ReadOnlySpan<byte> rest = from;
-        if (TryRead(ref rest, out long wide) && wide is >= int.MinValue and <= int.MaxValue)
+        if (TryRead(ref rest, out long wide) && wide is >= int.MinValue and <= int.MaxValue && from.Length - rest.Length <= MaxSize32)
         {
             from = rest;
             value = (int)wide;

@@ -53,6 +53,7 @@ public sealed class VarintTests
     [Theory]
     [InlineData("8080808010")] // 2³¹
     [InlineData("8180808010")] // −2³¹ − 1
+    [InlineData("808080808000")] // 0 in six bytes
     public void A_value_past_32_bits_is_refused_where_32_are_asked_for(string hex)
     {
         ReadOnlySpan<byte> from = Convert.FromHexString(hex);

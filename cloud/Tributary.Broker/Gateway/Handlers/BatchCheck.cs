@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
@@ -6,8 +7,9 @@ using Tributary.Contracts.Records;
 namespace Tributary.Broker.Gateway.Handlers;
 
 /// <summary>
-/// What a produced batch must be before it is appended. The records of an uncompressed batch are walked; those of a compressed one are
-/// what its producer's CRC says they are.
+/// What a produced batch must be before it is appended: every consumer will have to read it. The CRC only says that the bytes are those
+/// that were sent, so the records are walked, down to their headers; those of a compressed batch are decompressed for it, into pooled
+/// memory and no further than a limit.
 /// </summary>
 internal static class BatchCheck
 {
@@ -17,10 +19,12 @@ internal static class BatchCheck
     /// <param name="records">The field as it came.</param>
     /// <param name="version">Version of the request.</param>
     /// <param name="settings">Configs of the topic.</param>
+    /// <param name="maxDecompressedBytes">Most bytes that compressed records may have.</param>
     /// <param name="batch">The batch, when there is no error.</param>
     /// <param name="message">What is wrong, for the client.</param>
     public static ErrorCode Check(
-        ReadOnlySpan<byte> records, short version, TopicSettings settings, out RecordBatch batch, out string? message)
+        ReadOnlySpan<byte> records, short version, TopicSettings settings, int maxDecompressedBytes, out RecordBatch batch,
+        out string? message)
     {
         message = null;
         BatchStatus status = RecordBatch.TryRead(records, out batch);
@@ -39,9 +43,9 @@ internal static class BatchCheck
             return ErrorCode.CorruptMessage;
         }
         ErrorCode error = CheckHeader(batch, version, out message);
-        if (error == ErrorCode.None && batch.Codec == CompressionCodec.None && !AreRecordsValid(batch))
+        if (error == ErrorCode.None && FindFault(batch, maxDecompressedBytes) is { } fault)
         {
-            message = "the batch's records are malformed";
+            message = fault;
             error = ErrorCode.InvalidRecord;
         }
         return error;
@@ -99,17 +103,54 @@ internal static class BatchCheck
         return error;
     }
 
-    private static bool AreRecordsValid(RecordBatch batch)
+    /// <returns>What is wrong with the batch's records, null if nothing is.</returns>
+    private static string? FindFault(RecordBatch batch, int maxDecompressedBytes)
     {
-        var reader = new RecordReader(batch.Payload, batch.RecordCount);
+        if (batch.Codec == CompressionCodec.None)
+        {
+            return FindFault(batch.Payload, batch.RecordCount);
+        }
+        byte[]? decompressed = null;
+        try
+        {
+            int size = Compression.Decompress(batch.Codec, batch.Payload, ref decompressed, maxDecompressedBytes);
+            return FindFault(decompressed.AsSpan(0, size), batch.RecordCount);
+        }
+        catch (InvalidDataException e)
+        {
+            return $"the batch's records can't be decompressed within {maxDecompressedBytes} bytes (broker:maxDecompressedBytes): {e.Message}";
+        }
+        finally
+        {
+            if (decompressed is not null)
+            {
+                ArrayPool<byte>.Shared.Return(decompressed);
+            }
+        }
+    }
+
+    private static string? FindFault(ReadOnlySpan<byte> records, int count)
+    {
+        var reader = new RecordReader(records, count);
         int expected = 0;
         while (reader.Read(out Record record))
         {
-            if (record.OffsetDelta != expected++)
+            if (record.OffsetDelta != expected)
             {
-                return false;
+                return $"record {expected} of the batch has offset delta {record.OffsetDelta}";
             }
+            HeaderReader headers = record.ReadHeaders();
+            while (headers.Read(out _, out _, out _))
+            {
+                // Walked to its end.
+            }
+            if (headers.IsMalformed)
+            {
+                return $"the headers of record {expected} of the batch are malformed, or bytes follow them";
+            }
+            expected++;
         }
-        return !reader.IsMalformed && expected == batch.RecordCount;
+        return !reader.IsMalformed && expected == count ? null
+            : $"the batch says it has {count} records; behind {expected} the bytes are no record";
     }
 }

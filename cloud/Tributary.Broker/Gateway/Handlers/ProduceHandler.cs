@@ -89,7 +89,8 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
             return error;
         }
         TopicSettings settings = partition!.Settings;
-        error = BatchCheck.Check(data.Records.Span, version, settings, out RecordBatch batch, out produced.Message);
+        error = BatchCheck.Check(
+            data.Records.Span, version, settings, Broker.Options.MaxDecompressedBytes, out RecordBatch batch, out produced.Message);
         if (error != ErrorCode.None)
         {
             return error;

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Text;
 using Tributary.Contracts.Records;
 
@@ -21,6 +22,29 @@ internal static class Batches
             builder.Add(time + i, Encoding.ASCII.GetBytes($"key-{i}"), hasKey: true, value, hasValue: true, [], 0);
         }
         return builder.Build(producer ?? BatchProducer.None, codec).ToArray();
+    }
+
+    /// <summary>A batch whose header and CRC are right, whatever its payload is: compressed with the codec, or as it is.</summary>
+    public static byte[] WithPayload(byte[] payload, int records, CompressionCodec codec = CompressionCodec.None)
+    {
+        byte[]? pooled = null;
+        byte[] kept = payload;
+        if (codec != CompressionCodec.None && payload.Length > 0)
+        {
+            int size = Compression.Compress(codec, payload, ref pooled, reserve: 0, level: 0);
+            kept = pooled.AsSpan(0, size).ToArray();
+        }
+        byte[] batch = [.. Of(records).AsSpan(0, BatchLayout.HeaderSize), .. kept];
+        batch[BatchLayout.Attributes + 1] = (byte)codec;
+        BinaryPrimitives.WriteInt32BigEndian(batch.AsSpan(BatchLayout.Length), batch.Length - BatchLayout.LengthOverhead);
+        return Sealed(batch);
+    }
+
+    /// <summary>The batch with the CRC that its bytes ask for.</summary>
+    public static byte[] Sealed(byte[] batch)
+    {
+        BinaryPrimitives.WriteUInt32BigEndian(batch.AsSpan(BatchLayout.Crc), Crc32C.Compute(batch.AsSpan(BatchLayout.Attributes)));
+        return batch;
     }
 
     /// <summary>The batches that lie one behind the other in a response, each with its offset and number of records.</summary>
