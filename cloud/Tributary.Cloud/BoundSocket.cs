@@ -25,9 +25,6 @@ internal sealed class BoundSocket : IDisposable
     /// <summary>The same with the host as it was asked for.</summary>
     public HostPort Address { get; }
 
-    /// <summary>Whether other machines can reach it.</summary>
-    public bool IsOpen => !IPAddress.IsLoopback(EndPoint.Address);
-
     /// <summary>Where clients can be told to connect: the address itself, or this machine's name if it is bound to all addresses.</summary>
     public HostPort Advertisable => EndPoint.Address.Equals(IPAddress.Any) || EndPoint.Address.Equals(IPAddress.IPv6Any)
         ? Address with { Host = Dns.GetHostName() }

@@ -89,7 +89,7 @@ internal static class CloudApp
             options.Broker, data.Logs, data.Storage, provider.GetRequiredService<IControlPlane>(), TimeProvider.System,
             provider.GetRequiredService<ILoggerFactory>()));
         services.AddSingleton(provider => new Readiness(
-            data.Storage, data.Path, TimeProvider.System, provider.GetRequiredService<ISiloStatusOracle>()));
+            data.Storage, data.Logs.Path, TimeProvider.System, provider.GetRequiredService<ISiloStatusOracle>()));
         services.AddSingleton(provider =>
             ActivatorUtilities.CreateInstance<BrokerService>(provider, new AdvertisedAddress(options.KafkaAdvertised ?? listeners.Kafka.Advertisable)));
         services.AddHostedService(provider => provider.GetRequiredService<BrokerService>());

@@ -103,8 +103,9 @@ internal sealed class CloudHost : IAsyncDisposable
             try
             {
                 await app.StartAsync(cancellation);
-                WarnOfOpen("kafka", listeners.Kafka, logger);
-                WarnOfOpen("http", listeners.Http, logger);
+                WarnOfOpen("kafka", listeners.Kafka.EndPoint, listeners.Kafka.Address, logger);
+                WarnOfOpen("http", listeners.Http.EndPoint, listeners.Http.Address, logger);
+                WarnOfOpen("silo", silo, new HostPort(silo.Address.ToString(), silo.Port), logger);
                 logger.Serving(listeners.Kafka.Address, broker.Advertised, listeners.Http.Address, silo, data.Path);
                 return app;
             }
@@ -135,11 +136,11 @@ internal sealed class CloudHost : IAsyncDisposable
         return free.EndPoint;
     }
 
-    private static void WarnOfOpen(string setting, BoundSocket socket, ILogger logger)
+    private static void WarnOfOpen(string setting, IPEndPoint listener, HostPort address, ILogger logger)
     {
-        if (socket.IsOpen)
+        if (!IPAddress.IsLoopback(listener.Address))
         {
-            logger.ListenerIsOpen(setting, socket.Address);
+            logger.ListenerIsOpen(setting, address);
         }
     }
 

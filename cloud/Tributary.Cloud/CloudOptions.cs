@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.Logging;
 using Tributary.Broker;
 using Tributary.Log;
@@ -51,6 +52,10 @@ internal sealed record CloudOptions
         Require(DataDirectory.Length > 0, "data", "is missing: say where to keep the data (--data DIR)");
         Require(KafkaAdvertised is null or { Port: > 0 }, "kafkaAdvertised", "needs a port above 0");
         Require(Silo is null or { Port: > 0 }, "silo", "needs a port above 0; leave it out for any free one");
+        Require(
+            !(Silo is { } silo && IPAddress.TryParse(silo.Host, out IPAddress? address)
+                && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any))),
+            "silo", "must name one address of this machine: it is the one that other silos are told");
         Require(MaxTopics > 0, "maxTopics", "must be positive");
         Require(MaxPartitions > 0, "maxPartitions", "must be positive");
         Require(ShutdownLimit > TimeSpan.Zero && ShutdownLimit <= TimeSpan.FromHours(1), "shutdownLimitMs", "must be 1 to 3600000");

@@ -11,10 +11,10 @@ internal sealed class Readiness(IStorage storage, string logDirectory, TimeProvi
 {
     private const string ProbeFile = "ready.probe";
     private static readonly TimeSpan ProbeLifetime = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan ProbeLimit = TimeSpan.FromSeconds(5);
     private readonly Lock _probing = new();
+    private Task<string?>? _probe;
     private long _probedAt;
-    private string? _probeFailure;
-    private bool _hasProbed;
     private PartitionCensus? _census;
     private bool _isStopping;
 
@@ -39,7 +39,7 @@ internal sealed class Readiness(IStorage storage, string logDirectory, TimeProvi
         {
             return $"The silo is {silo.CurrentStatus}.";
         }
-        if (await Task.Run(Probe) is { } failure) // a flush blocks
+        if (await ProbeAsync() is { } failure)
         {
             return $"The log can't be written: {failure}";
         }
@@ -49,29 +49,44 @@ internal sealed class Readiness(IStorage storage, string logDirectory, TimeProvi
             : null;
     }
 
-    /// <summary>Writes and flushes a small file, at most once in a while however often it is asked.</summary>
-    private string? Probe()
+    /// <summary>
+    /// Writes and flushes a small file, at most once in a while however often it is asked. A flush blocks a thread for as long as the disk
+    /// likes: whoever asks meanwhile waits for the same one, and not for ever.
+    /// </summary>
+    private async ValueTask<string?> ProbeAsync()
     {
+        Task<string?> probe;
         lock (_probing)
         {
-            if (_hasProbed && time.GetElapsedTime(_probedAt) < ProbeLifetime)
+            if (_probe is null || (_probe.IsCompleted && time.GetElapsedTime(_probedAt) >= ProbeLifetime))
             {
-                return _probeFailure;
+                _probe = Task.Run(Probe);
+                _probedAt = time.GetTimestamp();
             }
-            try
-            {
-                using IStorageFile file = storage.Open($"{logDirectory}/{ProbeFile}", create: true);
-                file.Write(0, BitConverter.GetBytes(time.GetUtcNow().ToUnixTimeMilliseconds()));
-                file.Flush();
-                _probeFailure = null;
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                _probeFailure = e.Message;
-            }
-            _hasProbed = true;
-            _probedAt = time.GetTimestamp();
-            return _probeFailure;
+            probe = _probe;
+        }
+        try
+        {
+            return await probe.WaitAsync(ProbeLimit, time);
+        }
+        catch (TimeoutException)
+        {
+            return $"a flush has taken more than {ProbeLimit.TotalSeconds} s so far";
+        }
+    }
+
+    private string? Probe()
+    {
+        try
+        {
+            using IStorageFile file = storage.Open($"{logDirectory}/{ProbeFile}", create: true);
+            file.Write(0, BitConverter.GetBytes(time.GetUtcNow().ToUnixTimeMilliseconds()));
+            file.Flush();
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e.Message;
         }
     }
 }

@@ -83,5 +83,12 @@ public sealed class CloudHostTests : IDisposable
         Assert.Contains(expected, refusal.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("0.0.0.0")]
+    [InlineData("::")]
+    public void A_silo_on_all_addresses_is_refused_since_others_are_told_one(string host) => Assert.Equal(
+        "the setting 'silo' must name one address of this machine: it is the one that other silos are told",
+        Assert.Throws<ArgumentException>(() => (Options() with { Silo = new HostPort(host, 11_111) }).Validate()).Message);
+
     private CloudOptions Options() => new() { DataDirectory = _directory.File("data"), Kafka = AnyPort, Http = AnyPort };
 }

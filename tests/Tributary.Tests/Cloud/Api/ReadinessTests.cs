@@ -77,6 +77,25 @@ public sealed class ReadinessTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_flush_that_hangs_makes_it_unready_and_takes_one_thread_however_many_ask()
+    {
+        _readiness.Started(new PartitionCensus(_broker, _control));
+        _storage.Gate.Reset();
+        Task<string?>[] asked = [.. Enumerable.Range(0, 50).Select(_ => _readiness.FindReasonAsync().AsTask())];
+        await Eventually.HoldsAsync(() =>
+        {
+            _time.Advance(TimeSpan.FromSeconds(5));
+            return asked.All(one => one.IsCompleted);
+        });
+        Assert.All(asked, one => Assert.Equal("The log can't be written: a flush has taken more than 5 s so far", one.Result));
+        await Eventually.HoldsAsync(() => _storage.Opening == 1);
+        _storage.Gate.Set();
+        await Eventually.HoldsAsync(() => _storage.Opening == 0);
+        _time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Null(await _readiness.FindReasonAsync());
+    }
+
+    [Fact]
     public async Task Partitions_that_can_not_be_opened_are_counted_and_make_it_unready_when_there_are_no_others()
     {
         var census = new PartitionCensus(_broker, _control);
@@ -103,11 +122,25 @@ public sealed class ReadinessTests : IAsyncLifetime
     /// <summary>A storage that refuses to write, or to make one directory.</summary>
     private sealed class RefusingStorage(IStorage inner) : IStorage
     {
+        private int _opening;
+
         public string? Refusal { get; set; }
 
         public string? RefusedName { get; set; }
 
-        public IStorageFile Open(string path, bool create) => Refusal is null ? inner.Open(path, create) : throw new IOException(Refusal);
+        /// <summary>Whoever opens a file waits here.</summary>
+        public ManualResetEventSlim Gate { get; } = new(initialState: true);
+
+        /// <summary>How many wait.</summary>
+        public int Opening => Volatile.Read(ref _opening);
+
+        public IStorageFile Open(string path, bool create)
+        {
+            Interlocked.Increment(ref _opening);
+            Gate.Wait();
+            Interlocked.Decrement(ref _opening);
+            return Refusal is null ? inner.Open(path, create) : throw new IOException(Refusal);
+        }
 
         public void CreateDirectory(string path)
         {
