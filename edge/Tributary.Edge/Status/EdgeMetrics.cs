@@ -84,6 +84,9 @@ internal sealed class EdgeMetrics : IDisposable
         CountByPartition("tributary.edge.uplink.acked", p => p.AckedOffset, "{record}", "Offset below which the cloud has everything.");
         CountByPartition("tributary.edge.uplink.refused", p => p.Uplink.Refused, "{record}", "Records that the cloud refused for good.");
         CountByPartition("tributary.edge.uplink.gap", p => p.Uplink.GapRecords, "{record}", "Records lost between here and the cloud, as far as is known.");
+        CountByPartition(
+            "tributary.edge.uplink.conflicts", p => p.Uplink.Conflicts, "{conflict}",
+            "Times that an old or a second copy of the data directory was found to have sent.");
         _meter.CreateObservableGauge(
             "tributary.edge.uplink.state",
             () => _status.Partitions.Select(p => new Measurement<long>(1, [.. Tags(p), new("state", p.Uplink.State)])), "",

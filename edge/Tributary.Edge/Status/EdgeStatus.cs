@@ -59,7 +59,9 @@ internal sealed record PartitionStatus(
 /// <param name="ProducerEpoch">Its epoch.</param>
 /// <param name="Refused">Records that the cloud refused for good, since the partition was made.</param>
 /// <param name="GapRecords">Records lost between here and the cloud as far as is known, since the partition was made.</param>
-internal sealed record UplinkStatus(string State, string? Reason, long ProducerId, short ProducerEpoch, long Refused, long GapRecords);
+/// <param name="Conflicts">Times that an old or a second copy of the data directory was found to have sent, since the partition was made.</param>
+internal sealed record UplinkStatus(
+    string State, string? Reason, long ProducerId, short ProducerEpoch, long Refused, long GapRecords, long Conflicts);
 
 /// <summary>Space on the disk, bytes.</summary>
 /// <param name="UsedBytes">What the buffer takes.</param>

@@ -31,6 +31,7 @@ internal sealed record UplinkLinkStatus(
 /// <param name="ProducerEpoch">Its epoch.</param>
 /// <param name="Refused">Records that the cloud refused for good.</param>
 /// <param name="GapRecords">Records that were lost between the edge and the cloud, as far as is known.</param>
+/// <param name="Conflicts">Times that another process was found to have written as this producer: an old or a second copy of the data directory.</param>
 internal sealed record UplinkPartitionStatus(
     string Topic, int Index, string State, string? Reason, long AckedOffset, long ProducerId, short ProducerEpoch, long Refused,
-    long GapRecords);
+    long GapRecords, long Conflicts);

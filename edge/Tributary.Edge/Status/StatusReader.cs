@@ -95,8 +95,8 @@ internal sealed class StatusReader(
             partition.Topic, partition.Index, start, acked, flushed, appended, DescribeBacklog(log, acked, flushed), log.SizeBytes,
             log.OfflineReason,
             way is null
-                ? new UplinkStatus("starting", null, -1, -1, 0, 0)
-                : new UplinkStatus(way.State, way.Reason, way.ProducerId, way.ProducerEpoch, way.Refused, way.GapRecords));
+                ? new UplinkStatus("starting", null, -1, -1, 0, 0, 0)
+                : new UplinkStatus(way.State, way.Reason, way.ProducerId, way.ProducerEpoch, way.Refused, way.GapRecords, way.Conflicts));
     }
 
     private BacklogStatus DescribeBacklog(PartitionLog log, long acked, long flushed)

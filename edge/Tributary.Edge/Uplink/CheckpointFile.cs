@@ -26,10 +26,11 @@ internal enum CheckpointStatus
 /// The checkpoint file <c>uplink.checkpoint</c> in a local partition's directory. It is replaced as a whole: written under a
 /// temporary name, flushed, renamed, and the directory synced, so that a crash leaves the old or the new one. One thread at a time.
 /// <code>
-/// uint32 magic "TRBU" | uint16 version 1 | uint16 0 | int32 bytes that follow the CRC | uint32 CRC-32C of all but itself
+/// uint32 magic "TRBU" | uint16 version 2 | uint16 0 | int32 bytes that follow the CRC | uint32 CRC-32C of all but itself
 /// int64 producer id | int16 epoch | int64 epoch start | int64 acked | int64 unresolved end | 16 bytes topic id
 /// int16 length, cluster id (UTF-8) | int64 refused total | int64 gap total
 /// int32 n, n × (int64 from offset, int32 count) | int32 n, n × (int64 ordinal, int64 resume, int64 cloud end) | int32 n, n × int64 refused
+/// since version 2: int64 starts | int64 conflict total | for each target (int16 epoch, int32 last sequence) before the epoch
 /// </code>
 /// All integers are big-endian. A change of layout takes a new version; an unknown one is refused like damage.
 /// </summary>
@@ -43,7 +44,8 @@ internal sealed class CheckpointFile(IStorage storage, string directory)
 
     private const string TemporarySuffix = ".tmp";
     private const uint Magic = 0x54524255;
-    private const ushort Version = 1;
+    private const ushort Version = 2;
+    private const ushort FirstVersion = 1;
     private const int CrcPosition = 12;
     private const int HeaderSize = 16;
     private const int CountSize = sizeof(long) + sizeof(int);
@@ -128,6 +130,13 @@ internal sealed class CheckpointFile(IStorage storage, string directory)
         {
             to.Int64(offset);
         }
+        to.Int64(checkpoint.Starts);
+        to.Int64(checkpoint.ConflictTotal);
+        foreach (TargetCheckpoint target in checkpoint.Targets)
+        {
+            to.Int16(target.Before.Epoch);
+            to.Int32(target.Before.LastSequence);
+        }
         byte[] bytes = to.WrittenSpan.ToArray();
         BinaryPrimitives.WriteUInt32BigEndian(bytes, Magic);
         BinaryPrimitives.WriteUInt16BigEndian(bytes.AsSpan(4), Version);
@@ -139,8 +148,9 @@ internal sealed class CheckpointFile(IStorage storage, string directory)
     private static bool TryDecode(ReadOnlySpan<byte> bytes, out UplinkCheckpoint checkpoint)
     {
         checkpoint = new UplinkCheckpoint();
+        ushort version = BinaryPrimitives.ReadUInt16BigEndian(bytes[4..]);
         if (BinaryPrimitives.ReadUInt32BigEndian(bytes) != Magic
-            || BinaryPrimitives.ReadUInt16BigEndian(bytes[4..]) != Version
+            || version is < FirstVersion or > Version
             || BinaryPrimitives.ReadInt32BigEndian(bytes[8..]) != bytes.Length - HeaderSize
             || BinaryPrimitives.ReadUInt32BigEndian(bytes[CrcPosition..]) != Checksum(bytes))
         {
@@ -162,6 +172,15 @@ internal sealed class CheckpointFile(IStorage storage, string directory)
             Targets = ReadTargets(ref from),
             Refused = ReadRefused(ref from),
         };
+        if (version > FirstVersion)
+        {
+            checkpoint = checkpoint with
+            {
+                Starts = from.Int64(),
+                ConflictTotal = from.Int64(),
+                Targets = ReadBefore(ref from, checkpoint.Targets),
+            };
+        }
         return !from.Failed && from.AtEnd;
     }
 
@@ -180,9 +199,19 @@ internal sealed class CheckpointFile(IStorage storage, string directory)
         var targets = new TargetCheckpoint[from.Count(TargetSize)];
         for (int i = 0; i < targets.Length; i++)
         {
-            targets[i] = new TargetCheckpoint(from.Int64(), from.Int64(), from.Int64());
+            targets[i] = new TargetCheckpoint(from.Int64(), from.Int64(), from.Int64(), ProducerPosition.Unknown);
         }
         return targets;
+    }
+
+    private static TargetCheckpoint[] ReadBefore(ref FieldReader from, IReadOnlyList<TargetCheckpoint> targets)
+    {
+        var read = new TargetCheckpoint[targets.Count];
+        for (int i = 0; i < read.Length; i++)
+        {
+            read[i] = targets[i] with { Before = new ProducerPosition(from.Int16(), from.Int32()) };
+        }
+        return read;
     }
 
     private static long[] ReadRefused(ref FieldReader from)

@@ -23,8 +23,11 @@ internal interface ICloudNode
     /// Sends batches, at most one for each partition, in the order of the calls: they are on their way when it returns, and it needs
     /// their bytes no longer or has taken them over. acks=all.
     /// </summary>
+    /// <param name="topic">The topic.</param>
+    /// <param name="incarnation">Who has claimed the producer id of the batches.</param>
+    /// <param name="batches">The batches.</param>
     /// <returns>One answer for each batch. Faults with <see cref="CloudException"/> if the connection is lost or an answer is late.</returns>
-    Task<IReadOnlyList<ProduceAnswer>> Produce(string topic, IReadOnlyList<RoundBatch> batches);
+    Task<IReadOnlyList<ProduceAnswer>> Produce(string topic, Guid incarnation, IReadOnlyList<RoundBatch> batches);
 
     /// <summary>Closes the connection; all its requests fail.</summary>
     void Drop(string reason);
@@ -43,11 +46,21 @@ internal interface ICloud : IAsyncDisposable
     Task<(long ProducerId, short ProducerEpoch)> InitProducerIdAsync(CancellationToken cancellation);
 
     /// <summary>
-    /// Asks the leaders of partitions 0 to <paramref name="targets"/> − 1 what they have of a producer, and after their answers where
-    /// their logs end.
+    /// Claims a producer id at the leaders of partitions 0 to <paramref name="targets"/> − 1, asks what they have of it,
+    /// and after their answers where their logs end.
     /// </summary>
-    Task<CloudPosition[]> GetPositionsAsync(string topic, long producerId, int targets, CancellationToken cancellation);
+    /// <param name="topic">The topic.</param>
+    /// <param name="producerId">The producer id.</param>
+    /// <param name="claim">Who claims it.</param>
+    /// <param name="targets">Partitions.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    Task<CloudPosition[]> GetPositionsAsync(string topic, long producerId, ProducerClaim claim, int targets, CancellationToken cancellation);
 
     /// <summary>The connection to the leader of a partition, as of the last metadata; it is made if need be.</summary>
     ValueTask<ICloudNode> GetLeaderAsync(string topic, int target, CancellationToken cancellation);
 }
+
+/// <summary>Who wants to be the only one to write under a producer id.</summary>
+/// <param name="Incarnation">An uplink from its begin to its end, by chance unlike all others, also of copies of its directory.</param>
+/// <param name="Start">How often the directory was in use by then: of two claims the later one is granted.</param>
+internal readonly record struct ProducerClaim(Guid Incarnation, long Start);

@@ -90,7 +90,8 @@ internal sealed class KafkaCloud : ICloud
     }
 
     /// <inheritdoc/>
-    public async Task<CloudPosition[]> GetPositionsAsync(string topic, long producerId, int targets, CancellationToken cancellation)
+    public async Task<CloudPosition[]> GetPositionsAsync(
+        string topic, long producerId, ProducerClaim claim, int targets, CancellationToken cancellation)
     {
         var positions = new CloudPosition[targets];
         IEnumerable<IGrouping<NodeEndpoint, int>> byLeader = Enumerable.Range(0, targets).GroupBy(target => LeaderOf(topic, target));
@@ -98,7 +99,7 @@ internal sealed class KafkaCloud : ICloud
         {
             KafkaNode node = await NodeAsync(leader.Key, cancellation);
             int[] led = [.. leader];
-            await DescribeAsync(node, topic, producerId, led, positions, cancellation);
+            await DescribeAsync(node, topic, producerId, claim, led, positions, cancellation);
             await FindEndsAsync(node, topic, led, positions, cancellation);
         }));
         return positions;
@@ -158,12 +159,14 @@ internal sealed class KafkaCloud : ICloud
             : throw new CloudException($"the cloud has epoch {state.ProducerEpoch}, sequence {state.LastSequence} of producer {state.ProducerId}");
 
     private static async Task DescribeAsync(
-        KafkaNode node, string topic, long producerId, int[] targets, CloudPosition[] positions, CancellationToken cancellation)
+        KafkaNode node, string topic, long producerId, ProducerClaim claim, int[] targets,
+        CloudPosition[] positions, CancellationToken cancellation)
     {
         var request = new DescribeProducersRequest
         {
             Topics = [new DescribeProducersRequest.TopicRequest { Name = topic, PartitionIndexes = targets }],
             ProducerIds = [producerId],
+            Claim = new DescribeProducersRequest.ProducerClaim { Incarnation = claim.Incarnation, Start = claim.Start },
         };
         DescribeProducersResponse response =
             await AskAsync<DescribeProducersRequest, DescribeProducersResponse>(node, request, cancellation);
@@ -175,9 +178,12 @@ internal sealed class KafkaCloud : ICloud
                 ?? throw new CloudException($"{node.Endpoint} did not describe the producers of partition {target} of {topic}");
             Check(answer.ErrorCode, $"for the producers of partition {target} of {topic}");
             DescribeProducersResponse.ProducerState? state = Array.Find(answer.ActiveProducers, found => found.ProducerId == producerId);
+            ClaimState claimed = answer.ClaimedBy == Guid.Empty ? ClaimState.Unknown
+                : answer.ClaimedBy == claim.Incarnation ? ClaimState.Ours
+                : ClaimState.Others;
             positions[target] = state is null
-                ? new CloudPosition(-1, -1, 0)
-                : new CloudPosition(EpochOf(state), state.LastSequence, 0);
+                ? new CloudPosition(-1, -1, 0, claimed)
+                : new CloudPosition(EpochOf(state), state.LastSequence, 0, claimed);
         }
     }
 

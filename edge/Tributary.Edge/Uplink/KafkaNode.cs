@@ -86,7 +86,7 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
         SendAsync<TRequest, TResponse>(request, _versions[TRequest.Api.Key], out _);
 
     /// <inheritdoc/>
-    public Task<IReadOnlyList<ProduceAnswer>> Produce(string topic, IReadOnlyList<RoundBatch> batches)
+    public Task<IReadOnlyList<ProduceAnswer>> Produce(string topic, Guid incarnation, IReadOnlyList<RoundBatch> batches)
     {
         var partitions = new ProduceRequest.PartitionProduceData[batches.Count];
         for (int i = 0; i < partitions.Length; i++)
@@ -98,6 +98,7 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
             Acks = AcksAll,
             TimeoutMs = (int)_options.RequestTimeout.TotalMilliseconds,
             TopicData = [new ProduceRequest.TopicProduceData { Name = topic, PartitionData = partitions }],
+            Incarnation = incarnation,
         };
         Task<ProduceResponse> response = SendAsync<ProduceRequest, ProduceResponse>(request, _versions[ProduceRequest.ApiKey], out int size);
         _counters.Sent(size);

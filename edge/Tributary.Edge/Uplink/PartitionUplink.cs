@@ -29,6 +29,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private readonly UplinkState _state;
     private readonly ConcurrentQueue<Action<TimeSpan>> _events = new();
     private readonly SemaphoreSlim _signal = new(0, 1);
+    private readonly Guid _incarnation = Guid.NewGuid();
     private readonly CancellationTokenSource _stopping = new();
     private readonly Dictionary<ICloudNode, int> _inFlight = [];
 
@@ -233,14 +234,14 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
                 Ask(ask.Ticket, async cancellation =>
                 {
                     (long id, short epoch) = await _cloud.InitProducerIdAsync(cancellation);
-                    return now => _state.OnProducerId(now, ask.Ticket, id, epoch);
+                    return _ => _state.OnProducerId(ask.Ticket, id, epoch);
                 });
                 break;
             case UplinkAction.AskPositions ask:
                 Ask(ask.Ticket, async cancellation =>
                 {
-                    CloudPosition[] positions =
-                        await _cloud.GetPositionsAsync(_partition.Topic, ask.ProducerId, ask.Targets, cancellation);
+                    CloudPosition[] positions = await _cloud.GetPositionsAsync(
+                        _partition.Topic, ask.ProducerId, new ProducerClaim(_incarnation, ask.Start), ask.Targets, cancellation);
                     return now => _state.OnPositions(now, ask.Ticket, positions);
                 });
                 break;
@@ -318,7 +319,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             foreach ((ICloudNode node, List<RoundBatch> batches) in byNode)
             {
                 _inFlight[node] = _inFlight.GetValueOrDefault(node) + 1;
-                _ = AnswerAsync(node, round, node.Produce(_partition.Topic, batches));
+                _ = AnswerAsync(node, round, node.Produce(_partition.Topic, _incarnation, batches));
             }
         }
         catch (IOException e)
@@ -376,8 +377,8 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     {
         try
         {
-            (long[] resume, long[] held, ScanEnd end) =
-                _reader.Locate(locate.From, locate.UpTo, locate.Numbering, locate.Ordinals, locate.Covered);
+            (long[] resume, long[] held, ScanEnd end) = _reader.Locate(
+                locate.From, locate.UpTo, locate.Numbering, locate.Ordinals, locate.Covered, locate.StopsWhenCovered);
             _state.OnLocated(Now, resume, held, end);
         }
         catch (Exception e) when (e is IOException or OffsetOutOfRangeException)
@@ -475,7 +476,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
 
     private UplinkPartitionStatus DescribeStatus() => new(
         _partition.Topic, _partition.Index, Word(), _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,
-        _state.RefusedTotal, _state.GapTotal);
+        _state.RefusedTotal, _state.GapTotal, _state.ConflictTotal);
 
     /// <summary>Adds the one record of a scan to the dead letters.</summary>
     private sealed class Keeping(DeadLetters deadLetters, BufferPartition partition, string reason) : IRecordVisitor

@@ -52,11 +52,13 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
 
     /// <summary>
     /// Finds, by target, the offset below which all counted records between <paramref name="from"/> and <paramref name="upTo"/> are
-    /// covered: ordinals below <paramref name="covered"/>. Also counts what is held of each target. Stops at a hole.
+    /// covered: ordinals below <paramref name="covered"/>. Also counts what is held of each target, as far as it looks. Stops at a hole
+    /// and, with <paramref name="stopsWhenCovered"/>, behind the last record that is covered.
     /// </summary>
-    public (long[] Resume, long[] Held, ScanEnd End) Locate(long from, long upTo, Numbering numbering, long[] ordinals, long[] covered)
+    public (long[] Resume, long[] Held, ScanEnd End) Locate(
+        long from, long upTo, Numbering numbering, long[] ordinals, long[] covered, bool stopsWhenCovered)
     {
-        var locating = new Locating(numbering, from, ordinals, covered);
+        var locating = new Locating(numbering, from, ordinals, covered, stopsWhenCovered);
         ScanEnd end = _scanner.Scan(from, upTo, locating);
         return (locating.Resume, locating.Held, end);
     }
@@ -179,9 +181,10 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
         public long LastOffset { get; set; } = firstOffset;
     }
 
-    private sealed class Locating(Numbering numbering, long from, long[] ordinals, long[] covered) : IRecordVisitor
+    private sealed class Locating(Numbering numbering, long from, long[] ordinals, long[] covered, bool stopsWhenCovered) : IRecordVisitor
     {
         private readonly long[] _next = [.. ordinals];
+        private long _coveredLeft = ordinals.Select((first, i) => Math.Max(0, covered[i] - first)).Sum();
 
         public long[] Resume { get; } = [.. Enumerable.Repeat(from, ordinals.Length)];
 
@@ -189,12 +192,17 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
 
         public bool Visit(long offset, long timestamp, in Record record)
         {
+            if (stopsWhenCovered && _coveredLeft == 0)
+            {
+                return false;
+            }
             int target = numbering.Target(offset, record.HasKey, record.Key);
             if (target >= 0)
             {
                 Held[target]++;
                 if (_next[target]++ < covered[target])
                 {
+                    _coveredLeft--;
                     Resume[target] = offset + 1;
                 }
             }

@@ -15,11 +15,15 @@ internal abstract record UplinkAction
     /// <summary>Get a producer id. Answered by <see cref="UplinkState.OnProducerId"/>.</summary>
     internal sealed record AskProducerId(long Ticket) : UplinkAction;
 
-    /// <summary>Ask each target's leader what it has of a producer, and then where its log ends. Answered by <see cref="UplinkState.OnPositions"/>.</summary>
-    internal sealed record AskPositions(long Ticket, long ProducerId, int Targets) : UplinkAction;
+    /// <summary>
+    /// Claim a producer id at each target's leader, ask what it has of it, and then where its log ends. Answered by
+    /// <see cref="UplinkState.OnPositions"/>.
+    /// </summary>
+    internal sealed record AskPositions(long Ticket, long ProducerId, long Start, int Targets) : UplinkAction;
 
     /// <summary>Call <see cref="RoundReader.Locate"/>. Answered by <see cref="UplinkState.OnLocated"/> or <see cref="UplinkState.OnReadFailed"/>.</summary>
-    internal sealed record Locate(long From, long UpTo, Numbering Numbering, long[] Ordinals, long[] Covered) : UplinkAction;
+    internal sealed record Locate(
+        long From, long UpTo, Numbering Numbering, long[] Ordinals, long[] Covered, bool StopsWhenCovered) : UplinkAction;
 
     /// <summary>Read a round and send it. Answered by <see cref="UplinkState.OnRound"/> or <see cref="UplinkState.OnReadFailed"/>.</summary>
     internal sealed record ReadRound(RoundRequest Request) : UplinkAction;
@@ -44,7 +48,21 @@ internal readonly record struct TopicMetadata(string ClusterId, Guid TopicId, in
 /// <param name="Epoch">Producer epoch, −1 if it does not know the producer.</param>
 /// <param name="LastSequence">Sequence of its last record, −1 if it has none.</param>
 /// <param name="LogEnd">The offset after the partition's last committed record, asked for after the other two.</param>
-internal readonly record struct CloudPosition(short Epoch, int LastSequence, long LogEnd);
+/// <param name="Claim">Who may write under the producer id there.</param>
+internal readonly record struct CloudPosition(short Epoch, int LastSequence, long LogEnd, ClaimState Claim = ClaimState.Unknown);
+
+/// <summary>Who may write under a producer id in a cloud partition.</summary>
+internal enum ClaimState
+{
+    /// <summary>Whoever does: the cluster is another one than Tributary and knows of no claims.</summary>
+    Unknown,
+
+    /// <summary>This process alone, from before the position was read.</summary>
+    Ours,
+
+    /// <summary>Another process.</summary>
+    Others,
+}
 
 /// <summary>The word that tells users what the uplink of a partition does.</summary>
 internal enum UplinkPhase

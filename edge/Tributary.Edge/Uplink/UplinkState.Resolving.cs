@@ -1,24 +1,14 @@
 namespace Tributary.Edge.Uplink;
 
-// Looking up where the cloud stands, and beginning a new epoch where the old numbering can't go on.
+// Looking up where the cloud stands.
 internal sealed partial class UplinkState
 {
-    private PendingRebase? _pending;
-    private RebasePlan? _plan;
     private Func<long[], long[], long, UplinkAction.Locate?>? _located;
     private UplinkAction.Locate? _locate;
     private CloudPosition[] _positions = [];
 
-    private enum RebaseCause
-    {
-        LogWentBack,
-        Hole,
-        Refused,
-        CloudLost,
-        Forgotten,
-        Fenced,
-        Replaced,
-    }
+    // Whether the producer epoch is one of a former process, which nothing was sent under by this one.
+    private bool _isInheritedEpoch;
 
     /// <summary>The topic's metadata came.</summary>
     public void OnMetadata(TimeSpan now, long ticket, TopicMetadata metadata)
@@ -56,7 +46,7 @@ internal sealed partial class UplinkState
     }
 
     /// <summary>A producer id was given.</summary>
-    public void OnProducerId(TimeSpan now, long ticket, long producerId, short producerEpoch)
+    public void OnProducerId(long ticket, long producerId, short producerEpoch)
     {
         if (!TakeAnswer(ticket))
         {
@@ -70,9 +60,7 @@ internal sealed partial class UplinkState
         _identity = _identity with { ProducerId = producerId, ProducerEpoch = producerEpoch, EpochStart = _acked, UnresolvedEnd = -1 };
         _mustSave = true;
         _sentEnd = _acked;
-        _isVerified = true;
-        _covered = [.. _ackedOrdinals];
-        BeginSending(now);
+        _step = Step.Positions; // to claim it
     }
 
     /// <summary>The leaders said what they have, one entry for each target.</summary>
@@ -90,7 +78,7 @@ internal sealed partial class UplinkState
         {
             CloudPosition position = positions[i];
             long next = _ackedOrdinals[i];
-            if (position.Epoch > _identity.ProducerEpoch)
+            if (IsOthers(position, _before[i]))
             {
                 Fenced(now);
                 return;
@@ -124,10 +112,16 @@ internal sealed partial class UplinkState
         else
         {
             NoteLowerEnds();
-            _isVerified = false;
-            BeginSending(now);
+            GoOn(now);
         }
     }
+
+    /// <summary>Whether another process is or was at work under the producer id.</summary>
+    private bool IsOthers(CloudPosition position, ProducerPosition before) =>
+        position.Claim == ClaimState.Others
+        || position.Epoch > _identity.ProducerEpoch
+        || (position.Claim == ClaimState.Ours && position.Epoch < _identity.ProducerEpoch
+            && before.IsBehind(new ProducerPosition(position.Epoch, position.LastSequence)));
 
     /// <summary>A question failed.</summary>
     public void OnAskFailed(TimeSpan now, long ticket, string reason)
@@ -195,7 +189,7 @@ internal sealed partial class UplinkState
         {
             Step.Metadata => AskMetadata(),
             Step.ProducerId => new UplinkAction.AskProducerId(_ticket),
-            _ => new UplinkAction.AskPositions(_ticket, _identity.ProducerId, _numbering.Targets),
+            _ => new UplinkAction.AskPositions(_ticket, _identity.ProducerId, _identity.Starts, _numbering.Targets),
         };
     }
 
@@ -223,6 +217,24 @@ internal sealed partial class UplinkState
         _plan = null;
         _located = null;
         DropRounds();
+    }
+
+    /// <summary>
+    /// Goes on where the cloud stands. A process takes an epoch of its own first if the leaders keep everybody else out: then a copy of
+    /// this directory that is used later, or is in use already, meets an epoch that it does not have, and what the copy sends can't be
+    /// taken for this one's.
+    /// </summary>
+    private void GoOn(TimeSpan now)
+    {
+        if (_isInheritedEpoch && _positions.All(position => position.Claim == ClaimState.Ours))
+        {
+            LocateOwnEpoch();
+        }
+        else
+        {
+            _isVerified = false;
+            BeginSending(now);
+        }
     }
 
     private bool Accept(TopicMetadata metadata, bool clusterReplaced, bool topicReplaced)
@@ -289,6 +301,8 @@ internal sealed partial class UplinkState
         Array.Resize(ref _nextOrdinals, targets);
         Array.Resize(ref _covered, targets);
         Array.Resize(ref _cloudEnds, targets);
+        Array.Resize(ref _before, targets);
+        Array.Fill(_before, ProducerPosition.None);
         _numbering = new Numbering(counts, resume, _identity.Refused);
         _mustSave = true;
         _newCount = 0;
@@ -302,265 +316,5 @@ internal sealed partial class UplinkState
         }
         Wait(_doubtUntil, "waits until no request of before can be carried out any more, to begin a new producer epoch");
         return true;
-    }
-
-    private void Fenced(TimeSpan now)
-    {
-        if (WaitsForQuiet(now))
-        {
-            return;
-        }
-        const string message = "the cloud has a later epoch of this producer: the data directory is an old copy, or in use twice";
-        Notice(UplinkNoticeKind.MayRepeat, message, offset: _acked);
-        Complete(new RebasePlan(RebaseCause.Fenced, _acked, [.. _numbering.Resume]) { NeedsId = true });
-    }
-
-    private void Replace(TopicMetadata metadata)
-    {
-        _pending = null;
-        Complete(new RebasePlan(RebaseCause.Replaced, _acked, new long[metadata.Partitions]) { NeedsId = true, Replacement = metadata });
-    }
-
-    private void Rebase(PendingRebase pending)
-    {
-        switch (pending.Cause)
-        {
-            case RebaseCause.LogWentBack:
-                string message = $"the cloud has records beyond the local log's end {pending.From} of the start: the disk went back in time";
-                Notice(UplinkNoticeKind.Gap, message, offset: pending.From);
-                Complete(new RebasePlan(RebaseCause.LogWentBack, pending.From, new long[_numbering.Targets]));
-                break;
-            case RebaseCause.Hole when _acked == pending.From:
-                StepOverHole(pending);
-                break;
-            case RebaseCause.Refused:
-                LocateResume(RebaseCause.Refused, _acked, _ackedOrdinals, gap: 0, "");
-                break;
-            default:
-                // The hole is reached again by sending what precedes it.
-                _pending = null;
-                _isVerified = false;
-                BeginSending(_lastProgress);
-                break;
-        }
-    }
-
-    /// <summary>
-    /// Some of the hole's records may be in the cloud, and even some behind it if it opened after they were sent. With one target the
-    /// count tells exactly; with several only what must be there is skipped, so that nothing is lost, and the gap is reported at its most.
-    /// </summary>
-    private void StepOverHole(PendingRebase hole)
-    {
-        long size = hole.To - hole.From;
-        long there = 0;
-        long[] behind = new long[_numbering.Targets];
-        for (int i = 0; i < behind.Length; i++)
-        {
-            long extra = Math.Max(0, _covered[i] - _ackedOrdinals[i]);
-            there += Math.Min(extra, size);
-            behind[i] = Math.Max(0, extra - size);
-        }
-        bool isExact = behind.Length == 1 || _sentEnd <= hole.To;
-        long gap = isExact ? Math.Max(0, size - there) : size;
-        if (there > 0 && !isExact)
-        {
-            Notice(UplinkNoticeKind.MayRepeat, "records behind a hole in the local log may come twice", offset: hole.To);
-        }
-        _covered = behind;
-        string message = $"records {hole.From} to {hole.To - 1} can't be read from the local log";
-        LocateResume(RebaseCause.Hole, hole.To, new long[behind.Length], gap, message);
-    }
-
-    /// <summary>The cloud has less than it acknowledged: counts what is still held from <paramref name="from"/> to the acknowledged offset.</summary>
-    private void LocateHeld(long from, bool forgotten)
-    {
-        _located = (_, held, holeEnd) =>
-        {
-            if (holeEnd >= 0)
-            {
-                LocateHeld(holeEnd, forgotten);
-                return _locate;
-            }
-            const string message = "the cloud has less than it acknowledged; what is still held is sent again";
-            long[] ordinals = [.. _ackedOrdinals.Select((next, i) => next - held[i])];
-            long gap = ordinals.Select((first, i) => Math.Max(0, first - _covered[i])).Sum() + Math.Max(0, from - _acked);
-            if (gap > 0 || forgotten)
-            {
-                LocateResume(RebaseCause.CloudLost, from, ordinals, gap, message);
-                return _locate;
-            }
-            Notice(UplinkNoticeKind.Gap, message, 0, from);
-            LowerCloudEnds();
-            _acked = from;
-            _ackedOrdinals = ordinals;
-            _mustSave = true;
-            _isVerified = false;
-            BeginSending(_lastProgress);
-            return null;
-        };
-        _step = Step.Locate;
-        _locate = new UplinkAction.Locate(from, Math.Max(from, _acked), _numbering, new long[_numbering.Targets], new long[_numbering.Targets]);
-    }
-
-    private void LocateResume(RebaseCause cause, long from, long[] ordinals, long gap, string message)
-    {
-        _located = (resume, _, holeEnd) =>
-        {
-            if (holeEnd >= 0)
-            {
-                Notice(UplinkNoticeKind.MayRepeat, "records behind a hole in the local log may come twice", offset: holeEnd);
-            }
-            long[] merged = [.. resume.Select((at, i) => Math.Max(at, _numbering.Resume[i]))];
-            Complete(new RebasePlan(cause, from, merged) { Gap = gap, Message = message });
-            return null;
-        };
-        _step = Step.Locate;
-        _locate = new UplinkAction.Locate(from, Math.Max(from, _sentEnd), _numbering, ordinals, _covered);
-    }
-
-    /// <summary>
-    /// A partition that ends below what it acknowledged although the positions fit has lost records of an earlier epoch. How many of them
-    /// were ours nobody can tell.
-    /// </summary>
-    private void NoteLowerEnds()
-    {
-        for (int i = 0; i < _cloudEnds.Length; i++)
-        {
-            if (_positions[i].LogEnd < _cloudEnds[i])
-            {
-                string message = $"the cloud has less than it acknowledged: partition {i} ends at {_positions[i].LogEnd} and ended at {_cloudEnds[i]}";
-                Notice(UplinkNoticeKind.Gap, message, 0, _acked);
-            }
-        }
-        LowerCloudEnds();
-    }
-
-    private void LowerCloudEnds()
-    {
-        for (int i = 0; i < _cloudEnds.Length; i++)
-        {
-            _cloudEnds[i] = Math.Min(_cloudEnds[i], _positions[i].LogEnd);
-        }
-    }
-
-    private void Complete(RebasePlan plan)
-    {
-        if (!plan.NeedsId && _identity.ProducerEpoch < short.MaxValue)
-        {
-            Apply(plan, _identity.ProducerId, (short)(_identity.ProducerEpoch + 1));
-            return;
-        }
-        _plan = plan;
-        _step = Step.ProducerId;
-    }
-
-    /// <summary>Begins the new epoch. It is made durable before anything is sent under it.</summary>
-    private void Apply(RebasePlan plan, long producerId, short producerEpoch)
-    {
-        if (!TryRefuse(plan, out long[] refused))
-        {
-            return;
-        }
-        _identity = _identity with
-        {
-            ProducerId = producerId,
-            ProducerEpoch = producerEpoch,
-            EpochStart = plan.Start,
-            UnresolvedEnd = -1,
-            Refused = refused,
-            GapTotal = _identity.GapTotal + plan.Gap,
-            Counts = CountsOf(plan),
-            ClusterId = plan.Replacement?.ClusterId ?? _identity.ClusterId,
-            TopicId = plan.Replacement?.TopicId ?? _identity.TopicId,
-        };
-        int targets = plan.Resume.Length;
-        _cloudEnds = plan.Replacement is null ? _cloudEnds : new long[targets];
-        if (plan.Cause == RebaseCause.CloudLost)
-        {
-            LowerCloudEnds();
-        }
-        _numbering = new Numbering(_identity.Counts, plan.Resume, refused);
-        _acked = plan.Start;
-        _ackedOrdinals = new long[targets];
-        _covered = new long[targets];
-        _sentEnd = Math.Max(plan.Start, plan.Resume.Max());
-        _newCount = plan.Replacement is null ? _newCount : 0;
-        _isVerified = true;
-        _mustSave = true;
-        Report(plan);
-        if (_pending is { } done && (done.Cause == plan.Cause || plan.Cause == RebaseCause.LogWentBack))
-        {
-            _pending = null;
-        }
-        if (_pending is null)
-        {
-            BeginSending(_lastProgress);
-        }
-        else
-        {
-            BeginResolve();
-        }
-    }
-
-    private bool TryRefuse(RebasePlan plan, out long[] refused)
-    {
-        var offsets = new SortedSet<long>(plan.Replacement is null ? _identity.Refused.Where(offset => offset >= plan.Start) : []);
-        if (plan.Cause == RebaseCause.Refused && _pending is { Cause: RebaseCause.Refused } pending && offsets.Add(pending.From))
-        {
-            _identity = _identity with { RefusedTotal = _identity.RefusedTotal + 1 };
-            Notice(UplinkNoticeKind.Refused, pending.Message, 1, pending.From);
-        }
-        refused = [.. offsets];
-        if (refused.Length <= UplinkOptions.MaxRefusedHeld)
-        {
-            return true;
-        }
-        Stop($"the cloud refused {refused.Length} records that are not acknowledged yet");
-        return false;
-    }
-
-    private void Report(RebasePlan plan)
-    {
-        if (plan.Message.Length > 0)
-        {
-            Notice(UplinkNoticeKind.Gap, plan.Message, plan.Gap, plan.Start);
-        }
-        string message = $"producer {_identity.ProducerId} epoch {_identity.ProducerEpoch} begins ({plan.Cause})";
-        Notice(UplinkNoticeKind.NewEpoch, message, offset: plan.Start);
-    }
-
-    /// <summary>The counts that matter at or beyond the plan's start. A log that went back in time keeps the latest.</summary>
-    private IReadOnlyList<CountInForce> CountsOf(RebasePlan plan)
-    {
-        if (plan.Replacement is { } replacement)
-        {
-            return [new CountInForce(plan.Start, replacement.Partitions)];
-        }
-        IReadOnlyList<CountInForce> counts = _identity.Counts;
-        if (plan.Cause == RebaseCause.LogWentBack)
-        {
-            return [new CountInForce(plan.Start, counts[^1].Count)];
-        }
-        int first = 0;
-        while (first + 1 < counts.Count && counts[first + 1].FromOffset <= plan.Start)
-        {
-            first++;
-        }
-        return [.. counts.Skip(first)];
-    }
-
-    /// <summary>A new epoch that must begin, once no request of before can still be carried out.</summary>
-    private sealed record PendingRebase(RebaseCause Cause, long From, long To, string Message = "");
-
-    /// <summary>How the new epoch begins: at <c>Start</c>, where by target what lies below <c>Resume</c> is in the cloud.</summary>
-    private sealed record RebasePlan(RebaseCause Cause, long Start, long[] Resume)
-    {
-        public bool NeedsId { get; init; }
-
-        public long Gap { get; init; }
-
-        public string Message { get; init; } = "";
-
-        public TopicMetadata? Replacement { get; init; }
     }
 }

@@ -241,20 +241,15 @@ internal sealed partial class UplinkState
         {
             if (_covered[i] > _nextOrdinals[i])
             {
-                _pending = new PendingRebase(RebaseCause.LogWentBack, _next, _next);
-                if (!WaitsForQuiet(now))
-                {
-                    BeginResolve();
-                }
+                RebaseHere(RebaseCause.LogWentBack, now);
                 return false;
             }
         }
         _isVerified = true;
         if (_newCount > 0)
         {
-            Notice(UplinkNoticeKind.PartitionCount, $"the topic has {_newCount} partitions now", offset: _next);
-            CountInForce[] counts = [.. _identity.Counts.Where(count => count.FromOffset != _next), new CountInForce(_next, _newCount)];
-            SetCounts(counts);
+            RebaseHere(RebaseCause.PartitionCount, now);
+            return false;
         }
         if (_identity.UnresolvedEnd >= 0)
         {
@@ -262,6 +257,15 @@ internal sealed partial class UplinkState
             _mustSave = true;
         }
         return !_mustSave;
+    }
+
+    private void RebaseHere(RebaseCause cause, TimeSpan now)
+    {
+        _pending = new PendingRebase(cause, _next, _next);
+        if (!WaitsForQuiet(now))
+        {
+            BeginResolve();
+        }
     }
 
     private UplinkAction? Watch(TimeSpan now)

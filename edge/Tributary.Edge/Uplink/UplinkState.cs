@@ -10,7 +10,8 @@ namespace Tributary.Edge.Uplink;
 /// target and counting (<see cref="Numbering"/>, producer id, epoch) is durable in the checkpoint before a record is sent under it.
 /// (2) <c>Acked</c> only moves over rounds whose batches were all acknowledged by acks=all, or were found in the cloud. (3) Nothing at or
 /// beyond <c>_sentEnd</c> was ever sent in this epoch. (4) A new numbering (epoch) begins only when no request of the old one can still
-/// be carried out: all were answered, or the quiet period has passed; and after the positions were looked up again.
+/// be carried out: all were answered, or the quiet period has passed, or (of a former process) the leaders refuse them because this one has claimed
+/// the producer id; and after the positions were looked up again.
 /// (5) Rounds are contiguous: the first begins at <c>_acked</c>, the last ends at <c>_next</c>.
 /// </para>
 /// <para>
@@ -28,6 +29,7 @@ internal sealed partial class UplinkState
     private const int MaxCorruptTries = 3;
     private const int MaxNotices = 256;
     private readonly UplinkOptions _options;
+    private readonly Random _random;
     private readonly Backoff _backoff;
     private readonly RoundSize _roundSize;
     private readonly Queue<UplinkNotice> _notices = new();
@@ -39,6 +41,7 @@ internal sealed partial class UplinkState
     private long _acked;
     private long[] _ackedOrdinals;
     private long[] _cloudEnds;
+    private ProducerPosition[] _before;
 
     // Where sending stands.
     private long _next;
@@ -71,6 +74,7 @@ internal sealed partial class UplinkState
     public UplinkState(UplinkOptions options, UplinkCheckpoint checkpoint, long startOffset, long flushedEnd, Random random, TimeSpan now)
     {
         _options = options;
+        _random = random;
         _backoff = new Backoff(options.FirstBackoff, options.MaxBackoff, options.StablePeriod, random);
         _roundSize = new RoundSize(
             options.MaxRoundBytes, options.RequestTimeout < options.ProgressTimeout ? options.RequestTimeout : options.ProgressTimeout);
@@ -80,6 +84,7 @@ internal sealed partial class UplinkState
         _acked = checkpoint.Acked;
         _ackedOrdinals = [.. checkpoint.Targets.Select(target => target.NextOrdinal)];
         _cloudEnds = [.. checkpoint.Targets.Select(target => target.CloudEnd)];
+        _before = [.. checkpoint.Targets.Select(target => target.Before)];
         _next = _acked;
         _nextOrdinals = [.. _ackedOrdinals];
         _covered = [.. _ackedOrdinals];
@@ -90,6 +95,7 @@ internal sealed partial class UplinkState
         _sentEnd = checkpoint.UnresolvedEnd >= 0 ? checkpoint.UnresolvedEnd : Math.Max(_acked, checkpoint.EpochStart);
         if (checkpoint.ProducerId >= 0)
         {
+            _isInheritedEpoch = true;
             _doubtUntil = now + options.QuietPeriod;
             if (_sentEnd < _acked)
             {
@@ -133,6 +139,9 @@ internal sealed partial class UplinkState
     /// <summary>Records lost between the edge and the cloud, as far as is known.</summary>
     public long GapTotal => _identity.GapTotal;
 
+    /// <summary>Times that another process was found to have written as this producer.</summary>
+    public long ConflictTotal => _identity.ConflictTotal;
+
     /// <summary>Times that the position was looked up again after doubt.</summary>
     public long Retries { get; private set; }
 
@@ -149,7 +158,7 @@ internal sealed partial class UplinkState
             return checkpoint with { Acked = startOffset, EpochStart = startOffset };
         }
         long end = checkpoint.UnresolvedEnd < 0 ? flushedEnd : Math.Min(checkpoint.UnresolvedEnd, flushedEnd);
-        return checkpoint with { UnresolvedEnd = end };
+        return checkpoint with { UnresolvedEnd = end, Starts = checkpoint.Starts + 1 };
     }
 
     /// <summary>The next thing to be done, null if there is nothing now. Call it until it says null after whatever happened.</summary>
@@ -190,7 +199,7 @@ internal sealed partial class UplinkState
         var targets = new TargetCheckpoint[_ackedOrdinals.Length];
         for (int i = 0; i < targets.Length; i++)
         {
-            targets[i] = new TargetCheckpoint(_ackedOrdinals[i], _numbering.Resume[i], _cloudEnds[i]);
+            targets[i] = new TargetCheckpoint(_ackedOrdinals[i], _numbering.Resume[i], _cloudEnds[i], _before[i]);
         }
         return _identity with { Acked = _acked, Targets = targets };
     }

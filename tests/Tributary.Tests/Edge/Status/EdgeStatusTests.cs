@@ -16,7 +16,7 @@ public sealed class EdgeStatusTests
             new LinkStatus("cloud:9092", true, "cluster", null, null, 7, 8, 9), backlog,
             [
                 new PartitionStatus(
-                    "telemetry", 0, 10, 11, 14, 15, backlog, 16, null, new UplinkStatus("sending", null, 17, 18, 19, 20)),
+                    "telemetry", 0, 10, 11, 14, 15, backlog, 16, null, new UplinkStatus("sending", null, 17, 18, 19, 20, 200)),
             ],
             new DiskStatus(21, 22, 23, 24, "the disk is full"),
             new IngestStatus(25, 26, 27, 28, 29, new RefusedStatus(30, 31, 32)),
@@ -71,7 +71,8 @@ public sealed class EdgeStatusTests
                     "producerId": 17,
                     "producerEpoch": 18,
                     "refused": 19,
-                    "gapRecords": 20
+                    "gapRecords": 20,
+                    "conflicts": 200
                   }
                 }
               ],

@@ -16,10 +16,12 @@ public sealed class CheckpointFileTests
         Acked = 1_000_000_007,
         UnresolvedEnd = 1_000_000_100,
         Counts = [new CountInForce(0, 4), new CountInForce(900, 6)],
-        Targets = [new TargetCheckpoint(1, 2, 3), new TargetCheckpoint(1L << 40, 5, 6)],
+        Targets = [new TargetCheckpoint(1, 2, 3, new ProducerPosition(4, 7)), new TargetCheckpoint(1L << 40, 5, 6, ProducerPosition.None)],
         Refused = [11, 12, 13],
         RefusedTotal = 99,
         GapTotal = 98,
+        Starts = 97,
+        ConflictTotal = 96,
     };
 
     [Fact]

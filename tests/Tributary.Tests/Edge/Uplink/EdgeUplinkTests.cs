@@ -58,7 +58,8 @@ public sealed class EdgeUplinkTests
         public Task<(long ProducerId, short ProducerEpoch)> InitProducerIdAsync(CancellationToken cancellation) =>
             throw new CloudException("away");
 
-        public Task<CloudPosition[]> GetPositionsAsync(string topic, long producerId, int targets, CancellationToken cancellation) =>
+        public Task<CloudPosition[]> GetPositionsAsync(
+            string topic, long producerId, ProducerClaim claim, int targets, CancellationToken cancellation) =>
             throw new CloudException("away");
 
         public ValueTask<ICloudNode> GetLeaderAsync(string topic, int target, CancellationToken cancellation) =>

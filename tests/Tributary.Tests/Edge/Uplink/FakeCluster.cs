@@ -202,19 +202,26 @@ internal sealed class FakeCluster : IAsyncDisposable
             .. request.Topics.Select(topic => new DescribeProducersResponse.TopicResponse
             {
                 Name = topic.Name,
-                Partitions = [.. topic.PartitionIndexes.Select(partition => DescribePartition(node, partition, request.ProducerIds))],
+                Partitions = [.. topic.PartitionIndexes.Select(partition => DescribePartition(node, partition, request))],
             }),
         ],
     };
 
-    private DescribeProducersResponse.PartitionResponse DescribePartition(int node, int partition, long[] producerIds)
+    private DescribeProducersResponse.PartitionResponse DescribePartition(int node, int partition, DescribeProducersRequest request)
     {
         var response = new DescribeProducersResponse.PartitionResponse { PartitionIndex = partition, ErrorCode = ErrorOf(node, partition, DescribeProducersRequest.ApiKey) };
         // Others write to the partition too.
         var states = new List<DescribeProducersResponse.ProducerState> { new() { ProducerId = 1, ProducerEpoch = 9, LastSequence = 99 } };
-        foreach (long producerId in producerIds)
+        Guid incarnation = request.Claim?.Incarnation ?? Guid.Empty;
+        foreach (long producerId in request.ProducerIds)
         {
-            Tributary.Edge.Uplink.CloudPosition position = Cloud.Partitions[partition].Describe(producerId);
+            Tributary.Edge.Uplink.CloudPosition position = Cloud.Partitions[partition].Describe(producerId, incarnation, request.Claim?.Start ?? 0);
+            response.ClaimedBy = position.Claim switch
+            {
+                Tributary.Edge.Uplink.ClaimState.Unknown => Guid.Empty,
+                Tributary.Edge.Uplink.ClaimState.Ours => incarnation,
+                _ => Guid.Parse("ffffffff-0000-0000-0000-000000000000"),
+            };
             if (position.Epoch >= 0)
             {
                 states.Add(new() { ProducerId = producerId, ProducerEpoch = position.Epoch, LastSequence = position.LastSequence });
@@ -251,18 +258,18 @@ internal sealed class FakeCluster : IAsyncDisposable
             .. request.TopicData.Select(topic => new ProduceResponse.TopicProduceResponse
             {
                 Name = topic.Name,
-                PartitionResponses = [.. topic.PartitionData.Select(partition => Append(node, partition))],
+                PartitionResponses = [.. topic.PartitionData.Select(partition => Append(node, partition, request.Incarnation))],
             }),
         ],
     };
 
-    private ProduceResponse.PartitionProduceResponse Append(int node, ProduceRequest.PartitionProduceData data)
+    private ProduceResponse.PartitionProduceResponse Append(int node, ProduceRequest.PartitionProduceData data, Guid incarnation)
     {
         ErrorCode error = ErrorOf(node, data.Index, ProduceRequest.ApiKey);
         long offset = -1;
         if (error == ErrorCode.None)
         {
-            (error, offset, long end) = Cloud.Partitions[data.Index].Append(data.Records.Span);
+            (error, offset, long end) = Cloud.Partitions[data.Index].Append(data.Records.Span, incarnation);
             Cloud.Partitions[data.Index].Commit(end);
         }
         return new ProduceResponse.PartitionProduceResponse { Index = data.Index, ErrorCode = error, BaseOffset = offset };

@@ -11,6 +11,8 @@ namespace Tributary.Tests.Edge.Uplink;
 public sealed class KafkaCloudTests : IAsyncLifetime
 {
     private const string Topic = FakeCluster.Topic;
+    private static readonly Guid First = new(1, 0, 0, [0, 0, 0, 0, 0, 0, 0, 1]);
+    private static readonly Guid Second = new(2, 0, 0, [0, 0, 0, 0, 0, 0, 0, 2]);
     private readonly FakeCluster _cluster = new(brokers: 2, partitions: 4);
     private readonly UplinkCounters _counters = new();
     private readonly List<KafkaCloud> _clouds = [];
@@ -23,7 +25,11 @@ public sealed class KafkaCloudTests : IAsyncLifetime
         MaxBackoff = TimeSpan.FromMilliseconds(20),
     };
 
-    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
+    public ValueTask InitializeAsync()
+    {
+        _cluster.Cloud.KnowsClaims = false; // tests write without asking first
+        return ValueTask.CompletedTask;
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -71,7 +77,7 @@ public sealed class KafkaCloudTests : IAsyncLifetime
         await Produce(cloud, id, epoch, target: 1, records: 7);
         await Produce(cloud, id, epoch, target: 2, records: 5);
 
-        CloudPosition[] positions = await cloud.GetPositionsAsync(Topic, id, 4, CancellationToken.None);
+        CloudPosition[] positions = await cloud.GetPositionsAsync(Topic, id, new ProducerClaim(First, 1), targets: 4, CancellationToken.None);
 
         Assert.Equal([new(-1, -1, 0), new(0, 6, 7), new(0, 4, 5), new(-1, -1, 0)], positions);
         Assert.Equal([0, 1], _cluster.Requests.Where(r => r.ApiKey == DescribeProducersRequest.ApiKey).Select(r => r.Node).Order());
@@ -90,7 +96,7 @@ public sealed class KafkaCloudTests : IAsyncLifetime
         _cluster.Leaders[3] = 0;
         RoundBatch[] batches = [Batch(1000, 0, target: 1, baseOrdinal: 0, records: 3), Batch(1000, 0, target: 3, baseOrdinal: 0, records: 2)];
 
-        IReadOnlyList<ProduceAnswer> answers = await node.Produce(Topic, batches);
+        IReadOnlyList<ProduceAnswer> answers = await node.Produce(Topic, First, batches);
 
         Assert.Equal(
             [new ProduceAnswer(batches[0], ErrorCode.None, 0), new ProduceAnswer(batches[1], ErrorCode.NotLeaderOrFollower, -1)], answers);
@@ -106,7 +112,7 @@ public sealed class KafkaCloudTests : IAsyncLifetime
         await cloud.GetMetadataAsync(Topic, allowCreate: true, CancellationToken.None);
         ICloudNode node = await cloud.GetLeaderAsync(Topic, 0, CancellationToken.None);
         RoundBatch batch = Batch(1000, 0, target: 0, baseOrdinal: 0, records: 3);
-        Task<IReadOnlyList<ProduceAnswer>> answers = node.Produce(Topic, [batch]);
+        Task<IReadOnlyList<ProduceAnswer>> answers = node.Produce(Topic, First, [batch]);
 
         Assert.Throws<InvalidOperationException>(() => batch.Bytes);
         batch.ReleaseBytes();
@@ -121,10 +127,28 @@ public sealed class KafkaCloudTests : IAsyncLifetime
         ICloudNode node = await cloud.GetLeaderAsync(Topic, 0, CancellationToken.None);
         _cluster.HoldProducesUntil = 4;
         Task<IReadOnlyList<ProduceAnswer>>[] answers =
-            [.. Enumerable.Range(0, 4).Select(i => node.Produce(Topic, [Batch(1000, 0, target: 0, baseOrdinal: i * 10, records: 10)]))];
+            [.. Enumerable.Range(0, 4).Select(i => node.Produce(Topic, First, [Batch(1000, 0, target: 0, baseOrdinal: i * 10, records: 10)]))];
 
         Assert.All(await Task.WhenAll(answers), answer => Assert.Equal(ErrorCode.None, Assert.Single(answer).Error));
         Assert.Equal(Enumerable.Range(0, 40).Select(id => (long)id), _cluster.Committed().Select(record => record.Id));
+    }
+
+    [Fact]
+    public async Task The_later_process_claims_the_producer_id_and_the_earlier_one_is_refused_and_learns_of_it()
+    {
+        _cluster.Cloud.KnowsClaims = true;
+        KafkaCloud first = Connect();
+        KafkaCloud second = Connect();
+        await first.GetMetadataAsync(Topic, allowCreate: true, CancellationToken.None);
+        await second.GetMetadataAsync(Topic, allowCreate: true, CancellationToken.None);
+        (long id, short epoch) = await first.InitProducerIdAsync(CancellationToken.None);
+        Assert.Equal(new CloudPosition(-1, -1, 0, ClaimState.Ours), (await first.GetPositionsAsync(Topic, id, new ProducerClaim(First, 1), targets: 1, CancellationToken.None))[0]);
+        await Produce(first, id, epoch, target: 0, records: 3);
+        Assert.Equal(new CloudPosition(0, 2, 3, ClaimState.Ours), (await second.GetPositionsAsync(Topic, id, new ProducerClaim(Second, 2), targets: 1, CancellationToken.None))[0]);
+
+        ICloudNode node = await first.GetLeaderAsync(Topic, 0, CancellationToken.None);
+        Assert.Equal(ErrorCode.InvalidProducerEpoch, (await node.Produce(Topic, First, [Batch(id, epoch, 0, 0, 3)])).Single().Error);
+        Assert.Equal(ClaimState.Others, (await first.GetPositionsAsync(Topic, id, new ProducerClaim(First, 1), targets: 1, CancellationToken.None))[0].Claim);
     }
 
     [Fact]
@@ -136,7 +160,7 @@ public sealed class KafkaCloudTests : IAsyncLifetime
         (long id, short epoch) = await cloud.InitProducerIdAsync(CancellationToken.None);
         await Produce(cloud, id, epoch, target: 0, records: 9);
 
-        Assert.Equal(new CloudPosition(0, 8, 9), (await cloud.GetPositionsAsync(Topic, id, 1, CancellationToken.None))[0]);
+        Assert.Equal(new CloudPosition(0, 8, 9), (await cloud.GetPositionsAsync(Topic, id, new ProducerClaim(First, 1), targets: 1, CancellationToken.None))[0]);
     }
 
     [Theory]
@@ -167,14 +191,14 @@ public sealed class KafkaCloudTests : IAsyncLifetime
         await cloud.GetMetadataAsync(Topic, allowCreate: true, CancellationToken.None);
         ICloudNode node = await cloud.GetLeaderAsync(Topic, 0, CancellationToken.None);
         Task<IReadOnlyList<ProduceAnswer>>[] answers =
-            [.. Enumerable.Range(0, 4).Select(i => node.Produce(Topic, [Batch(1000, 0, target: 0, baseOrdinal: i, records: 1)]))];
+            [.. Enumerable.Range(0, 4).Select(i => node.Produce(Topic, First, [Batch(1000, 0, target: 0, baseOrdinal: i, records: 1)]))];
 
         Assert.Equal(ErrorCode.None, Assert.Single(await answers[0]).Error);
         foreach (Task<IReadOnlyList<ProduceAnswer>> answer in answers[1..])
         {
             await Assert.ThrowsAsync<CloudException>(() => answer);
         }
-        await Assert.ThrowsAsync<CloudException>(() => node.Produce(Topic, [Batch(1000, 0, target: 0, baseOrdinal: 1, records: 1)]));
+        await Assert.ThrowsAsync<CloudException>(() => node.Produce(Topic, First, [Batch(1000, 0, target: 0, baseOrdinal: 1, records: 1)]));
         Assert.NotSame(node, await cloud.GetLeaderAsync(Topic, 0, CancellationToken.None));
     }
 
@@ -191,7 +215,7 @@ public sealed class KafkaCloudTests : IAsyncLifetime
         {
             await cloud.GetMetadataAsync(Topic, allowCreate: true, CancellationToken.None);
             (long id, _) = await cloud.InitProducerIdAsync(CancellationToken.None);
-            await cloud.GetPositionsAsync(Topic, id, 4, CancellationToken.None);
+            await cloud.GetPositionsAsync(Topic, id, new ProducerClaim(First, 1), targets: 4, CancellationToken.None);
         });
 
         Assert.Contains("KafkaStorageError", error.Message, StringComparison.Ordinal);
@@ -338,7 +362,7 @@ public sealed class KafkaCloudTests : IAsyncLifetime
     private static async Task Produce(KafkaCloud cloud, long producerId, short epoch, int target, int records)
     {
         ICloudNode node = await cloud.GetLeaderAsync(Topic, target, CancellationToken.None);
-        IReadOnlyList<ProduceAnswer> answers = await node.Produce(Topic, [Batch(producerId, epoch, target, 0, records)]);
+        IReadOnlyList<ProduceAnswer> answers = await node.Produce(Topic, First, [Batch(producerId, epoch, target, 0, records)]);
         Assert.Equal(ErrorCode.None, Assert.Single(answers).Error);
     }
 

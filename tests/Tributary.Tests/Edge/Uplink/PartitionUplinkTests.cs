@@ -229,13 +229,14 @@ public sealed class PartitionUplinkTests : IAsyncLifetime
         public Task<(long ProducerId, short ProducerEpoch)> InitProducerIdAsync(CancellationToken cancellation) =>
             Ask(() => (_cloud.NewProducerId(), (short)0));
 
-        public Task<CloudPosition[]> GetPositionsAsync(string topic, long producerId, int targets, CancellationToken cancellation) =>
-            Ask(() => _cloud.Describe(producerId, targets));
+        public Task<CloudPosition[]> GetPositionsAsync(
+            string topic, long producerId, ProducerClaim claim, int targets, CancellationToken cancellation) =>
+            Ask(() => _cloud.Describe(producerId, claim.Incarnation, claim.Start, targets));
 
         public ValueTask<ICloudNode> GetLeaderAsync(string topic, int target, CancellationToken cancellation) =>
             IsAway ? throw new CloudException("away") : ValueTask.FromResult<ICloudNode>(this);
 
-        public Task<IReadOnlyList<ProduceAnswer>> Produce(string topic, IReadOnlyList<RoundBatch> batches)
+        public Task<IReadOnlyList<ProduceAnswer>> Produce(string topic, Guid incarnation, IReadOnlyList<RoundBatch> batches)
         {
             lock (_lock)
             {
@@ -249,7 +250,7 @@ public sealed class PartitionUplinkTests : IAsyncLifetime
                 foreach (RoundBatch batch in batches)
                 {
                     SimulatedCloud.SimulatedPartition partition = _cloud.Partitions[batch.Target];
-                    (Contracts.Kafka.ErrorCode error, long offset, long end) = partition.Append(batch.Bytes.Span);
+                    (Contracts.Kafka.ErrorCode error, long offset, long end) = partition.Append(batch.Bytes.Span, incarnation);
                     partition.Commit(end);
                     answers.Add(new ProduceAnswer(batch, error, offset));
                 }

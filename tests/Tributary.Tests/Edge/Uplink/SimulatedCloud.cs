@@ -28,6 +28,12 @@ internal sealed class SimulatedCloud
 
     public int MaxBatchBytes { get; set; } = int.MaxValue;
 
+    /// <summary>How often the leaders changed.</summary>
+    public int Leaders { get; set; }
+
+    /// <summary>Whether processes can claim producer ids, as at Tributary; not so at other clusters.</summary>
+    public bool KnowsClaims { get; set; } = true;
+
     public long NewProducerId() => ++_lastProducerId;
 
     public void SetPartitions(int count)
@@ -47,8 +53,15 @@ internal sealed class SimulatedCloud
         SetPartitions(count);
     }
 
-    public CloudPosition[] Describe(long producerId, int targets) =>
-        [.. Enumerable.Range(0, targets).Select(target => Partitions[target].Describe(producerId))];
+    public CloudPosition[] Describe(long producerId, Guid incarnation, long start, int targets) =>
+        [.. Enumerable.Range(0, targets).Select(target => Partitions[target].Describe(producerId, incarnation, start))];
+
+    /// <summary>
+    /// Whether what the partitions tell of the producer is all that they have taken from it. Tributary answers only then; others do not
+    /// care.
+    /// </summary>
+    public bool IsCommitted(long producerId, int targets) =>
+        !KnowsClaims || Partitions.Take(targets).All(partition => partition.IsCommitted(producerId));
 
     /// <summary>Whether committed records were lost: then a straggling batch may be taken behind the gap, and nobody can tell.</summary>
     public bool HasLost { get; private set; }
@@ -64,6 +77,7 @@ internal sealed class SimulatedCloud
     internal sealed class SimulatedPartition(SimulatedCloud cloud)
     {
         private readonly List<Stored> _batches = [];
+        private readonly Dictionary<long, (Guid Incarnation, long Start)> _claims = [];
 
         public long AppendedEnd => _batches.Count == 0 ? 0 : _batches[^1].End;
 
@@ -75,7 +89,7 @@ internal sealed class SimulatedCloud
         public List<CloudRecord> Committed =>
             [.. _batches.Where(batch => batch.End <= CommittedEnd).SelectMany(batch => batch.Records)];
 
-        public (ErrorCode Error, long BaseOffset, long End) Append(ReadOnlySpan<byte> bytes)
+        public (ErrorCode Error, long BaseOffset, long End) Append(ReadOnlySpan<byte> bytes, Guid incarnation)
         {
             if (RecordBatch.TryRead(bytes, out RecordBatch batch) != BatchStatus.Ok || !batch.IsCrcValid())
             {
@@ -84,6 +98,11 @@ internal sealed class SimulatedCloud
             if (bytes.Length > cloud.MaxBatchBytes)
             {
                 return (ErrorCode.MessageTooLarge, -1, 0);
+            }
+            if (cloud.KnowsClaims && batch.ProducerId >= 0
+                && (!_claims.TryGetValue(batch.ProducerId, out (Guid Incarnation, long Start) holder) || holder.Incarnation != incarnation))
+            {
+                return (ErrorCode.InvalidProducerEpoch, -1, 0);
             }
             List<CloudRecord>? records = Decode(batch);
             if (records is null)
@@ -119,6 +138,7 @@ internal sealed class SimulatedCloud
         {
             _batches.RemoveAll(batch => batch.End > CommittedEnd);
             Waiting.Clear();
+            _claims.Clear();
         }
 
         /// <summary>Loses committed records, as a real cluster must not.</summary>
@@ -147,6 +167,22 @@ internal sealed class SimulatedCloud
                 _batches[^1] = batch with { ProducerId = producerId, Epoch = epoch, LastSequence = last ?? batch.LastSequence };
             }
         }
+
+        /// <summary>Claims the producer id, and tells how far it came.</summary>
+        public CloudPosition Describe(long producerId, Guid incarnation, long start)
+        {
+            if (!cloud.KnowsClaims)
+            {
+                return Describe(producerId);
+            }
+            if (!_claims.TryGetValue(producerId, out (Guid Incarnation, long Start) holder) || start > holder.Start)
+            {
+                holder = _claims[producerId] = (incarnation, start);
+            }
+            return Describe(producerId) with { Claim = holder.Incarnation == incarnation ? ClaimState.Ours : ClaimState.Others };
+        }
+
+        public bool IsCommitted(long producerId) => !_batches.Exists(batch => batch.ProducerId == producerId && batch.End > CommittedEnd);
 
         public CloudPosition Describe(long producerId)
         {

@@ -82,11 +82,25 @@ internal sealed class SimulatedLog : IUplinkSource
     /// <summary>Ids of the records from the start of the log up to <paramref name="end"/>.</summary>
     public IEnumerable<long> IdsUpTo(long end) => _ids.Take((int)end).Skip((int)StartOffset);
 
+    /// <summary>Ids of all records that were taken in.</summary>
+    public IReadOnlyList<long> Ids => _ids;
+
     /// <summary>Id of the record at <paramref name="offset"/>.</summary>
     public long IdAt(long offset) => _ids[(int)offset];
 
     /// <summary>What was not flushed is gone.</summary>
     public void Crash() => CutTo(FlushedEnd);
+
+    /// <summary>A copy of what is flushed.</summary>
+    public SimulatedLog CopyFlushed()
+    {
+        var copy = new SimulatedLog { StartOffset = StartOffset, FlushedEnd = FlushedEnd, AppendedEnd = AppendedEnd };
+        copy._batches.AddRange(_batches);
+        copy._ids.AddRange(_ids);
+        copy.LostIds.UnionWith(LostIds);
+        copy.CutTo(FlushedEnd);
+        return copy;
+    }
 
     /// <summary>The disk goes back in time: the log ends at <paramref name="end"/>.</summary>
     public void CutTo(long end)

@@ -192,7 +192,6 @@ public sealed class UplinkFaultTests
         simulation.FlushLog();
         simulation.Log.Quarantine(45);
         Settle(simulation);
-        Assert.Equal(1, simulation.State.ProducerEpoch);
         long id = simulation.State.ProducerId;
         simulation.Kill();
         simulation.RestoreCheckpoint();
@@ -204,18 +203,59 @@ public sealed class UplinkFaultTests
     }
 
     [Fact]
+    public void A_second_agent_on_a_copy_takes_over_and_the_first_one_goes_on_under_another_producer_id()
+    {
+        UplinkSimulation simulation = Running(partitions: 2);
+        Send(simulation, 40);
+        simulation.Run(TimeSpan.FromSeconds(1));
+        long id = simulation.State.ProducerId;
+        SimulatedEdge copy = simulation.Clone(simulation.Edge.Image());
+        copy.Start();
+        copy.Ingest(30, isPoisoned: false);
+        copy.FlushLog();
+        Settle(simulation);
+        Send(simulation, 50);
+
+        Assert.Null(simulation.FindFault(isOrdered: false));
+        Assert.Equal(id, copy.State.ProducerId);
+        Assert.NotEqual(id, simulation.State.ProducerId);
+        Assert.Equal((1, 0), (simulation.State.ConflictTotal, copy.State.ConflictTotal));
+        Assert.Contains(simulation.Notices, notice => notice.Message.Contains("in use twice", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void An_epoch_that_nothing_was_sent_in_tells_of_another_process_by_what_was_there_before()
+    {
+        UplinkSimulation simulation = Running(partitions: 1);
+        Send(simulation, 20);
+        SimulatedEdge copy = simulation.Clone(simulation.Edge.Image());
+        copy.Start();
+        Settle(simulation);
+        copy.Kill();
+        simulation.FailOver(); // nobody knows any more who has claimed what
+        Send(simulation, 20);
+        Assert.Equal(0, simulation.State.ConflictTotal);
+        copy.Start();
+        copy.Ingest(20);
+        copy.FlushLog();
+        Settle(simulation);
+
+        Assert.Null(simulation.FindFault(isOrdered: false));
+        Assert.Equal(1, copy.State.ConflictTotal);
+    }
+
+    [Fact]
     public void Epochs_beyond_32767_take_a_new_producer_id()
     {
         UplinkSimulation simulation = Running(partitions: 2);
         Send(simulation, 20);
-        simulation.EditCheckpoint(checkpoint => checkpoint with { ProducerEpoch = short.MaxValue });
         long id = simulation.State.ProducerId;
+        simulation.EditCheckpoint(checkpoint => checkpoint with { ProducerEpoch = short.MaxValue });
         simulation.Ingest(5, isPoisoned: true);
         simulation.FlushLog();
         Settle(simulation);
 
         Assert.NotEqual(id, simulation.State.ProducerId);
-        Assert.Equal(0, simulation.State.ProducerEpoch);
         Assert.Null(simulation.FindFault());
     }
 
@@ -223,6 +263,7 @@ public sealed class UplinkFaultTests
     public void Sequences_wrap_after_two_to_the_31()
     {
         UplinkSimulation simulation = Running(partitions: 1);
+        simulation.Cloud.KnowsClaims = false; // or each start would begin at 0 again
         Send(simulation, 10);
         simulation.Cloud.Partitions[0].ForgetProducers();
         simulation.EditCheckpoint(checkpoint => checkpoint with

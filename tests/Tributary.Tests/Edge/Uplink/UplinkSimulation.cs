@@ -1,9 +1,5 @@
-using System.Globalization;
-using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Records;
 using Tributary.Edge.Uplink;
-using Tributary.Log.Storage;
-using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 
 namespace Tributary.Tests.Edge.Uplink;
 
@@ -26,43 +22,36 @@ internal enum Planted
 
     /// <summary>Batches carry no sequence.</summary>
     NoSequences,
+
+    /// <summary>The cloud takes what any process sends under a producer id.</summary>
+    NoClaims,
 }
 
 /// <summary>
-/// One edge partition, one cloud topic and the network between them, on one thread and in virtual time, all from one seed. It does what
-/// <see cref="UplinkState"/> says, as the real driver does, and the world does what real ones do: requests and answers are late, come
-/// after the link was cut, or never; answers come twice; leaders fail over; the edge is killed at any point.
+/// Edge partitions (one, unless its disk is copied), one cloud topic and the network between them, on one thread and in virtual time, all
+/// from one seed. The edges do what <see cref="UplinkState"/> says, as the real driver does, and the world does what real ones do:
+/// requests and answers are late, come after the link was cut, or never; answers come twice; leaders fail over; edges are killed at any
+/// point.
 /// </summary>
 internal sealed class UplinkSimulation
 {
-    private const int Devices = 7;
-    private readonly Random _random;
     private readonly PriorityQueue<Action, (TimeSpan At, long Number)> _events = new();
-    private readonly Planted _planted;
     private readonly HashSet<long> _poisoned = [];
+    private readonly HashSet<long> _givenUp = [];
     private readonly Dictionary<long, string> _flushed = [];
-    private readonly List<(long Id, string Key)> _unflushed = [];
-    private MemoryStorage _storage = new();
-    private UplinkState? _state;
-    private RoundReader? _reader;
-    private TimeSpan _now;
-    private long _number;
-    private int _life;
-    private int _link;
-    private bool _isLinkUp = true;
-    private TimeSpan _lastArrival;
-    private TimeSpan _nextWake = TimeSpan.MaxValue;
-    private long _lastId;
+    private readonly List<SimulatedEdge> _edges = [];
     private UplinkCheckpoint? _remembered;
+    private long _number;
+    private long _lastId;
 
     public UplinkSimulation(int seed, Planted planted = Planted.Nothing, int partitions = 0)
     {
-        _random = new Random(seed);
-        _planted = planted;
+        Random = new Random(seed);
+        Planted = planted;
         Options = DefaultOptions;
-        _storage.CreateDirectory("p");
-        _storage.SyncDirectory("");
-        Cloud.SetPartitions(partitions > 0 ? partitions : 1 + _random.Next(4));
+        Edge = new SimulatedEdge(this, DiskImage.Empty);
+        _edges.Add(Edge);
+        Cloud.SetPartitions(partitions > 0 ? partitions : 1 + Random.Next(4));
     }
 
     public static UplinkOptions DefaultOptions { get; } = new()
@@ -84,19 +73,29 @@ internal sealed class UplinkSimulation
 
     public UplinkOptions Options { get; set; }
 
+    public Random Random { get; }
+
+    public Planted Planted { get; }
+
     public SimulatedCloud Cloud { get; } = new();
 
-    public SimulatedLog Log { get; } = new();
+    /// <summary>The first edge.</summary>
+    public SimulatedEdge Edge { get; }
 
-    public UplinkState State => _state ?? throw new InvalidOperationException("the edge is not running");
+    /// <summary>The first one and its copies.</summary>
+    public IReadOnlyList<SimulatedEdge> Edges => _edges;
 
-    public List<UplinkNotice> Notices { get; } = [];
+    public SimulatedLog Log => Edge.Log;
+
+    public UplinkState State => Edge.State;
+
+    public List<UplinkNotice> Notices => Edge.Notices;
 
     public IReadOnlyDictionary<long, string> Flushed => _flushed;
 
-    public IReadOnlySet<long> Poisoned => _poisoned;
+    public HashSet<long> Poisoned => _poisoned;
 
-    public TimeSpan Now => _now;
+    public TimeSpan Now { get; private set; }
 
     /// <summary>Whether answers to produce requests get lost while the link seems fine.</summary>
     public bool AnswersAreLost { get; set; }
@@ -107,73 +106,42 @@ internal sealed class UplinkSimulation
     /// <summary>Probability that a produce request is answered with a passing error.</summary>
     public double ErrorRate { get; set; }
 
-    /// <summary>Loses the link for a while.</summary>
-    public void CutLink(TimeSpan duration)
+    /// <summary>Puts a copy of a disk into a second device, which is not running yet.</summary>
+    public SimulatedEdge Clone(DiskImage image)
     {
-        BreakConnections("the link was cut");
-        _isLinkUp = false;
-        int link = _link;
-        After(duration, () => _isLinkUp |= link == _link);
-        Pump();
+        var clone = new SimulatedEdge(this, image);
+        _edges.Add(clone);
+        return clone;
     }
 
-    /// <summary>All leaders change; what was not committed is lost.</summary>
+    /// <summary>Loses the first edge's link for a while.</summary>
+    public void CutLink(TimeSpan duration) => Edge.CutLink(duration);
+
+    /// <summary>All leaders change; what was not committed is lost, and so is who had claimed what.</summary>
     public void FailOver()
     {
+        Cloud.Leaders++;
         foreach (SimulatedCloud.SimulatedPartition partition in Cloud.Partitions)
         {
             partition.FailOver();
         }
-        BreakConnections("the leader went away");
-        Pump();
+        foreach (SimulatedEdge edge in _edges)
+        {
+            edge.LoseLeader();
+        }
     }
 
-    /// <summary>Starts the agent on what the disk holds.</summary>
-    public void Start()
-    {
-        var file = new CheckpointFile(_storage, "p");
-        CheckpointStatus status = file.Load(out UplinkCheckpoint checkpoint);
-        if (status == CheckpointStatus.Damaged)
-        {
-            throw new InvalidOperationException("the checkpoint is damaged");
-        }
-        UplinkCheckpoint begun = UplinkState.Begin(checkpoint, Log.StartOffset, Log.FlushedEnd);
-        if (begun.ProducerId >= 0)
-        {
-            file.Save(begun);
-        }
-        if (_planted == Planted.OrdinalOneTooLowAfterRestart)
-        {
-            begun = begun with
-            {
-                Targets = [.. begun.Targets.Select(target => target with { NextOrdinal = Math.Max(0, target.NextOrdinal - 1) })],
-            };
-        }
-        _life++;
-        _reader = new RoundReader(Log, Options);
-        _state = new UplinkState(Options, begun, Log.StartOffset, Log.FlushedEnd, _random, _now);
-        Pump();
-    }
+    /// <summary>Starts the first edge's agent on what its disk holds.</summary>
+    public void Start() => Edge.Start();
 
-    /// <summary>Cuts the edge's power.</summary>
-    public void Kill()
-    {
-        BreakConnections(null);
-        _life++;
-        _state = null;
-        _reader?.Dispose();
-        _reader = null;
-        _storage = _storage.Crash();
-        Log.Crash();
-        _unflushed.Clear();
-        _nextWake = TimeSpan.MaxValue;
-    }
+    /// <summary>Cuts the first edge's power.</summary>
+    public void Kill() => Edge.Kill();
 
     /// <summary>Keeps the checkpoint, as an image of the disk does.</summary>
-    public void RememberCheckpoint() => _remembered = LoadCheckpoint();
+    public void RememberCheckpoint() => _remembered = Edge.LoadCheckpoint();
 
     /// <summary>Puts the checkpoint back that was kept.</summary>
-    public void RestoreCheckpoint() => new CheckpointFile(_storage, "p").Save(_remembered!);
+    public void RestoreCheckpoint() => Edge.SaveCheckpoint(_remembered!);
 
     /// <summary>
     /// Changes the checkpoint while the agent is not running. With <paramref name="last"/> the cloud is made to have just acknowledged
@@ -183,8 +151,8 @@ internal sealed class UplinkSimulation
     {
         Run(TimeSpan.FromSeconds(5));
         Kill();
-        UplinkCheckpoint edited = edit(LoadCheckpoint());
-        new CheckpointFile(_storage, "p").Save(edited);
+        UplinkCheckpoint edited = edit(Edge.LoadCheckpoint());
+        Edge.SaveCheckpoint(edited);
         foreach (SimulatedCloud.SimulatedPartition partition in Cloud.Partitions)
         {
             partition.SetProducer(edited.ProducerId, edited.ProducerEpoch, last);
@@ -193,34 +161,23 @@ internal sealed class UplinkSimulation
     }
 
     /// <summary>Takes in a batch of records; they are flushed by <see cref="FlushLog"/>.</summary>
-    public void Ingest(int count, bool isPoisoned = false)
-    {
-        var records = new List<(string Key, long Id, string Remark)>();
-        for (int i = 0; i < count; i++)
-        {
-            long id = ++_lastId;
-            string key = "device-" + _random.Next(Devices).ToString(CultureInfo.InvariantCulture);
-            bool poison = isPoisoned && i == count / 2;
-            if (poison)
-            {
-                _poisoned.Add(id);
-            }
-            records.Add((key, id, poison ? SimulatedCloud.Poison : new string('x', _random.Next(60))));
-            _unflushed.Add((id, key));
-        }
-        Log.Append(records);
-    }
+    public void Ingest(int count, bool isPoisoned = false) => Edge.Ingest(count, isPoisoned);
 
-    public void FlushLog()
-    {
-        Log.Flush();
-        foreach ((long id, string key) in _unflushed)
-        {
-            _flushed.Add(id, key);
-        }
-        _unflushed.Clear();
-        Pump();
-    }
+    public void FlushLog() => Edge.FlushLog();
+
+    public long NextId() => ++_lastId;
+
+    /// <summary>A record is durable at an edge.</summary>
+    public void NoteFlushed(long id, string key) => _flushed.Add(id, key);
+
+    /// <summary>Records went with a disk.</summary>
+    public void GiveUp(IEnumerable<long> ids) => _givenUp.UnionWith(ids);
+
+    public void After(TimeSpan delay, Action action) => At(Now + delay, action);
+
+    public void At(TimeSpan time, Action action) => _events.Enqueue(action, (time, ++_number));
+
+    public TimeSpan Delay(int maxMilliseconds) => TimeSpan.FromMilliseconds(Random.NextDouble() * maxMilliseconds);
 
     /// <summary>Lets time pass and does what falls due.</summary>
     public void Run(TimeSpan duration) => RunUntil(() => false, duration);
@@ -228,25 +185,27 @@ internal sealed class UplinkSimulation
     /// <summary>Lets time pass until <paramref name="condition"/> is true or <paramref name="limit"/> has passed.</summary>
     public bool RunUntil(Func<bool> condition, TimeSpan limit)
     {
-        TimeSpan end = _now + limit;
+        TimeSpan end = Now + limit;
         while (!condition())
         {
             if (!_events.TryPeek(out _, out (TimeSpan At, long Number) next) || next.At > end)
             {
-                _now = end;
+                Now = end;
                 return condition();
             }
-            _now = next.At;
+            Now = next.At;
             _events.Dequeue()();
         }
         return true;
     }
 
-    /// <summary>Whether everything that was flushed is acknowledged, as far as the edge knows.</summary>
-    public bool IsSettled() => _state is { IsIdle: true } state && state.Acked == Log.FlushedEnd;
+    /// <summary>Whether everything that was flushed is acknowledged, as far as the edges know.</summary>
+    public bool IsSettled() => _edges.TrueForAll(edge => edge.IsSettled());
 
     /// <summary>Says what is wrong: each flushed record must be in the cloud once, and each key's records in order.</summary>
-    public string? FindFault()
+    /// <param name="mayRepeat">Whether records may be there more than once.</param>
+    /// <param name="isOrdered">Whether each key's records are in order: not so if several edges send them.</param>
+    public string? FindFault(bool mayRepeat = false, bool isOrdered = true)
     {
         var seen = new Dictionary<long, long>();
         var byKey = new Dictionary<string, List<CloudRecord>>();
@@ -254,7 +213,7 @@ internal sealed class UplinkSimulation
         {
             foreach (CloudRecord record in Cloud.Committed(target))
             {
-                if (!seen.TryAdd(record.Id, record.Order))
+                if (!seen.TryAdd(record.Id, record.Order) && !mayRepeat)
                 {
                     return $"record {record.Id} is there twice (again in partition {target})";
                 }
@@ -271,11 +230,16 @@ internal sealed class UplinkSimulation
         }
         foreach (long id in _flushed.Keys)
         {
-            if (!seen.ContainsKey(id) && !_poisoned.Contains(id) && !Log.LostIds.Contains(id))
+            if (!seen.ContainsKey(id) && !_poisoned.Contains(id) && !_givenUp.Contains(id) && !_edges.Exists(edge => edge.Log.LostIds.Contains(id)))
             {
                 return $"record {id} of {_flushed[id]} is missing";
             }
         }
+        return isOrdered ? FindDisorder(byKey) : null;
+    }
+
+    private static string? FindDisorder(Dictionary<string, List<CloudRecord>> byKey)
+    {
         foreach ((string key, List<CloudRecord> list) in byKey)
         {
             long last = 0;
@@ -290,276 +254,4 @@ internal sealed class UplinkSimulation
         }
         return null;
     }
-
-    private UplinkCheckpoint LoadCheckpoint()
-    {
-        if (new CheckpointFile(_storage, "p").Load(out UplinkCheckpoint checkpoint) != CheckpointStatus.Ok)
-        {
-            throw new InvalidOperationException("there is no checkpoint");
-        }
-        return checkpoint;
-    }
-
-    private void After(TimeSpan delay, Action action) => _events.Enqueue(action, (_now + delay, ++_number));
-
-    private TimeSpan Delay(int maxMilliseconds) => TimeSpan.FromMilliseconds(_random.NextDouble() * maxMilliseconds);
-
-    private void BreakConnections(string? reason)
-    {
-        _link++;
-        _isLinkUp = true;
-        _lastArrival = _now;
-        if (reason is not null)
-        {
-            _state?.OnLinkLost(_now, reason);
-        }
-    }
-
-    private void Pump()
-    {
-        if (_state is not { } state)
-        {
-            return;
-        }
-        state.OnLog(Log.StartOffset, Log.FlushedEnd);
-        while (state.Next(_now) is { } action)
-        {
-            Perform(state, action);
-            if (_state != state)
-            {
-                return;
-            }
-        }
-        while (state.TakeNotice() is { } notice)
-        {
-            Notices.Add(notice);
-        }
-        if (state.WakeAt is { } wake && (wake < _nextWake || _nextWake <= _now))
-        {
-            _nextWake = wake;
-            int life = _life;
-            _events.Enqueue(() => PumpIn(life), (wake, ++_number));
-        }
-    }
-
-    private void PumpIn(int life)
-    {
-        if (life == _life)
-        {
-            Pump();
-        }
-    }
-
-    private void Perform(UplinkState state, UplinkAction action)
-    {
-        switch (action)
-        {
-            case UplinkAction.AskMetadata ask:
-                Ask(ask.Ticket, () =>
-                {
-                    var metadata = new TopicMetadata(Cloud.ClusterId, Cloud.TopicId, Cloud.Partitions.Count);
-                    return () => state.OnMetadata(_now, ask.Ticket, metadata);
-                });
-                break;
-            case UplinkAction.AskProducerId ask:
-                Ask(ask.Ticket, () =>
-                {
-                    long id = Cloud.NewProducerId();
-                    return () => state.OnProducerId(_now, ask.Ticket, id, 0);
-                });
-                break;
-            case UplinkAction.AskPositions ask:
-                Ask(ask.Ticket, () =>
-                {
-                    CloudPosition[] positions = Cloud.Describe(ask.ProducerId, ask.Targets);
-                    if (_planted == Planted.PositionOneTooHigh)
-                    {
-                        positions = [.. positions.Select(p => p.LastSequence < 0 ? p : p with { LastSequence = p.LastSequence + 1 })];
-                    }
-                    return () => state.OnPositions(_now, ask.Ticket, positions);
-                });
-                break;
-            case UplinkAction.Locate locate:
-                (long[] resume, long[] held, ScanEnd end) =
-                    _reader!.Locate(locate.From, locate.UpTo, locate.Numbering, locate.Ordinals, locate.Covered);
-                state.OnLocated(_now, resume, held, end);
-                break;
-            case UplinkAction.ReadRound read:
-                Send(state, read.Request);
-                break;
-            case UplinkAction.Save save:
-                Save(state, save);
-                break;
-            case UplinkAction.Trim trim:
-                Trim(_planted == Planted.TrimsWhatWasSent ? Math.Min(Log.FlushedEnd, trim.Offset + 5) : trim.Offset);
-                break;
-            case UplinkAction.DropLink:
-                BreakConnections("dropped");
-                break;
-        }
-    }
-
-    private void Ask(long ticket, Func<Action> answerAtCloud)
-    {
-        int life = _life;
-        int link = _link;
-        After(_isLinkUp ? TimeSpan.FromSeconds(2) : Delay(200), () =>
-        {
-            if (life == _life)
-            {
-                _state!.OnAskFailed(_now, ticket, "the cloud is away");
-                Pump();
-            }
-        });
-        if (!_isLinkUp)
-        {
-            return;
-        }
-        Arrive(link, () =>
-        {
-            Action answer = answerAtCloud();
-            After(Delay(20), () =>
-            {
-                if (life != _life)
-                {
-                    return;
-                }
-                if (link == _link)
-                {
-                    answer();
-                }
-                else
-                {
-                    _state!.OnAskFailed(_now, ticket, "the link was cut");
-                }
-                Pump();
-            });
-        });
-    }
-
-    /// <summary>Requests of one connection arrive in order; when it was cut, the rest may still arrive for a while, or not.</summary>
-    private void Arrive(int link, Action action, int size = 100)
-    {
-        TimeSpan at = _now + Delay(30);
-        _lastArrival = (at > _lastArrival ? at : _lastArrival) + TimeSpan.FromSeconds((double)size / BytesPerSecond);
-        bool straggles = _random.Next(2) == 0;
-        TimeSpan late = Delay(2000);
-        _events.Enqueue(
-            () =>
-            {
-                if (link == _link)
-                {
-                    action();
-                }
-                else if (straggles)
-                {
-                    After(late, action);
-                }
-            },
-            (_lastArrival, ++_number));
-    }
-
-    private void Send(UplinkState state, RoundRequest request)
-    {
-        Round round = _reader!.Read(request);
-        state.OnRound(_now, round);
-        int life = _life;
-        int link = _link;
-        foreach (RoundBatch batch in round.Batches)
-        {
-            byte[] bytes = batch.Bytes.ToArray();
-            if (_planted == Planted.NoSequences)
-            {
-                bytes.AsSpan(BatchLayout.ProducerId, sizeof(long)).Fill(0xFF);
-                RefreshCrc(bytes);
-            }
-            if (!_isLinkUp)
-            {
-                continue;
-            }
-            Arrive(link, () => AtCloud(batch.Target, bytes, (error, offset) => Answer(life, link, round, batch, error, offset)), bytes.Length);
-        }
-        round.ReleaseBytes();
-    }
-
-    private static void RefreshCrc(byte[] bytes) => System.Buffers.Binary.BinaryPrimitives.WriteUInt32BigEndian(
-        bytes.AsSpan(BatchLayout.Crc), Crc32C.Compute(bytes.AsSpan(BatchLayout.Attributes)));
-
-    private void AtCloud(int target, byte[] bytes, Action<ErrorCode, long> answer)
-    {
-        SimulatedCloud.SimulatedPartition partition = Cloud.Partitions[target];
-        if (_random.NextDouble() < ErrorRate)
-        {
-            ErrorCode[] errors = [ErrorCode.NotLeaderOrFollower, ErrorCode.RequestTimedOut, ErrorCode.CorruptMessage, ErrorCode.NotEnoughReplicas];
-            answer(errors[_random.Next(errors.Length)], -1);
-            return;
-        }
-        (ErrorCode error, long baseOffset, long end) = partition.Append(bytes);
-        if (error != ErrorCode.None)
-        {
-            answer(error, -1);
-            return;
-        }
-        partition.Waiting.Add((end, () => answer(ErrorCode.None, baseOffset)));
-        After(Delay(40), () => partition.Commit(end));
-    }
-
-    private void Answer(int life, int link, Round round, RoundBatch batch, ErrorCode error, long offset)
-    {
-        int times = AnswersAreLost ? 0 : _random.Next(10) == 0 ? 2 : 1;
-        for (int i = 0; i < times; i++)
-        {
-            After(Delay(20), () =>
-            {
-                if (life == _life && link == _link)
-                {
-                    _state!.OnAnswer(_now, round, batch, error, offset);
-                    Pump();
-                }
-            });
-        }
-    }
-
-    private void Save(UplinkState state, UplinkAction.Save save)
-    {
-        var file = new CheckpointFile(_planted == Planted.CheckpointNotDurable ? new UnsyncedStorage(_storage) : _storage, "p");
-        file.Save(save.Checkpoint);
-        state.OnSaved(_now, save.Ticket, save.Checkpoint);
-    }
-
-    private void Trim(long offset)
-    {
-        foreach (long id in Log.IdsUpTo(offset).Where(id => !_poisoned.Contains(id) && !Log.LostIds.Contains(id)
-            && !Cloud.CommittedIds.Contains(id) && !Cloud.HasLost))
-        {
-            throw new InvalidOperationException($"record {id} was trimmed and is not in the cloud");
-        }
-        Log.AdvanceStart(offset);
-    }
-}
-
-/// <summary>A storage that forgets to sync directories.</summary>
-internal sealed class UnsyncedStorage(IStorage inner) : IStorage
-{
-    public IStorageFile Open(string path, bool create) => inner.Open(path, create);
-
-    public bool Exists(string path) => inner.Exists(path);
-
-    public IReadOnlyList<string> List(string directory) => inner.List(directory);
-
-    public void CreateDirectory(string path) => inner.CreateDirectory(path);
-
-    public void Rename(string from, string to) => inner.Rename(from, to);
-
-    public void Delete(string path) => inner.Delete(path);
-
-    public void DeleteDirectory(string path) => inner.DeleteDirectory(path);
-
-    public void SyncDirectory(string path)
-    {
-    }
-
-    public long FreeBytes(string path) => inner.FreeBytes(path);
-
-    public IDisposable? TryLock(string path) => inner.TryLock(path);
 }

@@ -31,6 +31,30 @@ public sealed class UplinkSimulationTests
         }
     }
 
+    [Fact]
+    public void Of_two_living_copies_of_a_directory_every_record_of_both_is_in_the_cloud_and_it_is_reported()
+    {
+        for (int seed = 1; seed <= Seeds; seed++)
+        {
+            string? fault = PlayCopies(seed, Planted.Nothing, RunBoth);
+            Assert.True(fault is null, $"seed {seed}: {fault}");
+        }
+    }
+
+    [Fact]
+    public void When_an_old_copy_of_the_directory_is_put_back_every_new_record_is_in_the_cloud_and_it_is_reported()
+    {
+        for (int seed = 1; seed <= Seeds; seed++)
+        {
+            string? fault = PlayCopies(seed, Planted.Nothing, PutBack);
+            Assert.True(fault is null, $"seed {seed}: {fault}");
+        }
+    }
+
+    [Fact]
+    public void The_simulation_finds_what_copies_lose_where_nobody_can_claim_a_producer_id() =>
+        Assert.Contains(Enumerable.Range(1, 20), seed => PlayCopies(seed, Planted.NoClaims, RunBoth) is not null);
+
     [Theory]
     [InlineData(nameof(Planted.PositionOneTooHigh))]
     [InlineData(nameof(Planted.OrdinalOneTooLowAfterRestart))]
@@ -49,6 +73,7 @@ public sealed class UplinkSimulationTests
     {
         var random = new Random(seed * 7919);
         var simulation = new UplinkSimulation(seed, planted);
+        simulation.Cloud.KnowsClaims = seed % 3 != 0;
         try
         {
             simulation.Start();
@@ -75,6 +100,7 @@ public sealed class UplinkSimulationTests
     {
         var random = new Random(seed * 104729);
         var simulation = new UplinkSimulation(seed);
+        simulation.Cloud.KnowsClaims = seed % 3 != 0;
         try
         {
             return PlayLosses(seed, random, simulation) is { } fault ? fault + Story(simulation) : null;
@@ -85,7 +111,91 @@ public sealed class UplinkSimulationTests
         }
     }
 
-    private static string Story(UplinkSimulation simulation) => "\n" + string.Join('\n', simulation.Notices.TakeLast(20));
+    /// <summary>
+    /// The disk is copied while the agent runs and the cloud comes and goes, and the copy is put to use. Nothing may be missing, and if
+    /// something is there twice, somebody must have said so.
+    /// </summary>
+    private static string? PlayCopies(int seed, Planted planted, Action<Random, UplinkSimulation> use)
+    {
+        var random = new Random(seed * 15485863);
+        var simulation = new UplinkSimulation(seed, planted);
+        simulation.Cloud.KnowsClaims = planted != Planted.NoClaims;
+        try
+        {
+            simulation.Start();
+            simulation.RunUntil(() => simulation.State.Phase == UplinkPhase.Sending, TimeSpan.FromMinutes(1));
+            for (int step = random.Next(Steps); step > 0; step--)
+            {
+                Step(simulation, random);
+            }
+            use(random, simulation);
+            return FindFaultOfCopies(simulation) is { } fault ? fault + Story(simulation) : null;
+        }
+        catch (InvalidOperationException e)
+        {
+            return e + Story(simulation);
+        }
+    }
+
+    /// <summary>Both take records in and send.</summary>
+    private static void RunBoth(Random random, UplinkSimulation simulation)
+    {
+        SimulatedEdge copy = simulation.Clone(simulation.Edge.Image());
+        if (random.Next(2) == 0)
+        {
+            simulation.Kill();
+        }
+        for (int step = 0; step < Steps; step++)
+        {
+            SimulatedEdge edge = simulation.Edges[random.Next(2)];
+            if (edge.IsRunning)
+            {
+                Step(simulation, random, edge);
+            }
+            else if (random.Next(3) == 0)
+            {
+                edge.Start();
+            }
+        }
+        foreach (SimulatedEdge edge in simulation.Edges.Where(edge => !edge.IsRunning))
+        {
+            edge.Start();
+        }
+    }
+
+    /// <summary>It replaces the disk.</summary>
+    private static void PutBack(Random random, UplinkSimulation simulation)
+    {
+        DiskImage image = simulation.Edge.Image();
+        for (int step = random.Next(Steps); step > 0; step--)
+        {
+            Step(simulation, random);
+        }
+        simulation.Kill();
+        simulation.Edge.Restore(image);
+        simulation.Start();
+        for (int step = random.Next(Steps); step > 0; step--)
+        {
+            Step(simulation, random);
+        }
+    }
+
+    private static string? FindFaultOfCopies(UplinkSimulation simulation)
+    {
+        simulation.ErrorRate = 0;
+        if (!simulation.RunUntil(simulation.IsSettled, TimeSpan.FromMinutes(20)))
+        {
+            IEnumerable<string> states = simulation.Edges.Select(
+                edge => $"{edge.State.Phase} ({edge.State.Reason}) at {edge.State.Acked} of {edge.Log.FlushedEnd}");
+            return $"not settled: {string.Join(", ", states)}";
+        }
+        bool isReported = simulation.Edges.Any(edge => edge.State.ConflictTotal > 0
+            && edge.Notices.Any(notice => notice.Kind is UplinkNoticeKind.MayRepeat or UplinkNoticeKind.Gap));
+        return simulation.FindFault(mayRepeat: isReported, isOrdered: false);
+    }
+
+    private static string Story(UplinkSimulation simulation) =>
+        string.Concat(simulation.Edges.SelectMany(edge => edge.Notices.TakeLast(20)).Select(notice => $"\n{notice}"));
 
     private static string? PlayLosses(int seed, Random random, UplinkSimulation simulation)
     {
@@ -129,26 +239,28 @@ public sealed class UplinkSimulationTests
             : null;
     }
 
-    private static void Step(UplinkSimulation simulation, Random random)
+    private static void Step(UplinkSimulation simulation, Random random) => Step(simulation, random, simulation.Edge);
+
+    private static void Step(UplinkSimulation simulation, Random random, SimulatedEdge edge)
     {
         switch (random.Next(20))
         {
             case 0:
-                simulation.CutLink(TimeSpan.FromMilliseconds(random.Next(1500)));
+                edge.CutLink(TimeSpan.FromMilliseconds(random.Next(1500)));
                 break;
             case 1:
                 simulation.FailOver();
                 break;
             case 2 or 3:
-                simulation.Kill();
+                edge.Kill();
                 simulation.Run(TimeSpan.FromMilliseconds(random.Next(800)));
-                simulation.Start();
+                edge.Start();
                 break;
             case 4 when random.Next(3) == 0:
                 simulation.Cloud.SetPartitions(Math.Min(8, simulation.Cloud.Partitions.Count + 1));
                 break;
             case 5 when random.Next(4) == 0:
-                simulation.Ingest(1 + random.Next(30), isPoisoned: true);
+                edge.Ingest(1 + random.Next(30), isPoisoned: true);
                 break;
             case 6:
                 simulation.ErrorRate = random.Next(3) == 0 ? 0.1 : 0;
@@ -164,10 +276,10 @@ public sealed class UplinkSimulationTests
                 };
                 break;
             case < 14:
-                simulation.Ingest(1 + random.Next(40));
+                edge.Ingest(1 + random.Next(40));
                 break;
             default:
-                simulation.FlushLog();
+                edge.FlushLog();
                 break;
         }
         simulation.Run(TimeSpan.FromMilliseconds(random.Next(60)));
