@@ -32,8 +32,8 @@ internal static partial class LogMessages
     [LoggerMessage(104, LogLevel.Warning, "The will of MQTT client '{ClientId}' could not be stored: {Refusal}")]
     public static partial void MqttWillNotStored(this ILogger logger, string clientId, IngestRefusal refusal);
 
-    [LoggerMessage(105, LogLevel.Warning, "MQTT connections are refused: the setting mqtt:maxConnections allows {Max}")]
-    public static partial void MqttTooManyConnections(this ILogger logger, int max);
+    [LoggerMessage(105, LogLevel.Warning, "MQTT connection from {Remote} refused: {Detail}")]
+    public static partial void MqttConnectionRefused(this ILogger logger, string remote, string detail);
 
     // Ingest
 

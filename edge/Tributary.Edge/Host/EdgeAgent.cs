@@ -28,6 +28,9 @@ internal sealed class EdgeAgent : IAsyncDisposable
     /// <summary>Most bytes of an HTTP request's body: no page reads one.</summary>
     private const int MaxHttpBodyBytes = 4096;
 
+    /// <summary>Bytes that a connection's pipe holds for a client: what is written beyond waits until it has taken some.</summary>
+    private const int WriteBufferBytes = 64 << 10;
+
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
     private readonly EdgeOptions _options;
     private readonly TimeProvider _time;
@@ -143,7 +146,7 @@ internal sealed class EdgeAgent : IAsyncDisposable
         });
         var server = new KestrelServer(
             Options.Create(Listeners(mqtt, services)),
-            new SocketTransportFactory(Options.Create(new SocketTransportOptions()), _loggers), _loggers);
+            new SocketTransportFactory(Options.Create(Transport()), _loggers), _loggers);
         _stops.Push(() => StopListeningAsync(server, mqtt));
         try
         {
@@ -158,6 +161,9 @@ internal sealed class EdgeAgent : IAsyncDisposable
             _logger.OpenToOthers(open);
         }
     }
+
+    private SocketTransportOptions Transport() =>
+        new() { MaxReadBufferSize = _options.MqttServer.ReadBufferBytes, MaxWriteBufferSize = WriteBufferBytes };
 
     private KestrelServerOptions Listeners(MqttServer mqtt, IServiceProvider services)
     {

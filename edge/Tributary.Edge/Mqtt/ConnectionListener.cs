@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
+using System.Net;
 using Microsoft.AspNetCore.Connections;
+using Tributary.Contracts.Limits;
 using Tributary.Edge.Mqtt.Protocol;
 
 namespace Tributary.Edge.Mqtt;
@@ -15,13 +17,13 @@ internal sealed class ConnectionListener : ConnectionHandler
     private readonly MqttContext _broker;
     private readonly ConcurrentDictionary<MqttConnection, Task> _connections = [];
     private readonly ITimer _sweeps;
+    private readonly ConnectionLimit _limit;
     private volatile bool _stopping;
-    private int _count;
-    private int _refused;
 
     public ConnectionListener(MqttContext broker)
     {
         _broker = broker;
+        _limit = new ConnectionLimit(broker.Options.MaxConnections, broker.Options.MaxConnectionsPerAddress);
         _sweeps = broker.Time.CreateTimer(_ => Sweep(), null, SweepInterval, SweepInterval);
     }
 
@@ -29,17 +31,17 @@ internal sealed class ConnectionListener : ConnectionHandler
     public override async Task OnConnectedAsync(ConnectionContext connection)
     {
         _broker.Metrics.ConnectionOpened();
-        MqttCloseReason reason = MqttCloseReason.TooManyConnections;
+        EndPoint? remote = connection.RemoteEndPoint;
+        if (_limit.TryEnter(remote) is not ConnectionAdmission.Admitted and var admission)
+        {
+            Refuse(connection, admission == ConnectionAdmission.TooMany ? MqttCloseReason.TooManyConnections : MqttCloseReason.TooManyFromAddress);
+            return;
+        }
+        MqttCloseReason reason = MqttCloseReason.InternalError;
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var served = new MqttConnection(_broker, connection);
         try
         {
-            if (Interlocked.Increment(ref _count) > _broker.Options.MaxConnections)
-            {
-                Interlocked.Increment(ref _refused);
-                connection.Abort();
-                return;
-            }
             _connections.TryAdd(served, ended.Task);
             if (_stopping)
             {
@@ -51,9 +53,22 @@ internal sealed class ConnectionListener : ConnectionHandler
         finally
         {
             _connections.TryRemove(served, out _);
-            Interlocked.Decrement(ref _count);
+            _limit.Leave(remote);
             _broker.Metrics.ConnectionClosed(reason);
             ended.SetResult();
+        }
+    }
+
+    private void Refuse(ConnectionContext connection, MqttCloseReason reason)
+    {
+        connection.Abort();
+        _broker.Metrics.ConnectionClosed(reason);
+        if (_broker.Lines.TryPass(reason, out string note))
+        {
+            string detail = reason == MqttCloseReason.TooManyConnections
+                ? $"the setting mqtt:maxConnections allows {_broker.Options.MaxConnections}"
+                : $"the setting mqtt:maxConnectionsPerAddress allows {_broker.Options.MaxConnectionsPerAddress} from one address";
+            _broker.Logger.MqttConnectionRefused(connection.RemoteEndPoint?.ToString() ?? "", detail + note);
         }
     }
 
@@ -87,10 +102,6 @@ internal sealed class ConnectionListener : ConnectionHandler
         foreach ((MqttConnection connection, _) in _connections)
         {
             connection.Sweep(now);
-        }
-        if (Interlocked.Exchange(ref _refused, 0) > 0)
-        {
-            _broker.Logger.MqttTooManyConnections(_broker.Options.MaxConnections);
         }
     }
 }

@@ -18,6 +18,18 @@ internal enum MqttCloseReason
     /// <summary>More connections than allowed.</summary>
     TooManyConnections,
 
+    /// <summary>More connections from one address than allowed.</summary>
+    TooManyFromAddress,
+
+    /// <summary>A packet that arrived too slowly.</summary>
+    PacketTimeout,
+
+    /// <summary>No memory for a large packet, or for a will.</summary>
+    ClientMemory,
+
+    /// <summary>Nothing heard for long from a client without keep-alive.</summary>
+    Idle,
+
     /// <summary>No whole CONNECT in time.</summary>
     ConnectTimeout,
 

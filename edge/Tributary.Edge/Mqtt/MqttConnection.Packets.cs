@@ -124,6 +124,11 @@ internal sealed partial class MqttConnection
             throw new MqttProtocolException(
                 MqttCloseReason.TopicName, ReasonCode.TopicNameInvalid, "the will's topic is too long or has too many levels");
         }
+        if (connect.Will is { } kept && !KeepBytes(_keptOfPacket, kept.Topic.Length + kept.Payload.Length + kept.Properties.Length))
+        {
+            throw new MqttProtocolException(
+                MqttCloseReason.ClientMemory, ReasonCode.ServerUnavailable, "there is no memory for the will (mqtt:maxClientBytes)");
+        }
 
         static MqttProtocolException Refuse(ReasonCode code, string text) => new(MqttCloseReason.ConnectRefused, code, text);
     }
@@ -136,7 +141,8 @@ internal sealed partial class MqttConnection
         string? assigned = connect.ClientIdBytes == 0 ? $"auto-{Guid.NewGuid():N}" : null;
         int window = Math.Min(options.MaxOutboundInFlight, connect.Properties.ReceiveMaximum);
         var session = new Session(
-            this, _broker.Ingest.Connect(assigned ?? connect.ClientId), new OutboundQueue(options.MaxOutboundBytes, window),
+            this, _broker.Ingest.Connect(assigned ?? connect.ClientId),
+            new OutboundQueue(options.MaxOutboundBytes, window, options.MaxDeliveryBytes, _broker.Metrics),
             _broker.Subscriptions, _broker.Metrics);
         _session = session;
         if (_broker.Sessions.Attach(session) is { } former)
@@ -303,8 +309,11 @@ internal sealed partial class MqttConnection
             return ReasonCode.SharedSubscriptionsNotSupported;
         }
         Session session = _session!;
-        if (session.SubscriptionCount >= _broker.Options.MaxSubscriptionsPerClient && !session.HasSubscription(packet.Filter))
+        if (!session.HasSubscription(packet.Filter)
+            && (session.SubscriptionCount >= _broker.Options.MaxSubscriptionsPerClient
+                || _broker.Metrics.SubscriptionBytes + SubscriptionTrie.CostOf(packet.Filter) > _broker.Options.MaxSubscriptionBytes))
         {
+            _broker.Metrics.SubscriptionRefused();
             return ReasonCode.QuotaExceeded;
         }
         session.Subscribe(packet.Filter, packet.Options, packet.Identifier);

@@ -14,6 +14,11 @@ internal sealed partial class MqttConnection
     private volatile bool _isPaused;
     private long _lastReadAt;
     private int _messagesRead;
+
+    /// <summary>When the packet that has begun to arrive must be there, 0 for none.</summary>
+    private long _packetDeadline;
+    private long _keptOfPacket;
+    private long _keptOfWill;
     private bool _hasAnswered;
 
     /// <summary>Why the next packet can't be taken now.</summary>
@@ -51,6 +56,7 @@ internal sealed partial class MqttConnection
                 }
                 Volatile.Write(ref _lastReadAt, _broker.Time.GetTimestamp());
                 SequencePosition consumed = Process(result.Buffer);
+                NotePartial(result.Buffer, consumed);
                 input.AdvanceTo(consumed, _pause == Pause.None ? result.Buffer.End : consumed);
                 if (_pause != Pause.None)
                 {
@@ -75,6 +81,50 @@ internal sealed partial class MqttConnection
         {
             CloseAfter(e);
         }
+    }
+
+    /// <summary>Looks at what is left of a read: the beginning of a packet, or more if the connection can't be read on now.</summary>
+    private void NotePartial(in ReadOnlySequence<byte> read, SequencePosition consumed)
+    {
+        ReadOnlySequence<byte> left = read.Slice(consumed);
+        if (left.IsEmpty || _pause != Pause.None)
+        {
+            Interlocked.Exchange(ref _packetDeadline, 0);
+        }
+        else if (left.Length != read.Length || _packetDeadline == 0)
+        {
+            Span<byte> start = stackalloc byte[FixedHeader.MaxLength];
+            int length = (int)Math.Min(start.Length, left.Length);
+            left.Slice(0, length).CopyTo(start);
+            int size = FixedHeader.TryRead(start[..length], out FixedHeader header) ? header.PacketLength : 0;
+            double seconds = _broker.Options.PacketTimeout.TotalSeconds + ((double)size / _broker.Options.MinPacketBytesPerSecond);
+            Interlocked.Exchange(ref _packetDeadline, _broker.Time.GetTimestamp() + (long)(seconds * _broker.Time.TimestampFrequency));
+        }
+        if (!KeepBytes(Math.Max(0, left.Length - _broker.Options.ReadBufferBytes), _keptOfWill))
+        {
+            Close(
+                MqttCloseReason.ClientMemory, ReasonCode.QuotaExceeded,
+                "there is no memory for the rest of a large packet (mqtt:maxClientBytes)");
+        }
+    }
+
+    private bool IsPacketLate(long now) => Interlocked.Read(ref _packetDeadline) is > 0 and var deadline && now > deadline;
+
+    /// <summary>Says what the client makes the broker keep.</summary>
+    /// <returns>False if there is no memory for it: nothing has changed then.</returns>
+    private bool KeepBytes(long ofPacket, long ofWill)
+    {
+        long change = ofPacket + ofWill - _keptOfPacket - _keptOfWill;
+        if (change > 0 && !_broker.TryKeep(change))
+        {
+            return false;
+        }
+        if (change < 0)
+        {
+            _broker.Metrics.ClientMemory(change);
+        }
+        (_keptOfPacket, _keptOfWill) = (ofPacket, ofWill);
+        return true;
     }
 
     private void CloseAfter(Exception failure)

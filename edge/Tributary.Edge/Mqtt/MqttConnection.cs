@@ -62,6 +62,7 @@ internal sealed partial class MqttConnection : ICommitListener
         await _connection.Transport.Input.CompleteAsync();
         // The client may still have to take what was written last; the sweep sees to it that this ends.
         await _gone.Task;
+        KeepBytes(0, 0);
         LogEnd(_close!);
         return _close!.Reason;
     }
@@ -130,10 +131,21 @@ internal sealed partial class MqttConnection : ICommitListener
                 Close(MqttCloseReason.ConnectTimeout, ReasonCode.Unspecified, "no CONNECT came in time");
             }
         }
+        else if (IsPacketLate(now))
+        {
+            Close(
+                MqttCloseReason.PacketTimeout, ReasonCode.Unspecified,
+                $"a packet didn't come whole within {_broker.Options.PacketTimeout} (mqtt:packetTimeout) and what its size allows");
+        }
         // One and a half times the keep-alive [MQTT-3.1.2-22]. When the broker doesn't read, silence is not the client's fault.
         else if (_keepAlive > TimeSpan.Zero && !_isPaused && time.GetElapsedTime(Volatile.Read(ref _lastReadAt), now) > _keepAlive * 1.5)
         {
             Close(MqttCloseReason.KeepAlive, ReasonCode.KeepAliveTimeout, $"nothing was heard for 1.5 times {_keepAlive.TotalSeconds} s");
+        }
+        else if (_keepAlive == TimeSpan.Zero && !_isPaused
+            && time.GetElapsedTime(Volatile.Read(ref _lastReadAt), now) > _broker.Options.IdleTimeout)
+        {
+            Close(MqttCloseReason.Idle, ReasonCode.KeepAliveTimeout, $"nothing was heard for {_broker.Options.IdleTimeout} (mqtt:idleTimeout)");
         }
     }
 
@@ -215,11 +227,15 @@ internal sealed partial class MqttConnection : ICommitListener
         LogLevel level = closing.Reason switch
         {
             MqttCloseReason.Disconnected or MqttCloseReason.Broken or MqttCloseReason.Shutdown => LogLevel.Debug,
-            MqttCloseReason.TakenOver or MqttCloseReason.KeepAlive => LogLevel.Information,
+            MqttCloseReason.TakenOver or MqttCloseReason.KeepAlive or MqttCloseReason.Idle => LogLevel.Information,
             _ => LogLevel.Warning,
         };
-        _broker.Logger.MqttConnectionClosed(
-            level, _connection.ConnectionId, _remote, _session?.ClientId ?? "", closing.Reason, closing.Text ?? "");
+        string note = "";
+        if (level == LogLevel.Debug || _broker.Lines.TryPass(closing.Reason, out note))
+        {
+            _broker.Logger.MqttConnectionClosed(
+                level, _connection.ConnectionId, _remote, _session?.ClientId ?? "", closing.Reason, (closing.Text ?? "") + note);
+        }
     }
 
     /// <summary>Why a connection ends.</summary>

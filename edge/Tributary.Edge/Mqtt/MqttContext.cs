@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Tributary.Contracts.Limits;
 using Tributary.Edge.Ingest;
 
 namespace Tributary.Edge.Mqtt;
@@ -13,6 +14,7 @@ internal sealed class MqttContext
         Time = time;
         Metrics = metrics;
         Logger = logger;
+        Lines = new LineLimit<MqttCloseReason>(time);
         Messages = new LocalMessages(options, metrics, time);
         Delivery = new LocalDelivery(Subscriptions, metrics);
     }
@@ -26,6 +28,20 @@ internal sealed class MqttContext
     public MqttMetrics Metrics { get; }
 
     public ILogger Logger { get; }
+
+    /// <summary>Keeps clients from filling the log.</summary>
+    public LineLimit<MqttCloseReason> Lines { get; }
+
+    /// <summary>Counts bytes that a client makes the broker keep, if they may be kept.</summary>
+    public bool TryKeep(long bytes)
+    {
+        if (Metrics.ClientMemory(bytes) <= Options.MaxClientBytes)
+        {
+            return true;
+        }
+        Metrics.ClientMemory(-bytes);
+        return false;
+    }
 
     /// <summary>Sessions by client identifier.</summary>
     public SessionRegistry Sessions { get; } = new();

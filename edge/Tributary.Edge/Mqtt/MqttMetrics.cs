@@ -23,12 +23,19 @@ internal sealed class MqttMetrics : IDisposable
     private long _messagesOut;
     private long _bytesOut;
     private long _deliveryBytes;
+    private long _clientBytes;
+    private long _subscriptionBytes;
+    private long _subscriptionsRefused;
 
     public MqttMetrics()
     {
         _meter.CreateObservableGauge("tributary.edge.mqtt.connections", () => Connections, "{connection}", "Open connections.");
         _meter.CreateObservableGauge("tributary.edge.mqtt.subscriptions", () => Subscriptions, "{subscription}", "Subscriptions.");
         _meter.CreateObservableGauge("tributary.edge.mqtt.delivery_memory", () => DeliveryBytes, "By", "Messages kept for subscribers.");
+        _meter.CreateObservableGauge(
+            "tributary.edge.mqtt.client_memory", () => ClientBytes, "By", "Wills, and large packets that are not all there yet.");
+        _meter.CreateObservableGauge("tributary.edge.mqtt.subscription_memory", () => SubscriptionBytes, "By", "Subscriptions, about.");
+        Count("subscriptions_refused", () => SubscriptionsRefused, "{subscription}", "Subscriptions beyond a limit.");
         Count("connections_accepted", () => ConnectionsAccepted, "{connection}", "Clients that were let in.");
         Count("messages_in", () => MessagesIn, "{message}", "PUBLISH packets from clients.");
         Count("bytes_in", () => BytesIn, "By", "Bytes of packets from clients.");
@@ -74,6 +81,15 @@ internal sealed class MqttMetrics : IDisposable
     /// <summary>Bytes of messages kept for subscribers.</summary>
     public long DeliveryBytes => Interlocked.Read(ref _deliveryBytes);
 
+    /// <summary>Bytes of wills, and of large packets that are not all there yet.</summary>
+    public long ClientBytes => Interlocked.Read(ref _clientBytes);
+
+    /// <summary>Bytes that subscriptions take, about.</summary>
+    public long SubscriptionBytes => Interlocked.Read(ref _subscriptionBytes);
+
+    /// <summary>Subscriptions that were refused since there are too many.</summary>
+    public long SubscriptionsRefused => Interlocked.Read(ref _subscriptionsRefused);
+
     /// <summary>Connections that ended for this reason.</summary>
     public long Closed(MqttCloseReason reason) => Interlocked.Read(ref _closed[(int)reason]);
 
@@ -93,7 +109,16 @@ internal sealed class MqttMetrics : IDisposable
         Interlocked.Increment(ref _closed[(int)reason]);
     }
 
-    internal void SubscriptionsChanged(int by) => Interlocked.Add(ref _subscriptions, by);
+    internal void SubscriptionsChanged(int by, long bytes)
+    {
+        Interlocked.Add(ref _subscriptions, by);
+        Interlocked.Add(ref _subscriptionBytes, bytes);
+    }
+
+    internal void SubscriptionRefused() => Interlocked.Increment(ref _subscriptionsRefused);
+
+    /// <returns>Bytes of clients after the change.</returns>
+    internal long ClientMemory(long change) => Interlocked.Add(ref _clientBytes, change);
 
     internal void Received(int messages, long bytes)
     {

@@ -6,6 +6,18 @@ internal sealed record MqttOptions
     /// <summary>Most connections at a time. One more is closed at once.</summary>
     public int MaxConnections { get; init; } = 10_000;
 
+    /// <summary>Most connections from one address; of IPv6 from one /64. One more is closed at once.</summary>
+    public int MaxConnectionsPerAddress { get; init; } = 5_000;
+
+    /// <summary>Most bytes of a connection that are received and not looked at yet; a larger packet's own bytes come on top.</summary>
+    public int ReadBufferBytes { get; init; } = 64 << 10;
+
+    /// <summary>
+    /// Most bytes over all connections that clients can make the broker keep apart from messages: of packets larger than
+    /// <see cref="ReadBufferBytes"/> that are not all there yet, and of wills. Who needs more is closed, or not let in.
+    /// </summary>
+    public long MaxClientBytes { get; init; } = 64L << 20;
+
     /// <summary>
     /// Largest packet taken from a client, bytes with its fixed header; told to MQTT 5 clients as Maximum Packet Size. A larger one
     /// closes the connection before memory is taken for it.
@@ -35,6 +47,9 @@ internal sealed record MqttOptions
     /// <summary>Most subscriptions of one client.</summary>
     public int MaxSubscriptionsPerClient { get; init; } = 256;
 
+    /// <summary>Most bytes that the subscriptions of all clients take, about. Further ones are refused.</summary>
+    public long MaxSubscriptionBytes { get; init; } = 32L << 20;
+
     /// <summary>Longest topic name or filter, bytes.</summary>
     public int MaxTopicBytes { get; init; } = 1024;
 
@@ -46,6 +61,17 @@ internal sealed record MqttOptions
 
     /// <summary>Time from opening a connection to a whole CONNECT.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Time that a packet which has begun to arrive may take, on top of a second for each <see cref="MinPacketBytesPerSecond"/>.
+    /// </summary>
+    public TimeSpan PacketTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>The rate below which a client that sends a packet is taken for an attacker or dead.</summary>
+    public int MinPacketBytesPerSecond { get; init; } = 4096;
+
+    /// <summary>Time without a packet after which a client without keep-alive is closed: nothing else tells that it is gone.</summary>
+    public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromDays(7);
 
     /// <summary>
     /// Longest keep-alive, whole seconds. An MQTT 5 client that asks for more, or for none, is told this one; MQTT 3.1.1 clients can't be
@@ -64,16 +90,23 @@ internal sealed record MqttOptions
     public MqttOptions Validate()
     {
         Settings.Range("mqtt:maxConnections", MaxConnections, 1, 1_000_000);
+        Settings.Range("mqtt:maxConnectionsPerAddress", MaxConnectionsPerAddress, 1, 1_000_000);
+        Settings.Range("mqtt:readBufferBytes", ReadBufferBytes, 4 << 10, 16 << 20);
+        Settings.Range("mqtt:maxClientBytes", MaxClientBytes, 1L << 20, 16L << 30);
         Settings.Range("mqtt:maxPacketBytes", MaxPacketBytes, 1 << 10, 16 << 20);
         Settings.Range("mqtt:maxInFlight", MaxInFlight, 1, ushort.MaxValue);
         Settings.Range("mqtt:maxOutboundInFlight", MaxOutboundInFlight, 1, ushort.MaxValue);
         Settings.Range("mqtt:maxOutboundBytes", MaxOutboundBytes, 1 << 10, 1 << 30);
         Settings.Range("mqtt:maxDeliveryBytes", MaxDeliveryBytes, 1L << 10, 16L << 30);
         Settings.Range("mqtt:maxSubscriptionsPerClient", MaxSubscriptionsPerClient, 1, 100_000);
+        Settings.Range("mqtt:maxSubscriptionBytes", MaxSubscriptionBytes, 1L << 10, 16L << 30);
         Settings.Range("mqtt:maxTopicBytes", MaxTopicBytes, 1, ushort.MaxValue);
         Settings.Range("mqtt:maxTopicLevels", MaxTopicLevels, 1, 256);
         Settings.Range("mqtt:maxClientIdBytes", MaxClientIdBytes, 23, ushort.MaxValue);
         Settings.Range("mqtt:connectTimeout", ConnectTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10));
+        Settings.Range("mqtt:packetTimeout", PacketTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10));
+        Settings.Range("mqtt:minPacketBytesPerSecond", MinPacketBytesPerSecond, 1, 1 << 30);
+        Settings.Range("mqtt:idleTimeout", IdleTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromDays(365));
         Settings.Range("mqtt:maxKeepAlive", MaxKeepAlive, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(ushort.MaxValue));
         Settings.Range("mqtt:writeTimeout", WriteTimeout, TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10));
         Settings.Range("mqtt:shutdownGrace", ShutdownGrace, TimeSpan.Zero, TimeSpan.FromMinutes(1));

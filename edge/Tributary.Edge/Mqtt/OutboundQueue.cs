@@ -31,7 +31,11 @@ internal enum EnqueueResult
 /// used again as late as possible; what waits is within its bytes, but one message always has room.</para>
 /// <para>Threads: any; one lock, under which nothing else is called. With a durable session this will outlive its connection.</para>
 /// </summary>
-internal sealed class OutboundQueue(int maxBytes, int window)
+/// <param name="maxBytes">Most bytes that wait.</param>
+/// <param name="window">Most identifiers in use.</param>
+/// <param name="maxDeliveryBytes">Most bytes that are kept for all subscribers.</param>
+/// <param name="metrics">Counts them.</param>
+internal sealed class OutboundQueue(int maxBytes, int window, long maxDeliveryBytes, MqttMetrics metrics)
 {
     /// <summary>What an entry takes beside the message, about.</summary>
     private const int EntryBytes = 64;
@@ -57,7 +61,7 @@ internal sealed class OutboundQueue(int maxBytes, int window)
                 return EnqueueResult.Ended;
             }
             int size = message.Message.Length + EntryBytes;
-            if (_bytes > 0 && _bytes + size > maxBytes)
+            if ((_bytes > 0 && _bytes + size > maxBytes) || !TryTakePlace())
             {
                 return message.Qos == 0 ? EnqueueResult.Dropped : EnqueueResult.Overflow;
             }
@@ -82,6 +86,7 @@ internal sealed class OutboundQueue(int maxBytes, int window)
                 return false;
             }
             _messages.Dequeue();
+            metrics.DeliveryMemory(-EntryBytes);
             _bytes -= message.Message.Length + EntryBytes;
             return true;
         }
@@ -112,9 +117,21 @@ internal sealed class OutboundQueue(int maxBytes, int window)
             while (_messages is not null && _messages.TryDequeue(out OutboundMessage message))
             {
                 message.Message.Release();
+                metrics.DeliveryMemory(-EntryBytes);
             }
             _messages = null;
         }
+    }
+
+    /// <summary>One message may wait in many queues: their places count beside it.</summary>
+    private bool TryTakePlace()
+    {
+        if (metrics.DeliveryMemory(EntryBytes) <= maxDeliveryBytes)
+        {
+            return true;
+        }
+        metrics.DeliveryMemory(-EntryBytes);
+        return false;
     }
 
     private bool TryTakeId(out ushort packetId)

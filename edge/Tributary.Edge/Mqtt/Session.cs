@@ -56,7 +56,7 @@ internal sealed class Session
         _subscriptions[subscription.Filter] = subscription;
         if (_trie.Add(subscription))
         {
-            _metrics.SubscriptionsChanged(1);
+            _metrics.SubscriptionsChanged(1, SubscriptionTrie.CostOf(filter));
         }
     }
 
@@ -68,7 +68,7 @@ internal sealed class Session
             return false;
         }
         _trie.Remove(this, filter);
-        _metrics.SubscriptionsChanged(-1);
+        _metrics.SubscriptionsChanged(-1, -SubscriptionTrie.CostOf(filter));
         return true;
     }
 
@@ -78,8 +78,8 @@ internal sealed class Session
         foreach (byte[] filter in _subscriptions.Keys)
         {
             _trie.Remove(this, filter);
+            _metrics.SubscriptionsChanged(-1, -SubscriptionTrie.CostOf(filter));
         }
-        _metrics.SubscriptionsChanged(-_subscriptions.Count);
         _subscriptions.Clear();
         Outbound.End();
     }

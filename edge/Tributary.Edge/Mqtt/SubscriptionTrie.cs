@@ -14,9 +14,17 @@ namespace Tributary.Edge.Mqtt;
 /// </summary>
 internal sealed class SubscriptionTrie
 {
+    /// <summary>About what a subscription takes, and what a level of its filter takes if no other filter has it.</summary>
+    private const int SubscriptionBytes = 256;
+    private const int LevelBytes = 448;
+
     private readonly Lock _lock = new();
     private readonly Node _root = new();
     private int _count;
+
+    /// <summary>Bytes that a subscription to the filter takes at most, about.</summary>
+    public static long CostOf(ReadOnlySpan<byte> filter) =>
+        SubscriptionBytes + (2L * filter.Length) + (LevelBytes * (1L + filter.Count(TopicRules.Separator)));
 
     /// <summary>Subscriptions.</summary>
     public int Count => Volatile.Read(ref _count);

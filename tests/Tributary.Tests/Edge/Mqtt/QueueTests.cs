@@ -41,7 +41,7 @@ public sealed class QueueTests
     [Fact]
     public void Packet_identifiers_are_used_again_as_late_as_possible_and_within_the_window()
     {
-        var queue = new OutboundQueue(1 << 20, window: 3);
+        var queue = new OutboundQueue(1 << 20, window: 3, long.MaxValue, new MqttMetrics());
         var messages = new LocalMessages(new MqttOptions(), new MqttMetrics(), TimeProvider.System);
         for (int i = 0; i < 7; i++)
         {
@@ -63,7 +63,7 @@ public sealed class QueueTests
     {
         var metrics = new MqttMetrics();
         var messages = new LocalMessages(new MqttOptions(), metrics, TimeProvider.System);
-        var queue = new OutboundQueue(maxBytes: 1000, window: 3);
+        var queue = new OutboundQueue(maxBytes: 1000, window: 3, long.MaxValue, metrics);
         LocalMessage large = Keep(messages, new string('x', 5000));
         LocalMessage small = Keep(messages, "x");
         Assert.Equal(EnqueueResult.Queued, queue.TryEnqueue(new OutboundMessage(large, 1, false, 0, null)));

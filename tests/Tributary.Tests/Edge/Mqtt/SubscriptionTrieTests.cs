@@ -162,7 +162,7 @@ public sealed class SubscriptionTrieTests
     }
 
     private Session NewSession() =>
-        new(null!, new IngestClient("c"), new OutboundQueue(1 << 20, 10), _trie, _metrics);
+        new(null!, new IngestClient("c"), new OutboundQueue(1 << 20, 10, long.MaxValue, _metrics), _trie, _metrics);
 
     private List<Subscription> Match(string topic)
     {
