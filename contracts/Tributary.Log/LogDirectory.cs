@@ -32,6 +32,8 @@ public sealed class LogDirectory : IAsyncDisposable
         _held = held;
         Path = path;
         _cache = new TailCache(options.TailCacheBytes);
+        Reserve = new SpaceReserve(storage, path, options.ReserveBytes);
+        Reserve.TryTake();
         Writer = new LogWriter(_cache, options.CommitWindow, time, path);
     }
 
@@ -74,12 +76,35 @@ public sealed class LogDirectory : IAsyncDisposable
     /// <summary>Where the directory is.</summary>
     public string Path { get; }
 
+    /// <summary>Space for what must be saved on a disk that is full.</summary>
+    internal SpaceReserve Reserve { get; }
+
     /// <summary>The thread that writes.</summary>
     internal LogWriter Writer { get; }
 
+    /// <summary>
+    /// Does what needs a little space to be done, such as saving how far a log may be trimmed; on a disk that is full, in the place of
+    /// the reserve.
+    /// </summary>
+    /// <exception cref="IOException">It could not be done.</exception>
+    public void Save(Action save)
+    {
+        try
+        {
+            save();
+        }
+        catch (IOException e) when (TryFreeReserve(e))
+        {
+            save();
+        }
+    }
+
+    /// <summary>Whether what failed may be tried again, since the reserve has made room for it.</summary>
+    internal bool TryFreeReserve(IOException failure) => SpaceReserve.IsDiskFull(failure) && Reserve.Release();
+
     /// <summary>Names of the partitions that exist, open or not.</summary>
     public IReadOnlyList<string> List() =>
-        [.. _storage.List(Path).Where(name => name != LockFile && !name.EndsWith(DeletedSuffix, StringComparison.Ordinal))];
+        [.. _storage.List(Path).Where(name => name is not (LockFile or SpaceReserve.FileName) && !name.EndsWith(DeletedSuffix, StringComparison.Ordinal))];
 
     /// <summary>Opens or creates the log in the subdirectory <paramref name="name"/>, after recovery. At most once per name.</summary>
     /// <exception cref="ArgumentException">The name can't be a directory's, or a setting is out of range.</exception>

@@ -12,12 +12,16 @@ public sealed record LogDirectoryOptions
     /// <summary>How long the writer thread waits for more before it flushes. Zero: as soon as the flush before is done.</summary>
     public TimeSpan CommitWindow { get; init; } = TimeSpan.Zero;
 
+    /// <summary>Bytes taken in vain, for what must be saved on a disk that is full before space can be given back; 0: none.</summary>
+    public int ReserveBytes { get; init; } = 256 << 10;
+
     /// <summary>Checks every setting.</summary>
     /// <exception cref="ArgumentOutOfRangeException">One is out of range; the exception names it.</exception>
     public void Validate()
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxUnflushedBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(TailCacheBytes);
+        ArgumentOutOfRangeException.ThrowIfNegative(ReserveBytes);
         ArgumentOutOfRangeException.ThrowIfLessThan(CommitWindow, TimeSpan.Zero);
     }
 }

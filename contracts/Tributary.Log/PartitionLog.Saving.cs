@@ -66,11 +66,14 @@ public sealed partial class PartitionLog
             {
                 isDue = IsSaveDue();
             }
-            if (isDue)
+            try
             {
-                SaveAll(clean: false);
+                SaveAndTrim(isDue);
             }
-            RemoveTrimmed();
+            catch (IOException e) when (_directory.TryFreeReserve(e))
+            {
+                SaveAndTrim(isDue);
+            }
             _saveFailing = false;
         }
         // What could not be saved is saved with a later round; until then recovery has more to scan and space is given back later.
@@ -82,6 +85,15 @@ public sealed partial class PartitionLog
             }
             _saveFailing = true;
         }
+    }
+
+    private void SaveAndTrim(bool isSaveDue)
+    {
+        if (isSaveDue)
+        {
+            SaveAll(clean: false);
+        }
+        RemoveTrimmed();
     }
 
     /// <summary>So that the next recovery has less to do. A disk that is full must not keep the log from being opened and trimmed.</summary>

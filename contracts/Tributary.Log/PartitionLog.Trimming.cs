@@ -195,6 +195,7 @@ public sealed partial class PartitionLog
             _trimmed.RemoveAt(0);
         }
         _store.Sync();
+        _directory.Reserve.TryTake();
     }
 
     /// <summary>
