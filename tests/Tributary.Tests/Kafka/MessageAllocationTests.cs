@@ -1,6 +1,7 @@
 using System.Buffers;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
+using Tributary.Tests.Support;
 using Xunit;
 
 namespace Tributary.Tests.Kafka;
@@ -60,13 +61,7 @@ public sealed class MessageAllocationTests
         }));
     }
 
-    private static long Allocated(Action action)
-    {
-        action(); // statics and the first compilation
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        action();
-        return GC.GetAllocatedBytesForCurrentThread() - before;
-    }
+    private static long Allocated(Action action) => Allocations.PerCall(action);
 
     private static byte[] Produce(short version, int recordBytes)
     {
