@@ -35,6 +35,13 @@ public sealed partial class PartitionLog
     private bool _saveWanted;
     private long _stateBytes;
 
+    /// <summary>
+    /// Saves what belongs to the partition and stands beside its files, such as how far it was replicated; on a full disk in the place
+    /// of the directory's reserve, since trimming waits for it.
+    /// </summary>
+    /// <exception cref="IOException">It could not be saved.</exception>
+    public void SaveBeside(Action save) => _directory.Save(save);
+
     /// <summary>Called under both locks.</summary>
     private bool IsSaveDue() => _rolled || _saveWanted || _snapshots.Count > 0
         || (IsTrimDue() && _segments[0].EndOffset > _manifest.RecoveryOffset)

@@ -410,7 +410,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
                 await KeepAsync(offset);
             }
             _kept.IntersectWith(checkpoint.Refused);
-            _file.Save(checkpoint);
+            _source.SaveBeside(() => _file.Save(checkpoint));
             return null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

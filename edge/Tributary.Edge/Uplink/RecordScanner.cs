@@ -21,6 +21,9 @@ internal interface IUplinkSource
 
     /// <inheritdoc cref="PartitionLog.ReportDamage"/>
     void ReportDamage(long offset);
+
+    /// <inheritdoc cref="PartitionLog.SaveBeside"/>
+    void SaveBeside(Action save);
 }
 
 /// <summary>A local partition's log.</summary>
@@ -40,6 +43,9 @@ internal sealed class LogSource(PartitionLog log) : IUplinkSource
 
     /// <inheritdoc/>
     public void ReportDamage(long offset) => log.ReportDamage(offset);
+
+    /// <inheritdoc/>
+    public void SaveBeside(Action save) => log.SaveBeside(save);
 }
 
 /// <summary>Sees the records of a scan, one by one.</summary>

@@ -36,8 +36,20 @@ internal sealed partial class UplinkState
         Complete(new RebasePlan(RebaseCause.Fenced, _acked, [.. _numbering.Resume]) { NeedsId = true });
     }
 
-    private void Replace(TopicMetadata metadata)
+    /// <summary>
+    /// What was under way when the topic was replaced may have reached the new one, which takes an unknown producer at any sequence.
+    /// </summary>
+    private void Replace(TimeSpan now, TopicMetadata metadata)
     {
+        if (WaitsForQuiet(now))
+        {
+            return;
+        }
+        if (_sentEnd > _acked)
+        {
+            const string message = "the topic was replaced while records were under way: those that the new one has already come twice";
+            Notice(UplinkNoticeKind.MayRepeat, message, offset: _acked);
+        }
         _pending = null;
         Complete(new RebasePlan(RebaseCause.Replaced, _acked, new long[metadata.Partitions]) { NeedsId = true, Replacement = metadata });
     }

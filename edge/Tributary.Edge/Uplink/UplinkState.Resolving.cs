@@ -38,7 +38,7 @@ internal sealed partial class UplinkState
         }
         if (clusterReplaced || topicReplaced)
         {
-            Replace(metadata);
+            Replace(now, metadata);
             return;
         }
         Adopt(metadata);

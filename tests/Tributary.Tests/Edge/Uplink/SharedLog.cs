@@ -53,6 +53,8 @@ internal sealed class SharedLog : IUplinkSource
     {
     }
 
+    public void SaveBeside(Action save) => save();
+
     public void Append(IReadOnlyList<(string Key, long Id, string Remark)> records)
     {
         lock (_lock)

@@ -61,6 +61,8 @@ internal sealed class SimulatedLog : IUplinkSource
     {
     }
 
+    public void SaveBeside(Action save) => save();
+
     /// <summary>Appends a batch; each record's value is its id, with a remark.</summary>
     public void Append(IReadOnlyList<(string Key, long Id, string Remark)> records)
     {
