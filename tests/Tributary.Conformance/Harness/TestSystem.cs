@@ -95,19 +95,7 @@ internal sealed class TestSystem : IAsyncDisposable
     }
 
     /// <summary>Starts an agent with this system's directory, cloud and settings, under a prefix of a command such as strace.</summary>
-    public RunningProcess StartEdge(params string[] prefix)
-    {
-        string program = _build == EdgeBuild.Native
-            ? Programs.NativeEdge ?? throw new FileNotFoundException("the native agent was not published")
-            : Programs.Edge;
-        string[] arguments = ["run", "--data", At("edge"), "--id", EdgeId, "--cloud", Kafka, "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-        if (prefix.Length == 0)
-        {
-            return RunningProcess.Start("edge", program, arguments, _edgeSettings);
-        }
-        string[] command = _build == EdgeBuild.Managed ? ["dotnet", "exec", program] : [program];
-        return RunningProcess.Start("edge", prefix[0], [.. prefix[1..], .. command, .. arguments], _edgeSettings);
-    }
+    public RunningProcess StartEdge(params string[] prefix) => EdgeNode.Run(_build, At("edge"), Kafka, _edgeSettings, prefix);
 
     /// <summary>SIGKILL.</summary>
     public async Task KillCloudAsync()
