@@ -26,10 +26,13 @@ internal sealed partial class Trace
     private Trace(IReadOnlyList<SystemCall> calls) => Calls = calls;
 
     /// <summary>The command that a program is run under: it stays a child of its caller, and strace ends with it.</summary>
-    public static string[] Command(string file) =>
+    /// <param name="file">Where it writes what it sees.</param>
+    /// <param name="flushes">False makes a program whose flush is disabled of it: calls return success and the kernel never hears of them.</param>
+    public static string[] Command(string file, bool flushes = true) =>
     [
         "strace", "-D", "-f", "-qq", "-y", "-xx", "-s", "65536", "-e", "signal=none",
         "-e", "trace=" + string.Join(',', Writes.Union(Sends).Union(Receives).Union(Flushes)), "-o", file,
+        .. flushes ? Array.Empty<string>() : ["-e", "inject=" + string.Join(',', Flushes) + ":retval=0"],
     ];
 
     /// <summary>Calls in the order in which they returned.</summary>
@@ -37,6 +40,12 @@ internal sealed partial class Trace
 
     /// <summary>Calls that sent something over a socket.</summary>
     public IEnumerable<SystemCall> Sent => Calls.Where(call => Sends.Contains(call.Name) && IsSocket(call.Target) && call.Result > 0);
+
+    /// <summary>Calls that received something over a socket.</summary>
+    public IEnumerable<SystemCall> Received => Calls.Where(call => Receives.Contains(call.Name) && IsSocket(call.Target) && call.Result > 0);
+
+    /// <summary>Calls that wrote something to a file.</summary>
+    public IEnumerable<SystemCall> Written => Calls.Where(call => Writes.Contains(call.Name) && !IsSocket(call.Target) && call.Result > 0);
 
     /// <summary>Reads strace's file.</summary>
     public static Trace Parse(IEnumerable<string> lines)
@@ -67,30 +76,29 @@ internal sealed partial class Trace
         return new Trace(calls);
     }
 
-    /// <summary>Whether some bytes were written to a file and a flush that began afterwards had returned when line <paramref name="line"/> came.</summary>
-    public bool IsDurableBefore(byte[] bytes, int line) => Calls.Any(write =>
-        Writes.Contains(write.Name) && !IsSocket(write.Target) && write.Result > 0 && write.Exit < line && Contains(write.Data, bytes)
-        && Calls.Any(flush =>
-            Flushes.Contains(flush.Name) && flush.Result == 0 && flush.Enter > write.Exit && flush.Exit < line
-            && (flush.Target == write.Target || flush.Name == "syncfs")));
+    /// <summary>Which of the answers left before a flush that covers the write of their marker had returned.</summary>
+    /// <param name="answers">The markers of what was answered, and the lines at which the answers left.</param>
+    public IReadOnlyList<int> FindEarly(IEnumerable<(int Marker, int Line)> answers)
+    {
+        var writes = Written.SelectMany(write => Marker.In(write.Data).Select(marker => (marker, write))).ToLookup(pair => pair.marker, pair => pair.write);
+        SystemCall[] flushes = [.. Calls.Where(call => Flushes.Contains(call.Name) && call.Result == 0)];
+        return [.. answers.Where(answer => !writes[answer.Marker].Any(write => IsDurableBefore(flushes, write, answer.Line))).Select(answer => answer.Marker)];
+    }
 
-    /// <summary>The first thing that was sent on a socket after some bytes had been received on it; null if they never were, or nothing was.</summary>
-    public SystemCall? AnswerTo(byte[] bytes) =>
-        Calls.FirstOrDefault(call => Receives.Contains(call.Name) && IsSocket(call.Target) && Contains(call.Data, bytes)) is { } received
-            ? Sent.FirstOrDefault(sent => sent.Target == received.Target && sent.Enter > received.Exit)
-            : null;
+    private static bool IsDurableBefore(SystemCall[] flushes, SystemCall write, int line) => write.Exit < line && flushes.Any(flush =>
+        flush.Enter > write.Exit && flush.Exit < line && (flush.Target == write.Target || flush.Name == "syncfs"));
 
     private static void Add(List<SystemCall> calls, string name, string target, string text, int enter, int exit)
     {
         Match result = Result().Match(text);
-        if (result.Success)
+        // A call that strace answers for the kernel has done nothing, and what is only peeked at is received again.
+        bool isDone = !text.EndsWith("(INJECTED)", StringComparison.Ordinal) && !text.Contains("MSG_PEEK", StringComparison.Ordinal);
+        if (result.Success && isDone)
         {
             byte[] data = [.. Quoted().Matches(text).SelectMany(match => Convert.FromHexString(match.Groups["hex"].Value.Replace("\\x", "", StringComparison.Ordinal)))];
             calls.Add(new SystemCall(name, target, data, enter, exit, long.Parse(result.Groups["value"].Value, CultureInfo.InvariantCulture)));
         }
     }
-
-    private static bool Contains(byte[] data, byte[] bytes) => data.AsSpan().IndexOf(bytes) >= 0;
 
     /// <summary>strace prints what descriptors are open on in hexadecimal, too.</summary>
     private static bool IsSocket(string target) =>
