@@ -52,17 +52,10 @@ internal sealed class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>The most memory that it had, bytes; 0 where it can't be known.</summary>
-    public long PeakMemory
-    {
-        get
-        {
-            string status = $"/proc/{_process.Id}/status";
-            string? line = File.Exists(status)
-                ? File.ReadLines(status).FirstOrDefault(line => line.StartsWith("VmHWM:", StringComparison.Ordinal))
-                : null;
-            return line is null ? 0 : 1024 * long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
-        }
-    }
+    public long PeakMemory => ReadMemory("VmHWM:");
+
+    /// <summary>The memory that it has, bytes; 0 where it can't be known.</summary>
+    public long Memory => ReadMemory("VmRSS:");
 
     /// <summary>SIGKILL to all that were started.</summary>
     public static void KillAll()
@@ -115,6 +108,15 @@ internal sealed class ServerProcess : IAsyncDisposable
         }
     }
 
+    private long ReadMemory(string field)
+    {
+        string status = $"/proc/{_process.Id}/status";
+        string? line = File.Exists(status)
+            ? File.ReadLines(status).FirstOrDefault(line => line.StartsWith(field, StringComparison.Ordinal))
+            : null;
+        return line is null ? 0 : 1024 * long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+    }
+
     private async Task<string> ConnectAsync(IPEndPoint address)
     {
         long start = Stopwatch.GetTimestamp();
@@ -128,7 +130,7 @@ internal sealed class ServerProcess : IAsyncDisposable
             }
             catch (SocketException)
             {
-                await Task.Delay(20);
+                await Task.Delay(1);
             }
         }
         throw new TimeoutException($"{_name} does not listen on {address}");
