@@ -17,6 +17,9 @@ internal sealed class TestControlPlane : IControlPlane
 
     public List<NewTopic> Asked { get; } = [];
 
+    /// <summary>More topics are refused.</summary>
+    public int MostTopics { get; set; } = int.MaxValue;
+
     /// <summary>What every call fails with, if anything.</summary>
     public Exception? Failure { get; set; }
 
@@ -39,6 +42,10 @@ internal sealed class TestControlPlane : IControlPlane
             if (Snapshot.Topics.ContainsKey(topic.Name))
             {
                 return new CreateTopicOutcome(ErrorCode.TopicAlreadyExists, "it exists", null);
+            }
+            if (Snapshot.Topics.Count >= MostTopics)
+            {
+                return new CreateTopicOutcome(ErrorCode.PolicyViolation, "there are as many as allowed", null);
             }
             TopicInfo made = Make(topic.Name, Guid.NewGuid(), topic.PartitionCount, topic.Configs);
             if (!topic.ValidateOnly)
