@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
@@ -69,13 +70,12 @@ internal sealed class KafkaInputs
         return content;
     }
 
-    /// <summary>A frame. Now and then its length says something else.</summary>
-    public static byte[] Frame(byte[] content, Random random)
+    /// <summary>Writes a frame. Now and then its length says something else.</summary>
+    public static void WriteFrame(IBufferWriter<byte> to, byte[] content, Random random)
     {
-        byte[] frame = new byte[sizeof(int) + content.Length];
-        BinaryPrimitives.WriteInt32BigEndian(frame, random.Next(200) == 0 ? random.Next() : content.Length);
-        content.CopyTo(frame, sizeof(int));
-        return frame;
+        BinaryPrimitives.WriteInt32BigEndian(to.GetSpan(sizeof(int)), random.Next(200) == 0 ? random.Next() : content.Length);
+        to.Advance(sizeof(int));
+        to.Write(content);
     }
 
     /// <summary>A batch whose records are damaged and then compressed: header and CRC are right.</summary>

@@ -18,6 +18,8 @@ namespace Tributary.Tests.Fuzz;
 /// </summary>
 internal sealed class KafkaNeighbour : IAsyncDisposable
 {
+    /// <summary>Slow enough to leave the machine to the others.</summary>
+    private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(5);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
     private readonly CancellationTokenSource _stop = new();
     private readonly Socket _socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
@@ -50,6 +52,7 @@ internal sealed class KafkaNeighbour : IAsyncDisposable
 
     private async Task RunAsync(IPEndPoint port)
     {
+        using var pace = new PeriodicTimer(Pace);
         await _socket.ConnectAsync(port);
         for (int number = 0; !_stop.IsCancellationRequested; number++)
         {
@@ -60,6 +63,7 @@ internal sealed class KafkaNeighbour : IAsyncDisposable
             Assert.Equal(number, BinaryPrimitives.ReadInt64BigEndian(read));
             Assert.True(read.AsSpan(BatchLayout.Magic).SequenceEqual(expected.AsSpan(BatchLayout.Magic)), $"record {number} is not as written");
             Served++;
+            await pace.WaitForNextTickAsync();
         }
     }
 

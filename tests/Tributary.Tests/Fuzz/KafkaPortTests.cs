@@ -1,13 +1,9 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Net;
-using System.Net.Sockets;
 using Tributary.Broker;
-using Tributary.Contracts.Kafka;
-using Tributary.Contracts.Kafka.Messages;
-using Tributary.Contracts.Records;
 using Tributary.Tests.Broker.Support;
 using Xunit;
-using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 
 namespace Tributary.Tests.Fuzz;
 
@@ -63,8 +59,12 @@ public sealed class KafkaPortTests
         for (int next = 0; next < contents.Length;)
         {
             int until = Math.Min(next + InputsPerConnection, contents.Length);
-            byte[] answered = await HostilePeer.FeedAsync(
-                port, contents[next..until].SelectMany(content => KafkaInputs.Frame(content, random)).ToArray());
+            var frames = new ArrayBufferWriter<byte>(4096);
+            foreach (byte[] content in contents.AsSpan(next..until))
+            {
+                KafkaInputs.WriteFrame(frames, content, random);
+            }
+            byte[] answered = await HostilePeer.FeedAsync(port, frames.WrittenMemory);
             // What comes behind the input that the connection was closed for is sent again.
             next = Math.Min(until, LastAnswered(answered, next, until) + 2);
         }

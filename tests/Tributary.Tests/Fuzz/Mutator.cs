@@ -30,9 +30,12 @@ internal static class Mutator
     {
         byte[] bytes = [.. original];
         int at = random.Next(bytes.Length + 1);
-        switch (random.Next(10))
+        switch (random.Next(18))
         {
-            case 0:
+            case 0 or 10 or 11:
+                return bytes;
+            case >= 12 when at < bytes.Length:
+                bytes[at] = (byte)random.Next(256); // often good enough to get past the decoder
                 return bytes;
             case 1 or 2 or 3:
                 return Mutations.Damage(original, random);
