@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Unicode;
 
 namespace Tributary.Cloud.Cli;
 
@@ -51,7 +52,12 @@ internal static class SettingSources
     {
         try
         {
-            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path), Lenient);
+            byte[] bytes = File.ReadAllBytes(path);
+            if (!Utf8.IsValid(bytes))
+            {
+                throw new SettingException($"the settings file {path} can't be read: it is not UTF-8");
+            }
+            using JsonDocument document = JsonDocument.Parse(bytes, Lenient);
             var found = new List<FoundSetting>();
             Flatten(document.RootElement, "", path, found);
             return found;

@@ -2,6 +2,7 @@ using System.Collections;
 using System.Globalization;
 using System.Net;
 using System.Text.Json;
+using System.Text.Unicode;
 
 namespace Tributary.Edge.Host;
 
@@ -62,8 +63,10 @@ internal sealed class SettingValues
             var file = new FileInfo(path);
             Check(file.Exists, $"the file {path} does not exist (flag --config)");
             Check(file.Length <= MaxFileBytes, $"the file {path} has {file.Length} bytes; settings have at most {MaxFileBytes}");
+            byte[] bytes = File.ReadAllBytes(path);
+            Check(Utf8.IsValid(bytes), $"the file {path} is not UTF-8");
             using var document = JsonDocument.Parse(
-                File.ReadAllBytes(path),
+                bytes,
                 new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
             Check(document.RootElement.ValueKind == JsonValueKind.Object, $"the file {path} must hold a JSON object");
             var seen = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
