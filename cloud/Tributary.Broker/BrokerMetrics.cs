@@ -76,16 +76,21 @@ public sealed class BrokerMetrics : IDisposable
     internal BrokerMetrics()
     {
         _meter.CreateObservableGauge("tributary.broker.connections", () => Connections, "{connection}", "Open connections.");
-        _meter.CreateObservableGauge("tributary.broker.request_memory", () => RequestBytesHeld, "By", "Requests that arrive or are served.");
         _meter.CreateObservableGauge(
-            "tributary.broker.response_memory", () => ResponseBytesHeld, "By", "Record batches, and large responses, that are not sent yet.");
-        _closedCounter = _meter.CreateCounter<long>("tributary.broker.connections_closed", "{connection}", "Connections that ended, by reason.");
+            "tributary.broker.request_memory", () => RequestBytesHeld, "By", "Requests that arrive or are served.");
+        _meter.CreateObservableGauge(
+            "tributary.broker.response_memory", () => ResponseBytesHeld, "By",
+            "Record batches, and large responses, that are not sent yet.");
+        _closedCounter = _meter.CreateCounter<long>(
+            "tributary.broker.connections_closed", "{connection}", "Connections that ended, by reason.");
         _requestCounter = _meter.CreateCounter<long>("tributary.broker.requests", "{request}", "Requests, by API.");
-        _errorCounter = _meter.CreateCounter<long>("tributary.broker.errors", "{error}", "Errors answered per topic or partition, by API and error.");
+        _errorCounter = _meter.CreateCounter<long>(
+            "tributary.broker.errors", "{error}", "Errors answered per topic or partition, by API and error.");
         _producedBytesCounter = _meter.CreateCounter<long>("tributary.broker.produced_bytes", "By", "Bytes of appended batches.");
         _producedRecordsCounter = _meter.CreateCounter<long>("tributary.broker.produced_records", "{record}", "Appended records.");
         _fetchedBytesCounter = _meter.CreateCounter<long>("tributary.broker.fetched_bytes", "By", "Bytes of batches sent to readers.");
-        _durations = _meter.CreateHistogram<double>("tributary.broker.request_duration", "s", "Time from a request's last byte to its answer, by API.");
+        _durations = _meter.CreateHistogram<double>(
+            "tributary.broker.request_duration", "s", "Time from a request's last byte to its answer, by API.");
     }
 
     /// <summary>Open connections.</summary>

@@ -6,11 +6,14 @@ namespace Tributary.Broker;
 /// </summary>
 public sealed record BrokerOptions
 {
-    /// <summary>Most bytes of a request, without its length field (<c>socket.request.max.bytes</c>). A larger one closes the connection.</summary>
+    /// <summary>
+    /// Most bytes of a request, without its length field (<c>socket.request.max.bytes</c>). A larger one closes the connection.
+    /// </summary>
     public int MaxFrameBytes { get; init; } = 100 << 20;
 
     /// <summary>
-    /// Most bytes of requests of one connection that were read and not yet answered. A single request may exceed it when nothing else waits.
+    /// Most bytes of requests of one connection that were read and not yet answered. A single request may exceed it when nothing else
+    /// waits.
     /// </summary>
     public long MaxConnectionRequestBytes { get; init; } = 32L << 20;
 
@@ -41,8 +44,8 @@ public sealed record BrokerOptions
     public TimeSpan IdleLimit { get; init; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
-    /// Time that a request may take to arrive, or a response to be taken, on top of what <see cref="MinFrameBytesPerSecond"/> allows for its
-    /// size; and the time until a connection's first request must be there.
+    /// Time that a request may take to arrive, or a response to be taken, on top of what <see cref="MinFrameBytesPerSecond"/> allows for
+    /// its size; and the time until a connection's first request must be there.
     /// </summary>
     public TimeSpan FrameGrace { get; init; } = TimeSpan.FromSeconds(30);
 
@@ -55,7 +58,9 @@ public sealed record BrokerOptions
     /// <summary>Most bytes that the records of a compressed batch may have: it is refused beyond, with INVALID_RECORD.</summary>
     public int MaxDecompressedBytes { get; init; } = 64 << 20;
 
-    /// <summary>Most bytes of records in a Fetch response (<c>fetch.max.bytes</c>); the first batch is returned even if it is larger.</summary>
+    /// <summary>
+    /// Most bytes of records in a Fetch response (<c>fetch.max.bytes</c>); the first batch is returned even if it is larger.
+    /// </summary>
     public int MaxFetchBytes { get; init; } = 55 << 20;
 
     /// <summary>
@@ -123,7 +128,8 @@ public sealed record BrokerOptions
         Require(MaxDecompressedBytes is >= 1 << 20 and <= 1 << 30, nameof(MaxDecompressedBytes), "must be 1 MiB to 1 GiB");
         RequireTime(MaxFrameTime, nameof(MaxFrameTime));
         Require(MaxFetchBytes >= 1024, nameof(MaxFetchBytes), "must be at least 1 KiB");
-        Require(MaxListenerResponseBytes >= MaxFetchBytes, nameof(MaxListenerResponseBytes), $"must be at least {User(nameof(MaxFetchBytes))}");
+        Require(
+            MaxListenerResponseBytes >= MaxFetchBytes, nameof(MaxListenerResponseBytes), $"must be at least {User(nameof(MaxFetchBytes))}");
         RequireTime(MaxFetchWait, nameof(MaxFetchWait));
         RequireTime(MaxProduceWait, nameof(MaxProduceWait));
         RequireTime(MaxCreateWait, nameof(MaxCreateWait));

@@ -29,7 +29,9 @@ internal static class CloudApp
     private static readonly double[] DurationSeconds =
         [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-    /// <summary>Grains on other silos whose place is remembered. Orleans takes the memory for all of them, by default a million, at once.</summary>
+    /// <summary>
+    /// Grains on other silos whose place is remembered. Orleans takes the memory for all of them, by default a million, at once.
+    /// </summary>
     private const int DirectoryCacheSize = 10_000;
 
     /// <summary>Bytes of responses that a connection's pipe holds: what is written beyond waits until the client has taken some.</summary>
@@ -91,7 +93,8 @@ internal static class CloudApp
         services.AddSingleton(provider => new Readiness(
             data.Storage, data.Logs.Path, TimeProvider.System, provider.GetRequiredService<ISiloStatusOracle>()));
         services.AddSingleton(provider =>
-            ActivatorUtilities.CreateInstance<BrokerService>(provider, new AdvertisedAddress(options.KafkaAdvertised ?? listeners.Kafka.Advertisable)));
+            ActivatorUtilities.CreateInstance<BrokerService>(
+                provider, new AdvertisedAddress(options.KafkaAdvertised ?? listeners.Kafka.Advertisable)));
         services.AddHostedService(provider => provider.GetRequiredService<BrokerService>());
     }
 

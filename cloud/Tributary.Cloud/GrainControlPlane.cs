@@ -28,7 +28,8 @@ internal sealed class GrainControlPlane(IGrainFactory grains, ILogger<GrainContr
     private long _producerIdsEnd;
 
     /// <inheritdoc/>
-    public ClusterSnapshot Snapshot => Volatile.Read(ref _snapshot) ?? throw new InvalidOperationException("the broker isn't registered yet");
+    public ClusterSnapshot Snapshot =>
+        Volatile.Read(ref _snapshot) ?? throw new InvalidOperationException("the broker isn't registered yet");
 
     /// <summary>
     /// Registers the broker, begins a new leader epoch of every partition that it led, and has it open them. Called once.

@@ -29,7 +29,8 @@ public enum AppendError
 /// <param name="Error">None, or why nothing was appended.</param>
 /// <param name="BaseOffset">Offset of the first record; of the original if it is a duplicate; −1 after an error.</param>
 /// <param name="LastOffset">Offset of the last record, likewise.</param>
-/// <param name="IsDuplicate">The batch was appended before (one of its producer's last five); acknowledge when the original is committed.</param>
+/// <param name="IsDuplicate">The batch was appended before (one of its producer's last five); acknowledge when the original is
+/// committed.</param>
 /// <param name="Losses">How often the log had lost appends when this one was made, by which <see cref="PartitionLog.WaitFlushedAsync"/> knows
 /// it from a later one that got the same offset.</param>
 public readonly record struct AppendResult(AppendError Error, long BaseOffset, long LastOffset, bool IsDuplicate, long Losses = 0);

@@ -61,7 +61,9 @@ internal sealed class LeaderEpochs
         }
     }
 
-    /// <summary>The log ends at <paramref name="endOffset"/> after a loss: the latest epoch stays in force and begins there at the latest.</summary>
+    /// <summary>
+    /// The log ends at <paramref name="endOffset"/> after a loss: the latest epoch stays in force and begins there at the latest.
+    /// </summary>
     public void ClampToEnd(long endOffset)
     {
         if (_starts.Count > 0 && _starts[^1].StartOffset > endOffset)

@@ -16,7 +16,9 @@ internal sealed class Losses
 
     public void Add(long fromOffset) => _from[Count++ % Remembered] = fromOffset;
 
-    /// <summary>Whether an append that ended at <paramref name="end"/>, and was made when there had been so many losses, was lost.</summary>
+    /// <summary>
+    /// Whether an append that ended at <paramref name="end"/>, and was made when there had been so many losses, was lost.
+    /// </summary>
     public bool Happened(long lossesBefore, long end) =>
         lossesBefore < Count && (Count - lossesBefore > Remembered || end > _from[lossesBefore % Remembered]);
 }

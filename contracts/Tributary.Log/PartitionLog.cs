@@ -201,7 +201,8 @@ public sealed partial class PartitionLog
             }
             if (wasLost || _offlineReason is not null)
             {
-                return ValueTask.FromException(new LogException(_offlineReason ?? $"the append to {Name} at {appended.BaseOffset} was lost"));
+                return ValueTask.FromException(
+                    new LogException(_offlineReason ?? $"the append to {Name} at {appended.BaseOffset} was lost"));
             }
             return _waiters.Add(end, cancellation);
         }
@@ -211,7 +212,8 @@ public sealed partial class PartitionLog
     /// Begins a leader epoch at the appended end; durable before it returns. Epochs only grow. Does not wait for the writer thread, so
     /// a lock that a listener takes may be held.
     /// </summary>
-    /// <exception cref="IOException">It could not be saved. The epoch has begun all the same, and nothing of it is acknowledged unsaved.</exception>
+    /// <exception cref="IOException">It could not be saved. The epoch has begun all the same, and nothing of it is acknowledged
+    /// unsaved.</exception>
     public void BeginLeaderEpoch(int epoch)
     {
         lock (_epochFile)

@@ -217,7 +217,9 @@ internal sealed class ProducerState
                 return SequenceCheck.StaleEpoch;
             }
             int expected = batch.ProducerEpoch > Epoch ? 0 : Sequence;
-            return batch.IsControl || batch.BaseSequence < 0 || batch.BaseSequence == expected ? SequenceCheck.Accepted : SequenceCheck.OutOfOrder;
+            return batch.IsControl || batch.BaseSequence < 0 || batch.BaseSequence == expected
+                ? SequenceCheck.Accepted
+                : SequenceCheck.OutOfOrder;
         }
     }
 }

@@ -62,7 +62,9 @@ internal sealed class SegmentIndex
         return at < 0 ? new IndexEntry(baseOffset, 0, long.MinValue) : _entries[at];
     }
 
-    /// <summary>Where the last batch begins that has an entry and begins at <paramref name="position"/> or before; −1 if there is none.</summary>
+    /// <summary>
+    /// Where the last batch begins that has an entry and begins at <paramref name="position"/> or before; −1 if there is none.
+    /// </summary>
     public int LastStartAtMost(long position)
     {
         int low = 0;

@@ -39,7 +39,9 @@ internal sealed class TailChunk
     /// <summary>Bytes of memory that the chunk takes.</summary>
     public int Capacity => _buffer.Length;
 
-    /// <summary>No more is appended, although there may be room: bytes behind <see cref="Used"/> may still be in a reader's hands.</summary>
+    /// <summary>
+    /// No more is appended, although there may be room: bytes behind <see cref="Used"/> may still be in a reader's hands.
+    /// </summary>
     public bool Sealed { get; private set; }
 
     /// <summary>A chunk with room for <paramref name="capacity"/> bytes, counted once for its owner.</summary>

@@ -17,7 +17,8 @@ internal sealed class CommandLine
     /// <param name="run">Carries out a run.</param>
     public CommandLine(Func<SimulatorOptions, Task<int>> run)
     {
-        _root = new RootCommand("Simulates devices with plausible signals that publish over MQTT. Its last line says what was sent, as JSON.")
+        _root = new RootCommand(
+            "Simulates devices with plausible signals that publish over MQTT. Its last line says what was sent, as JSON.")
         {
             _mqtt, _devices, _rate, _for, _seed, _qos,
         };
@@ -39,7 +40,8 @@ internal sealed class CommandLine
             await error.WriteLineAsync("firmware-sim --help explains the flags.");
             return ExitCode.Usage;
         }
-        return await result.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+        return await result.InvokeAsync(
+            new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
     }
 
     private void Check(CommandResult command)

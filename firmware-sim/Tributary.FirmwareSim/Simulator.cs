@@ -12,12 +12,14 @@ namespace Tributary.FirmwareSim;
 /// <param name="time">The clock.</param>
 /// <param name="open">Makes the connections of a device; its action is to be called when a connection is gone.</param>
 /// <param name="report">Told, from the loop, what people should know.</param>
-internal sealed class Simulator(SimulatorOptions options, TimeProvider time, Func<Device, Action, IDeviceLink> open, ISimulatorReport report)
+internal sealed class Simulator(
+    SimulatorOptions options, TimeProvider time, Func<Device, Action, IDeviceLink> open, ISimulatorReport report)
 {
     /// <summary>Reports of connections that wait for the loop; connections wait when it is full.</summary>
     private const int MaxEvents = 65_536;
 
-    private readonly Channel<LinkEvent> _events = Channel.CreateBounded<LinkEvent>(new BoundedChannelOptions(MaxEvents) { SingleReader = true });
+    private readonly Channel<LinkEvent> _events = Channel.CreateBounded<LinkEvent>(
+        new BoundedChannelOptions(MaxEvents) { SingleReader = true });
     private readonly PriorityQueue<Slot, TimeSpan> _due = new();
     private readonly Queue<Slot> _toConnect = new();
     private readonly long _start = time.GetTimestamp();
@@ -44,7 +46,8 @@ internal sealed class Simulator(SimulatorOptions options, TimeProvider time, Fun
     {
         Populate();
         using CancellationTokenRegistration onStop = stop.Register(() => _events.Writer.TryWrite(default));
-        await using ITimer alarm = time.CreateTimer(_ => _events.Writer.TryWrite(default), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        await using ITimer alarm = time.CreateTimer(
+            _ => _events.Writer.TryWrite(default), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         while (!IsOver(stop))
         {
             if (!Step())
@@ -81,7 +84,9 @@ internal sealed class Simulator(SimulatorOptions options, TimeProvider time, Fun
         }
     }
 
-    /// <summary>Whether the run ends now; when its time is over, devices stop reading and what is in flight may still be answered.</summary>
+    /// <summary>
+    /// Whether the run ends now; when its time is over, devices stop reading and what is in flight may still be answered.
+    /// </summary>
     private bool IsOver(CancellationToken stop)
     {
         TimeSpan now = Now;

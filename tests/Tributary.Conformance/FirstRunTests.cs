@@ -46,7 +46,8 @@ public sealed class FirstRunTests : IAsyncLifetime
     public async Task A_topic_without_a_route_is_stored_under_the_client_s_id()
     {
         await Tool.RunAsync("mosquitto_pub", "-p", _system.MqttPort, "-i", "client-9", "-q", "1", "-t", "plant/line/4", "-m", "hello");
-        List<Consumed> records = await KafkaReader.ReadUntilAsync(_system.Kafka, "unrouted", records => records.Count > 0, _system.Edge.Story);
+        List<Consumed> records = await KafkaReader.ReadUntilAsync(
+            _system.Kafka, "unrouted", records => records.Count > 0, _system.Edge.Story);
         Consumed record = Assert.Single(records);
         Assert.Equal(("client-9", "hello"), (record.Key, record.Text));
         Assert.Equal([new("mqtt.topic", "plant/line/4"), new("edge", TestSystem.EdgeId)], record.Headers);
@@ -72,7 +73,8 @@ public sealed class FirstRunTests : IAsyncLifetime
         List<Consumed> all = await KafkaReader.ReadAllAsync(_system.Kafka, "telemetry");
         Assert.Equal(totals.GetProperty("acknowledged").GetInt64(), all.Count);
         Assert.Equal(0, totals.GetProperty("pending").GetInt64());
-        Assert.All(all, record => Assert.InRange(record.Timestamp, DateTimeOffset.UtcNow.AddMinutes(-5), DateTimeOffset.UtcNow.AddMinutes(1)));
+        Assert.All(
+            all, record => Assert.InRange(record.Timestamp, DateTimeOffset.UtcNow.AddMinutes(-5), DateTimeOffset.UtcNow.AddMinutes(1)));
     }
 
     [Fact]
@@ -119,7 +121,8 @@ public sealed class FirstRunTests : IAsyncLifetime
         await PublishAsync("devices/d1/temperature", "1");
         JsonElement status = await _system.DrainedAsync();
         Assert.Equal(TestSystem.EdgeId, status.GetProperty("id").GetString());
-        JsonElement partition = status.GetProperty("partitions").EnumerateArray().Single(partition => partition.GetProperty("topic").GetString() == "telemetry");
+        JsonElement partition = status.GetProperty("partitions").EnumerateArray().Single(
+            partition => partition.GetProperty("topic").GetString() == "telemetry");
         Assert.Equal((1L, 1L), (partition.GetProperty("ackedOffset").GetInt64(), partition.GetProperty("flushedOffset").GetInt64()));
         foreach (string page in new[] { "/livez", "/readyz", "/metrics" })
         {
@@ -152,7 +155,8 @@ public sealed class FirstRunTests : IAsyncLifetime
     /// <summary>Subscribes, publishes until something comes (a subscription by a command takes a moment), and returns what came.</summary>
     private async Task<string> SubscribeByMosquittoAsync(string filter, Func<Task> publish)
     {
-        await using var mosquitto = RunningProcess.Start("mosquitto_sub", "mosquitto_sub", ["-p", _system.MqttPort, "-q", "1", "-t", filter, "-v", "-C", "1"]);
+        await using var mosquitto = RunningProcess.Start(
+            "mosquitto_sub", "mosquitto_sub", ["-p", _system.MqttPort, "-q", "1", "-t", filter, "-v", "-C", "1"]);
         await Until.TrueAsync(
             async () =>
             {

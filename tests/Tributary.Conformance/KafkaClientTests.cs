@@ -55,7 +55,8 @@ public sealed class KafkaClientTests(CloudFixture fixture) : IClassFixture<Cloud
             DeliveryReport<byte[]?, byte[]>[] reports = await ProduceAsync(producer, topic);
             Assert.All(reports, report => Assert.False(report.Error.IsError, report.Error.ToString()));
         }
-        List<Consumed> records = await KafkaReader.ReadUntilAsync(_kafka, topic, records => records.Count >= Records, fixture.System.Cloud.Story);
+        List<Consumed> records = await KafkaReader.ReadUntilAsync(
+            _kafka, topic, records => records.Count >= Records, fixture.System.Cloud.Story);
         Assert.Equal(Records, records.Count);
         foreach (Consumed record in records)
         {
@@ -93,7 +94,8 @@ public sealed class KafkaClientTests(CloudFixture fixture) : IClassFixture<Cloud
         await File.WriteAllLinesAsync(file, lines);
         await Tool.RunAsync("kcat", "-b", _kafka, "-P", "-t", topic, "-K", ":", "-z", codec, "-X", "enable.idempotence=true", "-l", file);
         string output = await Tool.RunAsync("kcat", "-b", _kafka, "-C", "-q", "-t", topic, "-o", "beginning", "-e", "-f", "%k:%s\n");
-        Assert.Equal(lines.Order(StringComparer.Ordinal), output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Order(StringComparer.Ordinal));
+        Assert.Equal(
+            lines.Order(StringComparer.Ordinal), output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -123,8 +125,8 @@ public sealed class KafkaClientTests(CloudFixture fixture) : IClassFixture<Cloud
                     new TopicPartition("times", 2), new Message<Null, string> { Value = $"{i}", Timestamp = new Timestamp(start.AddMinutes(i)) });
             }
         }
-        using IConsumer<Ignore, string> consumer = new ConsumerBuilder<Ignore, string>(
-            new ConsumerConfig { BootstrapServers = _kafka, GroupId = "times" }).SetLogHandler((_, _) => { }).Build();
+        var reading = new ConsumerConfig { BootstrapServers = _kafka, GroupId = "times" };
+        using IConsumer<Ignore, string> consumer = new ConsumerBuilder<Ignore, string>(reading).SetLogHandler((_, _) => { }).Build();
         var partition = new TopicPartition("times", 2);
         List<TopicPartitionOffset> found = consumer.OffsetsForTimes(
             [new TopicPartitionTimestamp(partition, new Timestamp(start.AddMinutes(3.5)))], TimeSpan.FromSeconds(30));
@@ -148,7 +150,8 @@ public sealed class KafkaClientTests(CloudFixture fixture) : IClassFixture<Cloud
         var reports = new TaskCompletionSource<DeliveryReport<byte[]?, byte[]>>[Records];
         for (int i = 0; i < Records; i++)
         {
-            TaskCompletionSource<DeliveryReport<byte[]?, byte[]>> report = reports[i] = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            TaskCompletionSource<DeliveryReport<byte[]?, byte[]>> report = reports[i] = new(
+                TaskCreationOptions.RunContinuationsAsynchronously);
             producer.Produce(topic, Message(i), report.SetResult);
         }
         return await Task.WhenAll(reports.Select(report => report.Task)).WaitAsync(Until.Deadline);

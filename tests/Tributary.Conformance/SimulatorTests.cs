@@ -63,5 +63,6 @@ public sealed class SimulatorTests
 
     /// <summary>Waits until the agent has acknowledged more than so many messages since its start.</summary>
     private static Task AcknowledgedAsync(TestSystem system, int most) => Until.TrueAsync(
-        async () => (await system.StatusAsync()).GetProperty("mqtt").GetProperty("messagesAcknowledged").GetInt64() > most, system.Edge.Story);
+        async () =>
+            (await system.StatusAsync()).GetProperty("mqtt").GetProperty("messagesAcknowledged").GetInt64() > most, system.Edge.Story);
 }

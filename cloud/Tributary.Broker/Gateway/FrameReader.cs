@@ -39,7 +39,9 @@ internal sealed class FrameReader : IDisposable
     /// <summary>Whether a request has begun to arrive, or the first one is awaited. Callable from any thread.</summary>
     public bool IsArriving => Interlocked.Read(ref _deadline) != long.MaxValue;
 
-    /// <summary>Why the request that is to come, or has come in part, isn't waited for any more; null if it is. Callable from any thread.</summary>
+    /// <summary>
+    /// Why the request that is to come, or has come in part, isn't waited for any more; null if it is. Callable from any thread.
+    /// </summary>
     public CloseReason? Overdue(long timestamp) =>
         timestamp > Interlocked.Read(ref _deadline) ? CloseReason.FrameTimeout
         : timestamp > Interlocked.Read(ref _memoryDeadline) ? CloseReason.RequestMemory
@@ -135,7 +137,8 @@ internal sealed class FrameReader : IDisposable
             int take = (int)Math.Min(bytes.Length, length - have);
             if (take == 0 && read.IsCompleted)
             {
-                throw new ConnectionRefusedException(CloseReason.Broken, $"the connection ended after {have} of a request's {length} bytes");
+                throw new ConnectionRefusedException(
+                    CloseReason.Broken, $"the connection ended after {have} of a request's {length} bytes");
             }
             if (have + take > _claimed)
             {

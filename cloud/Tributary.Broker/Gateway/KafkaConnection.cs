@@ -186,7 +186,9 @@ internal sealed class KafkaConnection(
         broker.Metrics.RequestServed(request.Handler.Name, broker.Time.GetElapsedTime(request.ReceivedAt));
     }
 
-    /// <summary>The answering loop. It ends when the reading loop has, and what is outstanding is answered or the connection is broken.</summary>
+    /// <summary>
+    /// The answering loop. It ends when the reading loop has, and what is outstanding is answered or the connection is broken.
+    /// </summary>
     private async Task AnswerAsync()
     {
         using ResponseFrame response = new();
@@ -256,7 +258,9 @@ internal sealed class KafkaConnection(
         broker.Metrics.RequestServed(pending.Request.Handler.Name, broker.Time.GetElapsedTime(pending.Request.ReceivedAt));
     }
 
-    /// <summary>Sends what was written. Only then are those answers outstanding no more, and the pipe is free for the reading loop.</summary>
+    /// <summary>
+    /// Sends what was written. Only then are those answers outstanding no more, and the pipe is free for the reading loop.
+    /// </summary>
     private async ValueTask SendAnsweredAsync(int answered)
     {
         if (answered > 0)

@@ -72,7 +72,9 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
         return _buffer.AsSpan(_written);
     }
 
-    /// <summary>Writes length and content of a response without record batches to the pipe, doesn't flush it, and clears the frame.</summary>
+    /// <summary>
+    /// Writes length and content of a response without record batches to the pipe, doesn't flush it, and clears the frame.
+    /// </summary>
     public void WriteTo(PipeWriter output)
     {
         if (_splices.Count > 0)

@@ -211,7 +211,9 @@ public sealed class Partition : ILogListener
         return new DescribedProducers(producers, claimedBy);
     }
 
-    /// <summary>Signals <paramref name="reader"/> whenever the high watermark moves or the node stops serving, until it is removed.</summary>
+    /// <summary>
+    /// Signals <paramref name="reader"/> whenever the high watermark moves or the node stops serving, until it is removed.
+    /// </summary>
     internal void AddReader(ProgressWait reader)
     {
         lock (_lock)

@@ -234,6 +234,7 @@ public sealed class PartitionManager : IAsyncDisposable
 
         public FrozenDictionary<Guid, TopicSlots> ById { get; } = byName.Values.ToFrozenDictionary(topic => topic.Id);
 
-        public IEnumerable<Partition> All => ByName.Values.SelectMany(topic => topic.Slots).Select(slot => slot.Partition).OfType<Partition>();
+        public IEnumerable<Partition> All =>
+            ByName.Values.SelectMany(topic => topic.Slots).Select(slot => slot.Partition).OfType<Partition>();
     }
 }

@@ -34,7 +34,9 @@ internal sealed class ProducerClaims
         return holder.Incarnation;
     }
 
-    /// <summary>Whether a batch may be appended: its sender has claimed its producer id, or nobody has and the sender claims none at all.</summary>
+    /// <summary>
+    /// Whether a batch may be appended: its sender has claimed its producer id, or nobody has and the sender claims none at all.
+    /// </summary>
     public bool Allow(BatchSender sender)
     {
         if (sender.ProducerId < 0 || (_claimants is null && sender.Incarnation == Guid.Empty))
@@ -62,5 +64,6 @@ internal readonly record struct BatchSender(long ProducerId, Guid Incarnation);
 
 /// <summary>What a partition tells of producers.</summary>
 /// <param name="Producers">What the log knows of them.</param>
-/// <param name="ClaimedBy">Who may write under them, if somebody claimed them: another one than the claimant if any of them is another's.</param>
+/// <param name="ClaimedBy">Who may write under them, if somebody claimed them: another one than the claimant if any of them is
+/// another's.</param>
 internal readonly record struct DescribedProducers(ProducerSummary[] Producers, Guid ClaimedBy);

@@ -22,11 +22,21 @@ public sealed record TopicSettings
             ["cleanup.policy"] = (settings, value) => value == "delete" ? settings : null,
             ["compression.type"] = (settings, value) => value == "producer" ? settings : null,
             ["retention.ms"] = (settings, value) => Int64(value, -1, long.MaxValue) is { } ms ? settings with { RetentionMs = ms } : null,
-            ["retention.bytes"] = (settings, value) => Int64(value, -1, long.MaxValue) is { } size ? settings with { RetentionBytes = size } : null,
-            ["segment.bytes"] = (settings, value) => Int32(value, 1 << 20, 1 << 30) is { } size ? settings with { SegmentBytes = size } : null,
-            ["index.interval.bytes"] = (settings, value) => Int32(value, 0, 1 << 30) is { } size ? settings with { IndexIntervalBytes = size } : null,
-            ["max.message.bytes"] = (settings, value) => Int32(value, 0, int.MaxValue) is { } size ? settings with { MaxMessageBytes = size } : null,
-            ["min.insync.replicas"] = (settings, value) => Int32(value, 1, int.MaxValue) is { } count ? settings with { MinInSyncReplicas = count } : null,
+            ["retention.bytes"] = (settings, value) => Int64(value, -1, long.MaxValue) is { } size
+                ? settings with { RetentionBytes = size }
+                : null,
+            ["segment.bytes"] = (settings, value) => Int32(value, 1 << 20, 1 << 30) is { } size
+                ? settings with { SegmentBytes = size }
+                : null,
+            ["index.interval.bytes"] = (settings, value) => Int32(value, 0, 1 << 30) is { } size
+                ? settings with { IndexIntervalBytes = size }
+                : null,
+            ["max.message.bytes"] = (settings, value) => Int32(value, 0, int.MaxValue) is { } size
+                ? settings with { MaxMessageBytes = size }
+                : null,
+            ["min.insync.replicas"] = (settings, value) => Int32(value, 1, int.MaxValue) is { } count
+                ? settings with { MinInSyncReplicas = count }
+                : null,
             ["message.timestamp.type"] = (settings, value) => value switch
             {
                 "CreateTime" => settings with { LogAppendTime = false },
@@ -89,12 +99,15 @@ public sealed record TopicSettings
         {
             return $"Unknown topic config name: {name}";
         }
-        return value is null || set(Default, value) is null ? $"Invalid value {value ?? "null"} for configuration {name}: {Rules[name]}" : null;
+        return value is null || set(Default, value) is null
+            ? $"Invalid value {value ?? "null"} for configuration {name}: {Rules[name]}"
+            : null;
     }
 
     /// <summary>Every config with its value, in the order of names; <c>IsSet</c> if it is among <paramref name="configs"/>.</summary>
     public static IEnumerable<(string Name, string Value, bool IsSet)> Describe(ImmutableSortedDictionary<string, string> configs) =>
-        Defaults.Select(config => configs.TryGetValue(config.Key, out string? set) ? (config.Key, set, true) : (config.Key, config.Value, false));
+        Defaults.Select(
+            config => configs.TryGetValue(config.Key, out string? set) ? (config.Key, set, true) : (config.Key, config.Value, false));
 
     /// <summary>The settings of a topic.</summary>
     /// <param name="configs">Those that were set on it.</param>

@@ -18,11 +18,13 @@ internal sealed class CloudMetrics : IDisposable
     {
         _logEvents = _meter.CreateCounter<long>("tributary.cloud.log_events", "{event}", "Faults and repairs of partition logs, by kind.");
         _meter.CreateObservableGauge("tributary.cloud.topics", () => _census?.Topics ?? 0, "{topic}", "Topics.");
-        _meter.CreateObservableGauge("tributary.cloud.partitions", () => _census?.Led ?? 0, "{partition}", "Partitions that this broker leads.");
+        _meter.CreateObservableGauge(
+            "tributary.cloud.partitions", () => _census?.Led ?? 0, "{partition}", "Partitions that this broker leads.");
         _meter.CreateObservableGauge(
             "tributary.cloud.partitions_unavailable", () => _census?.Unavailable ?? 0, "{partition}",
             "Partitions that this broker leads and can't write.");
-        _meter.CreateObservableGauge("tributary.cloud.log_size", () => _census?.Bytes ?? 0, "By", "Bytes that the partitions take on disk.");
+        _meter.CreateObservableGauge(
+            "tributary.cloud.log_size", () => _census?.Bytes ?? 0, "By", "Bytes that the partitions take on disk.");
     }
 
     /// <summary>From now on the partitions are counted too.</summary>

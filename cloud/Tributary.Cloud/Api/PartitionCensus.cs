@@ -11,7 +11,8 @@ internal sealed class PartitionCensus(BrokerServer broker, IControlPlane control
     public int Topics => control.Snapshot.Topics.Count;
 
     /// <summary>Partitions that the broker leads.</summary>
-    public int Led => control.Snapshot.Topics.Values.Sum(topic => topic.Partitions.Count(partition => partition.Leader == control.Snapshot.NodeId));
+    public int Led =>
+        control.Snapshot.Topics.Values.Sum(topic => topic.Partitions.Count(partition => partition.Leader == control.Snapshot.NodeId));
 
     /// <summary>Those among them that take no append: not opened, or offline.</summary>
     public int Unavailable => Led - broker.Partitions.All.Count(partition => partition.Log.OfflineReason is null);
@@ -20,5 +21,6 @@ internal sealed class PartitionCensus(BrokerServer broker, IControlPlane control
     public long Bytes => broker.Partitions.All.Sum(partition => partition.Log.SizeBytes);
 
     /// <summary>Why one of them takes no append, null if there is no such.</summary>
-    public string? OfflineReason => broker.Partitions.All.Select(partition => partition.Log.OfflineReason).FirstOrDefault(reason => reason is not null);
+    public string? OfflineReason =>
+        broker.Partitions.All.Select(partition => partition.Log.OfflineReason).FirstOrDefault(reason => reason is not null);
 }

@@ -4,7 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace Tributary.Cloud.Cli;
 
 /// <summary>One thing that can be set.</summary>
-/// <param name="Name">Its name in the file, with <c>:</c> between levels. Upper and lower case, '-', '_' and '.' make no difference.</param>
+/// <param name="Name">Its name in the file, with <c>:</c> between levels. Upper and lower case, '-', '_' and '.' make no
+/// difference.</param>
 /// <param name="Argument">What its value is, for the help.</param>
 /// <param name="Help">What it means, for the help.</param>
 /// <param name="Apply">Sets it; throws <see cref="FormatException"/> with a rule when the value can't be.</param>
@@ -24,12 +25,14 @@ internal sealed record Setting(string Name, string Argument, string Help, Func<C
     }
 
     /// <summary>Reads a whole number.</summary>
-    public static int Int32(string value) => int.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number)
+    public static int Int32(string value) => int.TryParse(
+        value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number)
         ? number
         : throw new FormatException("must be a whole number below 2^31");
 
     /// <summary>Reads a whole number.</summary>
-    public static long Int64(string value) => long.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number)
+    public static long Int64(string value) => long.TryParse(
+        value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number)
         ? number
         : throw new FormatException("must be a whole number");
 
@@ -39,7 +42,8 @@ internal sealed record Setting(string Name, string Argument, string Help, Func<C
         : throw new FormatException("must be a number of milliseconds");
 
     /// <summary>Reads true or false.</summary>
-    public static bool Boolean(string value) => bool.TryParse(value, out bool truth) ? truth : throw new FormatException("must be true or false");
+    public static bool Boolean(string value) =>
+        bool.TryParse(value, out bool truth) ? truth : throw new FormatException("must be true or false");
 
     /// <summary>Reads HOST:PORT.</summary>
     public static HostPort Address(string value) =>
@@ -51,6 +55,7 @@ internal sealed record Setting(string Name, string Argument, string Help, Func<C
         : throw new FormatException("must be trace, debug, information, warning, error, critical or none");
 
     private static string Plain(string name) =>
-        name.Replace("-", "", StringComparison.Ordinal).Replace("_", "", StringComparison.Ordinal).Replace(".", "", StringComparison.Ordinal)
+        name.Replace("-", "", StringComparison.Ordinal).Replace("_", "", StringComparison.Ordinal).Replace(
+            ".", "", StringComparison.Ordinal)
             .ToLowerInvariant();
 }

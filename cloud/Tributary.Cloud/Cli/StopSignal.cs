@@ -23,7 +23,8 @@ internal sealed class StopSignal : IDisposable
     public async Task WaitAsync()
     {
         var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using CancellationTokenRegistration registration = Token.UnsafeRegister(static source => ((TaskCompletionSource)source!).TrySetResult(), heard);
+        await using CancellationTokenRegistration registration = Token.UnsafeRegister(
+            static source => ((TaskCompletionSource)source!).TrySetResult(), heard);
         await heard.Task;
     }
 

@@ -74,7 +74,9 @@ internal sealed class ClusterGrain(
             $"Topic '{name}' would bring {partitions} partitions to the {existing} there are, and maxPartitions is {limits.MaxPartitions}");
     }
 
-    /// <summary>16 random bytes in base64url, as Kafka's cluster ids are; none begins with '-', which command lines take for an option.</summary>
+    /// <summary>
+    /// 16 random bytes in base64url, as Kafka's cluster ids are; none begins with '-', which command lines take for an option.
+    /// </summary>
     private static string NewClusterId()
     {
         while (true)

@@ -38,6 +38,7 @@ internal sealed record TopicSpec(
 
 /// <summary>What became of it.</summary>
 /// <param name="Refusal">Why the caller didn't create it, null if it did.</param>
-/// <param name="Topic">The topic that exists now, made by this call or before; or the one that a call that only validates would have made.</param>
+/// <param name="Topic">The topic that exists now, made by this call or before; or the one that a call that only validates would have
+/// made.</param>
 [GenerateSerializer, Immutable, Alias("Tributary.TopicCreationAnswer")]
 internal sealed record TopicCreationAnswer([property: Id(0)] Refusal? Refusal, [property: Id(1)] TopicRecord? Topic);

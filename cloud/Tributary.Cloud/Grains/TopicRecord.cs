@@ -3,7 +3,9 @@ using Tributary.Broker.Metadata;
 
 namespace Tributary.Cloud.Grains;
 
-/// <summary>Everything that <see cref="TopicGrain"/> decides, as it is stored. Immutable, decisions as in <see cref="ClusterRecord"/>.</summary>
+/// <summary>
+/// Everything that <see cref="TopicGrain"/> decides, as it is stored. Immutable, decisions as in <see cref="ClusterRecord"/>.
+/// </summary>
 [GenerateSerializer, Immutable, Alias("Tributary.TopicRecord")]
 internal sealed record TopicRecord
 {

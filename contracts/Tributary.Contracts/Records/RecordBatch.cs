@@ -125,7 +125,9 @@ public readonly ref struct RecordBatch
         return BatchStatus.Ok;
     }
 
-    /// <summary>The size that the batch at the start of <paramref name="bytes"/> says it has, or −1 if fewer than 12 bytes are there.</summary>
+    /// <summary>
+    /// The size that the batch at the start of <paramref name="bytes"/> says it has, or −1 if fewer than 12 bytes are there.
+    /// </summary>
     public static long PeekSize(ReadOnlySpan<byte> bytes) => bytes.Length < BatchLayout.LengthOverhead
         ? -1
         : (long)BinaryPrimitives.ReadInt32BigEndian(bytes[BatchLayout.Length..]) + BatchLayout.LengthOverhead;

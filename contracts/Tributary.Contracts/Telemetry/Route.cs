@@ -57,5 +57,6 @@ public sealed class Route
 
     private int Find(string capture, string use) => Pattern.IndexOf(capture) is >= 0 and int index
         ? index
-        : throw new FormatException($"the {use} of the route '{Pattern.Text}' asks for a capture '{capture}' that the pattern does not have");
+        : throw new FormatException(
+            $"the {use} of the route '{Pattern.Text}' asks for a capture '{capture}' that the pattern does not have");
 }

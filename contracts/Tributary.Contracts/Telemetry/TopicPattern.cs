@@ -108,7 +108,8 @@ public sealed class TopicPattern
         ReadOnlySpan<char> level = text.AsSpan(start..end);
         if (level.IndexOfAny('+', '#') is >= 0 and int wildcard)
         {
-            throw Error(text, start + wildcard, $"'{level[wildcard]}' is a wildcard of MQTT; write a capture such as {{name}} or {{name...}}");
+            throw Error(
+                text, start + wildcard, $"'{level[wildcard]}' is a wildcard of MQTT; write a capture such as {{name}} or {{name...}}");
         }
         if (level.IndexOf('\0') is >= 0 and int zero)
         {

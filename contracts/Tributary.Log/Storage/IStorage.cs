@@ -67,6 +67,8 @@ public interface IStorageFile : IDisposable
     /// <summary>Sets the length; new bytes read as zero.</summary>
     void SetLength(long length);
 
-    /// <summary>Reserves blocks up to <paramref name="length"/>, so that later writes can't fail for want of space; new bytes read as zero.</summary>
+    /// <summary>
+    /// Reserves blocks up to <paramref name="length"/>, so that later writes can't fail for want of space; new bytes read as zero.
+    /// </summary>
     void Allocate(long length);
 }

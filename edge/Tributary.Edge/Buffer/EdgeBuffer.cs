@@ -7,7 +7,9 @@ using Tributary.Log.Storage;
 
 namespace Tributary.Edge.Buffer;
 
-/// <summary>One local partition: its log, and the directory where what belongs to it (the uplink's checkpoint) stands beside the segments.</summary>
+/// <summary>
+/// One local partition: its log, and the directory where what belongs to it (the uplink's checkpoint) stands beside the segments.
+/// </summary>
 /// <param name="Topic">Kafka topic that its records go to.</param>
 /// <param name="Index">Number of the local partition, from 0.</param>
 /// <param name="Log">Its log.</param>
@@ -23,7 +25,9 @@ internal interface IEdgeBuffer
     /// <summary>The partitions that are open.</summary>
     IReadOnlyList<BufferPartition> Partitions { get; }
 
-    /// <summary>Calls <paramref name="opened"/> for each partition that is open, and later for each one that is opened, on any thread.</summary>
+    /// <summary>
+    /// Calls <paramref name="opened"/> for each partition that is open, and later for each one that is opened, on any thread.
+    /// </summary>
     void Subscribe(Action<BufferPartition> opened);
 }
 
@@ -86,7 +90,8 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     {
         options.Validate();
         var events = new LogEventsLogger(loggers.CreateLogger<EdgeBuffer>());
-        return new EdgeBuffer(LogDirectory.Open(storage, path, options.ToDirectoryOptions(), time, events), storage, options, time, loggers);
+        return new EdgeBuffer(
+            LogDirectory.Open(storage, path, options.ToDirectoryOptions(), time, events), storage, options, time, loggers);
     }
 
     /// <summary>The partition, which is opened or made if need be.</summary>

@@ -49,7 +49,9 @@ internal sealed record EdgeBufferOptions
     /// <summary>Most bytes of batches kept in memory after their flush, for the uplink.</summary>
     public long TailCacheBytes { get; init; } = 4L << 20;
 
-    /// <summary>How long the writer waits for more before it flushes. Zero: as soon as the flush before is done. More saves flash.</summary>
+    /// <summary>
+    /// How long the writer waits for more before it flushes. Zero: as soon as the flush before is done. More saves flash.
+    /// </summary>
     public TimeSpan CommitWindow { get; init; } = TimeSpan.Zero;
 
     /// <summary>Time between two looks at the free space while little is written.</summary>

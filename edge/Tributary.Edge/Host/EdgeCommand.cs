@@ -44,7 +44,8 @@ internal static class EdgeCommand
             return Say(WrongUsage, string.Join("; ", parsed.Errors.Select(Sentence)));
         }
         // Signals are ours: a stop takes as long as the disk needs.
-        return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
+        return await parsed.InvokeAsync(
+            new InvocationConfiguration { ProcessTerminationTimeout = null, EnableDefaultExceptionHandler = false });
     }
 
     private static async Task<int> RunAsync(ParseResult parsed)

@@ -175,7 +175,9 @@ internal sealed class Ingestor : IIngest
         public long? FailedAt { get; set; }
     }
 
-    /// <summary>Where an MQTT topic's messages go. <see cref="Partition"/> is null until it is open, and if the client's id is the key.</summary>
+    /// <summary>
+    /// Where an MQTT topic's messages go. <see cref="Partition"/> is null until it is open, and if the client's id is the key.
+    /// </summary>
     private sealed class TopicTarget(LocalTopic topic, byte[]? key, EncodedHeaders headers)
     {
         public LocalTopic Topic { get; } = topic;

@@ -18,7 +18,8 @@ internal sealed record DeadLetterPage(long First, long Next, IReadOnlyList<DeadL
         letters.First, letters.Next,
         [
             .. letters.Read(from, PageBytes).Select(letter => new DeadLetterEntry(
-                letter.Number, letter.Topic, letter.Partition, letter.Offset, letter.Reason, letter.Time, Encoding.UTF8.GetString(letter.Key),
+                letter.Number, letter.Topic, letter.Partition, letter.Offset, letter.Reason, letter.Time,
+                Encoding.UTF8.GetString(letter.Key),
                 [.. letter.Headers.Select(header => new DeadLetterHeader(header.Key, Encoding.UTF8.GetString(header.Value)))], letter.Value)),
         ]);
 }

@@ -39,7 +39,8 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
         _logger = logger;
         _metrics = new EdgeMetrics(reader);
         _meters = Sdk.CreateMeterProviderBuilder()
-            .ConfigureResource(resource => resource.Clear().AddService(Service, serviceVersion: StatusReader.Version, serviceInstanceId: reader.Id))
+            .ConfigureResource(
+                resource => resource.Clear().AddService(Service, serviceVersion: StatusReader.Version, serviceInstanceId: reader.Id))
             .AddMeter(EdgeMetrics.MeterName, MqttMetrics.MeterName)
             .AddPrometheusExporter(exporter =>
             {

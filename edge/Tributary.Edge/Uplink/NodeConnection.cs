@@ -68,16 +68,20 @@ internal sealed class NodeConnection : IAsyncDisposable
             socket.Dispose();
             cancellation.ThrowIfCancellationRequested();
             throw new CloudException(
-                e is not OperationCanceledException ? $"can't connect to {host}:{port}: {e.Message}" : $"can't connect to {host}:{port} within {timeout.TotalSeconds:0.#} s",
+                e is not OperationCanceledException
+                    ? $"can't connect to {host}:{port}: {e.Message}"
+                    : $"can't connect to {host}:{port} within {timeout.TotalSeconds:0.#} s",
                 e);
         }
         var connection = new NodeConnection(socket, maxResponseBytes, time);
-        connection._loops = Task.WhenAll(Task.Run(connection.WriteAsync, CancellationToken.None), Task.Run(connection.ReadAsync, CancellationToken.None));
+        connection._loops = Task.WhenAll(
+            Task.Run(connection.WriteAsync, CancellationToken.None), Task.Run(connection.ReadAsync, CancellationToken.None));
         return connection;
     }
 
     /// <summary>Sends a frame, which it takes over, and gives the response's bytes from behind the correlation id.</summary>
-    /// <exception cref="CloudException">The connection is lost, or no answer came within <paramref name="timeout"/>, which ends it.</exception>
+    /// <exception cref="CloudException">The connection is lost, or no answer came within <paramref name="timeout"/>, which ends
+    /// it.</exception>
     public async Task<ReadOnlyMemory<byte>> RequestAsync(RequestFrame frame, int correlationId, TimeSpan timeout)
     {
         var pending = new Pending(correlationId);

@@ -52,7 +52,9 @@ internal sealed class RequestFrame : IBufferWriter<byte>, IDisposable
         }
     }
 
-    /// <summary>Takes over <paramref name="pooled"/>, which holds <paramref name="size"/> bytes of records and goes back to the pool with this.</summary>
+    /// <summary>
+    /// Takes over <paramref name="pooled"/>, which holds <paramref name="size"/> bytes of records and goes back to the pool with this.
+    /// </summary>
     public void TakeOver(byte[] pooled, int size)
     {
         EndPiece();

@@ -45,7 +45,9 @@ internal sealed class RoundBatch(int target, long baseOrdinal, int records, long
         return taken;
     }
 
-    /// <summary>Gives the bytes back to the pool, unless they were taken over, once they are on their way: a retry reads the log again.</summary>
+    /// <summary>
+    /// Gives the bytes back to the pool, unless they were taken over, once they are on their way: a retry reads the log again.
+    /// </summary>
     public void ReleaseBytes()
     {
         if (_pooled is { } bytes)

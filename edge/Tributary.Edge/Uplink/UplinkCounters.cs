@@ -18,7 +18,8 @@ internal sealed class UplinkCounters
     public string? LastError => _lastError;
 
     /// <summary>When the last batch was acknowledged, null if none was.</summary>
-    public DateTimeOffset? LastAck => Interlocked.Read(ref _lastAck) is > 0 and long ticks ? new DateTimeOffset(ticks, TimeSpan.Zero) : null;
+    public DateTimeOffset? LastAck =>
+        Interlocked.Read(ref _lastAck) is > 0 and long ticks ? new DateTimeOffset(ticks, TimeSpan.Zero) : null;
 
     /// <summary>A produce request was sent.</summary>
     public void Sent(long bytes) => Interlocked.Add(ref _bytesSent, bytes);

@@ -61,19 +61,23 @@ internal sealed class Meter
     {
         double x = Curve.Fraction(seconds / Curve.Day);
         (double a1, double a2, double a3) = Weights(Math.Floor(seconds / Curve.Day));
-        double variation = SineIntegral(a1, 1, x) + SineIntegral(a2, 2, x) + SineIntegral(a3, 3, x) - (0.25 * Math.Sin(2 * Math.PI * x) / (2 * Math.PI));
+        double variation = SineIntegral(a1, 1, x) + SineIntegral(a2, 2, x) + SineIntegral(a3, 3, x)
+            - (0.25 * Math.Sin(2 * Math.PI * x) / (2 * Math.PI));
         double meanSeconds = seconds - Installed + (Curve.Day * variation);
         return _mean * meanSeconds / SecondsPerHour / 1000;
     }
 
     private double Voltage(double seconds) =>
-        231 + (3 * _grid.Smooth(seconds, 900)) + (1.5 * _drift.Smooth(seconds, 300)) - (Power(seconds) * 0.001) + (0.05 * _white.White(seconds));
+        231 + (3 * _grid.Smooth(seconds, 900)) + (1.5 * _drift.Smooth(seconds, 300)) - (Power(seconds) * 0.001)
+        + (0.05 * _white.White(seconds));
 
     private double Current(double seconds) => Power(seconds) / 0.97 / Voltage(seconds);
 
     private double Frequency(double seconds) => 50 + (0.03 * _grid.Smooth(seconds, 45)) + (0.001 * _white.White(seconds));
 
-    /// <summary>Evening above morning, a bit different each day. Together with the cosine they stay below 1: the power is never negative.</summary>
+    /// <summary>
+    /// Evening above morning, a bit different each day. Together with the cosine they stay below 1: the power is never negative.
+    /// </summary>
     private (double First, double Second, double Third) Weights(double day) =>
         (_days.Between(-0.25, -0.1, (long)day * 3), _days.Between(-0.25, -0.05, ((long)day * 3) + 1), _days.Between(-0.15, 0.15, ((long)day * 3) + 2));
 

@@ -99,7 +99,9 @@ internal sealed class Truck
 
     private static bool IsOpen(double into) => into is >= 300 and < 300 + DoorSeconds;
 
-    /// <summary>°C: the compressor's cycle around the set point, warmer the longer the door is open, cooled down again afterwards.</summary>
+    /// <summary>
+    /// °C: the compressor's cycle around the set point, warmer the longer the door is open, cooled down again afterwards.
+    /// </summary>
     private double CargoTemperature(double seconds)
     {
         double into = Plan(seconds).Into;

@@ -50,7 +50,8 @@ internal sealed class WeatherStation
         + (4 * _fronts.Smooth(seconds, 3 * Curve.Day)) + (0.08 * _white.White(seconds));
 
     private double Humidity(double seconds) =>
-        68 - (16 * Curve.Daily(seconds, 15)) + (12 * Cloudiness(seconds)) + (6 * _fronts.Smooth(seconds, Curve.Day)) + (0.3 * _white.White(seconds));
+        68 - (16 * Curve.Daily(seconds, 15)) + (12 * Cloudiness(seconds)) + (6 * _fronts.Smooth(seconds, Curve.Day))
+        + (0.3 * _white.White(seconds));
 
     /// <summary>hPa at the station's height.</summary>
     private double AirPressure(double seconds) =>

@@ -37,7 +37,8 @@ internal static class FetchBenchmark
         using var work = new WorkDirectory(parent);
         Console.WriteLine(Machine.Describe(work.Path));
         Console.WriteLine($"measured     tributary serve: a topic that was filled for {time.TotalSeconds:0.#} s, read to its end; {Partitions} connections");
-        Console.WriteLine("peer         no other Kafka broker runs here, so: bytes from one thread to another over TCP on the loopback address;");
+        Console.WriteLine(
+            "peer         no other Kafka broker runs here, so: bytes from one thread to another over TCP on the loopback address;");
         Console.WriteLine("             Confluent.Kafka has no peer, its ratio is to plain Fetch requests, which decode nothing");
         Console.WriteLine();
         (ServerProcess cloud, IPEndPoint kafka) = await Systems.StartCloudAsync(work.Fresh("cloud"));
@@ -56,7 +57,8 @@ internal static class FetchBenchmark
                 rate = read.Rate;
                 table.Add(
                     $"Fetch of {size:#,0} bytes", Show.Rate(read.Rate), Show.Mebibytes(read.BytesPerSecond), Show.Mebibytes(ceiling),
-                    Show.Ratio(read.BytesPerSecond, ceiling), Show.Micros(read.Latencies.Percentile(0.5)), Show.Micros(read.Latencies.Percentile(0.99)));
+                    Show.Ratio(read.BytesPerSecond, ceiling), Show.Micros(read.Latencies.Percentile(0.5)),
+                    Show.Micros(read.Latencies.Percentile(0.99)));
             }
             KafkaResult consumed = ConfluentClient.Consume(kafka.ToString(), Topic, Partitions);
             Check(filled, consumed);

@@ -21,7 +21,8 @@ internal static class IngestBenchmark
         Option<string?> directory = Options.Directory();
         Option<int[]> connections = Options.Numbers("--connections", "Connections at a time", 1, 10, 1000);
         Option<int> payload = Options.Value("--payload", "Bytes of a message, at least 8", 100);
-        Option<int> window = Options.Value("--window", "Messages in flight on each connection; 0: 100, or 10 on more than 100 connections", 0);
+        Option<int> window = Options.Value(
+            "--window", "Messages in flight on each connection; 0: 100, or 10 on more than 100 connections", 0);
         Option<string> edge = Options.Value("--edge", "native, managed, or auto: native if it was published", "auto");
         var command = new Command("ingest", "QoS 1 messages per second that the agent stores and acknowledges, against Mosquitto")
         {

@@ -23,7 +23,8 @@ internal static class LogBenchmark
         Option<string?> directory = Options.Directory();
         Option<int[]> sizes = Options.Numbers("--sizes", "Bytes of a record's value", 150, 4096);
         Option<int[]> appenders = Options.Numbers("--appenders", "Appenders at a time", 1, 8, 64);
-        var command = new Command("log", "Durable appends per second and bytes written for each, against the raw disk and SQLite (WAL, synchronous=FULL)")
+        var command = new Command(
+            "log", "Durable appends per second and bytes written for each, against the raw disk and SQLite (WAL, synchronous=FULL)")
         {
             seconds, directory, sizes, appenders,
         };
@@ -71,9 +72,11 @@ internal static class LogBenchmark
         return new Measured(count, elapsed, latencies, DiskCounters.Read(directory).Since(before));
     }
 
-    private static async Task<(long Count, TimeSpan Elapsed, Histogram Latencies)> AppendAsync(string path, int size, int appenders, TimeSpan time)
+    private static async Task<(long Count, TimeSpan Elapsed, Histogram Latencies)> AppendAsync(
+        string path, int size, int appenders, TimeSpan time)
     {
-        await using LogDirectory directory = LogDirectory.Open(new FileStorage(), path, new LogDirectoryOptions(), TimeProvider.System, new Events());
+        await using LogDirectory directory = LogDirectory.Open(
+            new FileStorage(), path, new LogDirectoryOptions(), TimeProvider.System, new Events());
         PartitionLog log = directory.OpenPartition("bench-0", new PartitionLogOptions { SegmentBytes = SegmentBytes });
         using var builder = new RecordBatchBuilder();
         byte[] value = new byte[size];

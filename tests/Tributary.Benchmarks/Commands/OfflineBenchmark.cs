@@ -24,7 +24,8 @@ internal static class OfflineBenchmark
         Option<int> window = Options.Value("--window", "Messages in flight on each connection", 100);
         Option<int> payload = Options.Value("--payload", "Bytes of a message, at least 8", 100);
         Option<string> edge = Options.Value("--edge", "native, managed, or auto: native if it was published", "auto");
-        var command = new Command("offline", "Ingest while the cloud is away, against ingest with the cloud there; then everything must arrive once")
+        var command = new Command(
+            "offline", "Ingest while the cloud is away, against ingest with the cloud there; then everything must arrive once")
         {
             directory, count, connections, window, payload, edge,
         };

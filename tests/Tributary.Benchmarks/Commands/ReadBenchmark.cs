@@ -37,7 +37,8 @@ internal static class ReadBenchmark
         string path = work.Fresh("log");
         var options = new PartitionLogOptions { SegmentBytes = SegmentBytes };
         await FillAsync(path, options, (long)mebibytes << 20);
-        await using LogDirectory directory = LogDirectory.Open(new FileStorage(), path, new LogDirectoryOptions(), TimeProvider.System, new Events());
+        await using LogDirectory directory = LogDirectory.Open(
+            new FileStorage(), path, new LogDirectoryOptions(), TimeProvider.System, new Events());
         PartitionLog log = directory.OpenPartition("bench-0", options);
         var table = new Table("bytes of a read", "MiB/s", "raw", "ratio");
         foreach (int size in sizes)
@@ -64,7 +65,8 @@ internal static class ReadBenchmark
 
     private static async Task FillAsync(string path, PartitionLogOptions options, long bytes)
     {
-        await using LogDirectory directory = LogDirectory.Open(new FileStorage(), path, new LogDirectoryOptions(), TimeProvider.System, new Events());
+        await using LogDirectory directory = LogDirectory.Open(
+            new FileStorage(), path, new LogDirectoryOptions(), TimeProvider.System, new Events());
         PartitionLog log = directory.OpenPartition("bench-0", options);
         using var builder = new RecordBatchBuilder();
         byte[] value = new byte[BatchBytes];

@@ -14,7 +14,8 @@ internal static class Systems
         {
             "auto" or "native" when native is not null => (native, "tributary-edge, native"),
             "auto" or "managed" => (Programs.ManagedEdge, "tributary-edge on the .NET runtime"),
-            "native" => throw new InvalidOperationException("the native agent was not published: test.sh does it, or set TRIBUTARY_EDGE_NATIVE"),
+            "native" => throw new InvalidOperationException(
+                "the native agent was not published: test.sh does it, or set TRIBUTARY_EDGE_NATIVE"),
             _ => throw new InvalidOperationException($"--edge may be auto, native or managed, not '{which}'"),
         };
     }

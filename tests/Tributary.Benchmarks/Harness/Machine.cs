@@ -30,7 +30,9 @@ internal static class Machine
     private static double MemoryGibibytes()
     {
         string? total = Read("/proc/meminfo")?.Split('\n').FirstOrDefault(line => line.StartsWith("MemTotal:", StringComparison.Ordinal));
-        return total is null ? 0 : long.Parse(total.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1048576.0;
+        return total is null
+            ? 0
+            : long.Parse(total.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1048576.0;
     }
 
     private static string FileSystem(string directory) =>

@@ -122,7 +122,9 @@ internal sealed class PublishConnection : IDisposable
         int read = Epoll.Receive(Handle, buffer);
         if (read <= 0)
         {
-            return read < 0 ? false : throw new IOException($"the server closed the connection of {ClientId} after {Acked} acknowledgements");
+            return read < 0
+                ? false
+                : throw new IOException($"the server closed the connection of {ClientId} after {Acked} acknowledgements");
         }
         long now = Stopwatch.GetTimestamp();
         ReadOnlySpan<byte> bytes = buffer[..read];
@@ -154,7 +156,8 @@ internal sealed class PublishConnection : IDisposable
         int slot = (int)(Acked % _queuedAt.Length);
         if (packet[0] != PubAck || packet[1] != 2 || BinaryPrimitives.ReadUInt16BigEndian(packet[2..]) != slot + 1 || Acked == Queued)
         {
-            throw new IOException($"the server sent {Convert.ToHexString(packet[..AckSize])} to {ClientId} where the PUBACK of {slot + 1} was due");
+            throw new IOException(
+                $"the server sent {Convert.ToHexString(packet[..AckSize])} to {ClientId} where the PUBACK of {slot + 1} was due");
         }
         latencies.Add(now - _queuedAt[slot]);
         Acked++;

@@ -29,7 +29,8 @@ internal static class Mosquitto
         IPEndPoint address = ServerProcess.FreePort();
         Directory.CreateDirectory(directory);
         string config = Path.Combine(directory, "mosquitto.conf");
-        await File.WriteAllTextAsync(config, $"listener {address.Port} {address.Address}\nallow_anonymous true\npersistence false\nlog_type error\n");
+        await File.WriteAllTextAsync(
+            config, $"listener {address.Port} {address.Address}\nallow_anonymous true\npersistence false\nlog_type error\n");
         ServerProcess process = ServerProcess.Start("mosquitto", program, "-c", config);
         await process.ListensAsync(address);
         return (process, address);

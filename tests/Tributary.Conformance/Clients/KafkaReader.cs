@@ -96,7 +96,9 @@ internal static class KafkaReader
         using IAdminClient admin = new AdminClientBuilder(new AdminClientConfig { BootstrapServers = config.BootstrapServers })
             .SetLogHandler((_, _) => { }).Build();
         TopicMetadata metadata = admin.GetMetadata(topic, RequestTimeout).Topics.Single();
-        return metadata.Error.IsError ? throw new KafkaException(metadata.Error) : metadata.Partitions.Select(partition => partition.PartitionId);
+        return metadata.Error.IsError
+            ? throw new KafkaException(metadata.Error)
+            : metadata.Partitions.Select(partition => partition.PartitionId);
     }
 
     private static Consumed Convert(ConsumeResult<byte[]?, byte[]> result) => new(

@@ -81,7 +81,8 @@ internal sealed class SilentPublisher(string device, Func<IPEndPoint?> edge, int
         }
     }
 
-    private async Task TalkAsync(Stream stream, ConcurrentQueue<int> inFlight, SemaphoreSlim room, CancellationToken stop, CancellationToken broken)
+    private async Task TalkAsync(
+        Stream stream, ConcurrentQueue<int> inFlight, SemaphoreSlim room, CancellationToken stop, CancellationToken broken)
     {
         while (!stop.IsCancellationRequested)
         {

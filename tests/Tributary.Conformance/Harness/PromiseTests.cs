@@ -18,10 +18,12 @@ public sealed class PromiseTests
     [InlineData("1 2 3 3 4", "there more than once, among them 3")]
     [InlineData("1 4 2", "after a greater one, among them 2")]
     [InlineData("1 2 4 6", "never sent, among them 6")]
-    public void A_loss_a_repetition_a_disorder_and_an_invention_are_found(string numbers, string fault) => Assert.Contains(fault, Check(numbers));
+    public void A_loss_a_repetition_a_disorder_and_an_invention_are_found(string numbers, string fault) =>
+        Assert.Contains(fault, Check(numbers));
 
     [Fact]
     public void A_record_of_nobody_is_found() => Assert.Contains("'x'", Promise.FindFault([], [("x", 1)]));
 
-    private static string? Check(string numbers) => Promise.FindFault([Device], numbers.Split(' ').Select(number => ((string?)"d", int.Parse(number))));
+    private static string? Check(string numbers) =>
+        Promise.FindFault([Device], numbers.Split(' ').Select(number => ((string?)"d", int.Parse(number))));
 }

@@ -80,7 +80,8 @@ internal sealed partial class RunningProcess : IAsyncDisposable
             UseShellExecute = false,
             WorkingDirectory = directory ?? Programs.Root,
         };
-        foreach (string ours in start.Environment.Keys.Where(key => key.StartsWith("TRIBUTARY__", StringComparison.OrdinalIgnoreCase)).ToList())
+        foreach (
+            string ours in start.Environment.Keys.Where(key => key.StartsWith("TRIBUTARY__", StringComparison.OrdinalIgnoreCase)).ToList())
         {
             start.Environment.Remove(ours);
         }

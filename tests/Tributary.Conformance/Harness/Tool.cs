@@ -8,7 +8,9 @@ internal static class Tool
     public static async Task<string> RunAsync(string program, params string[] arguments)
     {
         (int code, string output, string errors) = await TryAsync(program, arguments);
-        return code == 0 ? output : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {code}: {errors}\n{output}");
+        return code == 0
+            ? output
+            : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} ended with {code}: {errors}\n{output}");
     }
 
     /// <summary>Runs.</summary>

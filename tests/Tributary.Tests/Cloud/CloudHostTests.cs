@@ -40,7 +40,8 @@ public sealed class CloudHostTests : IDisposable
     public async Task Data_that_is_in_use_is_refused_with_a_sentence_and_free_again_after_the_end()
     {
         CloudHost first = await CloudHost.StartAsync(Options(), NullLoggerFactory.Instance);
-        StartupException refusal = await Assert.ThrowsAsync<StartupException>(() => CloudHost.StartAsync(Options(), NullLoggerFactory.Instance));
+        StartupException refusal = await Assert.ThrowsAsync<StartupException>(
+            () => CloudHost.StartAsync(Options(), NullLoggerFactory.Instance));
         await first.DisposeAsync();
 
         await using CloudHost second = await CloudHost.StartAsync(Options(), NullLoggerFactory.Instance);
@@ -65,7 +66,8 @@ public sealed class CloudHostTests : IDisposable
             _ => Options() with { Silo = address },
         };
 
-        StartupException refusal = await Assert.ThrowsAsync<StartupException>(() => CloudHost.StartAsync(options, NullLoggerFactory.Instance));
+        StartupException refusal = await Assert.ThrowsAsync<StartupException>(
+            () => CloudHost.StartAsync(options, NullLoggerFactory.Instance));
 
         Assert.Equal($"cannot listen on {address} ({setting}): the port is taken by another program", refusal.Message);
         await using CloudHost host = await CloudHost.StartAsync(Options(), NullLoggerFactory.Instance);
@@ -78,7 +80,8 @@ public sealed class CloudHostTests : IDisposable
     {
         CloudOptions options = Options() with { Kafka = new HostPort(host, 0) };
 
-        StartupException refusal = await Assert.ThrowsAsync<StartupException>(() => CloudHost.StartAsync(options, NullLoggerFactory.Instance));
+        StartupException refusal = await Assert.ThrowsAsync<StartupException>(
+            () => CloudHost.StartAsync(options, NullLoggerFactory.Instance));
 
         Assert.Contains(expected, refusal.Message, StringComparison.Ordinal);
     }

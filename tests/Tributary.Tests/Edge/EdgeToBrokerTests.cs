@@ -211,7 +211,8 @@ public sealed class EdgeToBrokerTests
                 storage, "data", new EdgeBufferOptions { SegmentBytes = 64 << 10 }, TimeProvider.System, NullLoggerFactory.Instance);
             var counters = new UplinkCounters();
             var cloud = new KafkaCloud(options, counters, TimeProvider.System, NullLoggerFactory.Instance);
-            var uplink = new EdgeUplink(buffer, storage, buffer.DeadLetters, options, cloud, counters, TimeProvider.System, NullLoggerFactory.Instance);
+            var uplink = new EdgeUplink(
+                buffer, storage, buffer.DeadLetters, options, cloud, counters, TimeProvider.System, NullLoggerFactory.Instance);
             uplink.Start();
             var ingest = new Ingestor(
                 RouteTable.Default, buffer,
@@ -246,7 +247,8 @@ public sealed class EdgeToBrokerTests
                 listen.Run(ServeAsync);
             });
             _server = new KestrelServer(
-                Options.Create(options), new SocketTransportFactory(Options.Create(new SocketTransportOptions()), NullLoggerFactory.Instance),
+                Options.Create(options), new SocketTransportFactory(
+                    Options.Create(new SocketTransportOptions()), NullLoggerFactory.Instance),
                 NullLoggerFactory.Instance);
         }
 

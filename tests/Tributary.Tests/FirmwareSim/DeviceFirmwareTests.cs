@@ -17,7 +17,8 @@ public sealed class DeviceFirmwareTests
         {
             var random = new Random(seed);
             var totals = new Totals();
-            var firmware = Create(totals, seed, new FirmwareOptions { Interval = TimeSpan.FromSeconds(1), Qos = 1, OutboxLimit = 30, Window = 4 });
+            var firmware = Create(
+                totals, seed, new FirmwareOptions { Interval = TimeSpan.FromSeconds(1), Qos = 1, OutboxLimit = 30, Window = 4 });
             var broker = new List<long>();
             var inFlight = new Queue<long>();
             bool isConnecting = false;

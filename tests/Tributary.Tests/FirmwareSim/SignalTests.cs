@@ -142,7 +142,8 @@ public sealed class SignalTests
         int hours = 400_000 * 20 / 3_600;
         Assert.InRange(stuckPeriods / (double)hours, FaultPlan.StuckShare / 2, FaultPlan.StuckShare * 2);
         Assert.InRange(dropouts / (double)hours, FaultPlan.DropoutShare / 2, FaultPlan.DropoutShare * 2);
-        Assert.InRange(faults.Count(fault => fault.Kind == FaultKind.Spike) / 400_000.0, FaultPlan.SpikeShare / 2, FaultPlan.SpikeShare * 2);
+        Assert.InRange(
+            faults.Count(fault => fault.Kind == FaultKind.Spike) / 400_000.0, FaultPlan.SpikeShare / 2, FaultPlan.SpikeShare * 2);
     }
 
     [Fact]
@@ -192,7 +193,8 @@ public sealed class SignalTests
     }
 
     /// <summary>Times over a year, at all hours.</summary>
-    private static IEnumerable<double> Times(int count) => Enumerable.Range(0, count).Select(i => Start + (i * (Curve.Year / count)) + (i * 3_607 % Day));
+    private static IEnumerable<double> Times(int count) =>
+        Enumerable.Range(0, count).Select(i => Start + (i * (Curve.Year / count)) + (i * 3_607 % Day));
 
     private static string? Text(Metric metric, double at) => metric.Read(at) is { } payload ? Encoding.UTF8.GetString(payload) : null;
 

@@ -48,7 +48,9 @@ public sealed class FileStorageTests : IDisposable
         Assert.InRange(BytesOnDisk(), 1, 20 << 10);
     }
 
-    private long BytesOnDisk() => Directory.GetFiles($"{_root}/data/p-0").Sum(static file => new FileInfo(file) is { Exists: true } found ? found.Length : 0);
+    private long BytesOnDisk() =>
+        Directory.GetFiles($"{_root}/data/p-0").Sum(static file => new FileInfo(file) is { Exists: true } found ? found.Length : 0);
 
-    private LogDirectory Open() => LogDirectory.Open(new FileStorage(), $"{_root}/data", new LogDirectoryOptions(), TimeProvider.System, _harness);
+    private LogDirectory Open() =>
+        LogDirectory.Open(new FileStorage(), $"{_root}/data", new LogDirectoryOptions(), TimeProvider.System, _harness);
 }

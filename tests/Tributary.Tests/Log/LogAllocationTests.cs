@@ -118,6 +118,7 @@ public sealed class LogAllocationTests : IAsyncDisposable
             Volatile.Write(ref FlushedEnd, flushedEnd);
         }
 
-        public void OnFailed(PartitionLog log, long fromOffset, Exception reason) => throw new InvalidOperationException("must not fail", reason);
+        public void OnFailed(PartitionLog log, long fromOffset, Exception reason) =>
+            throw new InvalidOperationException("must not fail", reason);
     }
 }

@@ -60,7 +60,8 @@ public sealed class ProducerStateTests
                     int count = random.Next(pending.Count + 1);
                     long end = count == pending.Count ? offset : pending[count].Offset;
                     state.Settle(end);
-                    pending.Take(count).ToList().ForEach(batch => Apply(settled, batch.Producer, batch.Records, batch.Offset, isDurable: true));
+                    pending.Take(count).ToList().ForEach(
+                        batch => Apply(settled, batch.Producer, batch.Records, batch.Offset, isDurable: true));
                     pending.RemoveRange(0, count);
                     Assert.Equal(Saved(settled.Settled()), Saved(state.Settled()));
                 }

@@ -7,7 +7,9 @@ using Tributary.Contracts.Telemetry;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
-/// <summary>Creates topics as an administrator asks. Each is checked and created by itself: one that fails doesn't hold up others.</summary>
+/// <summary>
+/// Creates topics as an administrator asks. Each is checked and created by itself: one that fails doesn't hold up others.
+/// </summary>
 internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<CreateTopicsRequest, CreateTopicsResponse>(broker)
 {
     private const int UseDefault = -1;
@@ -98,7 +100,8 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
             .SequenceEqual(Enumerable.Range(0, topic.Assignments.Length));
         bool isForced = brokers.Length == 1 && topic.Assignments.All(one => one.BrokerIds.SequenceEqual([brokers[0].NodeId]));
         return !isConsecutive ? (ErrorCode.InvalidReplicaAssignment, "Partitions of an assignment must be consecutive from 0.")
-            : !isForced ? (ErrorCode.InvalidReplicaAssignment, "The cluster chooses where partitions go; only a broker that is alone may be named.")
+            : !isForced ? (ErrorCode.InvalidReplicaAssignment,
+                "The cluster chooses where partitions go; only a broker that is alone may be named.")
             : (ErrorCode.None, null);
     }
 

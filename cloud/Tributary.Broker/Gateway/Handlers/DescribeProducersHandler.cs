@@ -70,7 +70,8 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
     /// <param name="claimant">Who claims them first, null for nobody.</param>
     /// <param name="wait">Completes when what is returned is committed.</param>
     /// <param name="slot">The partition's slot of it.</param>
-    /// <param name="room">Producers that the request may still look up or be told of. The first partition is answered whatever it has.</param>
+    /// <param name="room">Producers that the request may still look up or be told of. The first partition is answered whatever it
+    /// has.</param>
     private DescribedProducers Find(Asked asked, long[] wanted, Claimant? claimant, CommitWait wait, int slot, ref long room)
     {
         ErrorCode error = KafkaTopicName.IsValid(asked.Topic)

@@ -22,7 +22,9 @@ internal sealed class LeaderHints(ClusterSnapshot snapshot)
         {
             return null;
         }
-        TopicInfo? known = topicId == Guid.Empty ? snapshot.Topics.GetValueOrDefault(topic) : snapshot.TopicsById.GetValueOrDefault(topicId);
+        TopicInfo? known = topicId == Guid.Empty
+            ? snapshot.Topics.GetValueOrDefault(topic)
+            : snapshot.TopicsById.GetValueOrDefault(topicId);
         if (TopicLookup.FindAssignment(known, index) is not { Leader: >= 0 } assignment)
         {
             return null;

@@ -27,8 +27,8 @@ internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<List
     }
 
     /// <summary>
-    /// A partition that is named twice is an error, as in Kafka: a look-up by time may decompress a batch, and a request is to cause one for
-    /// each partition at most.
+    /// A partition that is named twice is an error, as in Kafka: a look-up by time may decompress a batch, and a request is to cause one
+    /// for each partition at most.
     /// </summary>
     protected override ValueTask<ListOffsetsResponse> AnswerAsync(
         Request request, ListOffsetsRequest body, CancellationToken cancellation)

@@ -6,7 +6,9 @@ using Tributary.Contracts.Telemetry;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
-/// <summary>Names brokers, topics and who leads their partitions; creates topics that a client asks for and that aren't there yet.</summary>
+/// <summary>
+/// Names brokers, topics and who leads their partitions; creates topics that a client asks for and that aren't there yet.
+/// </summary>
 internal sealed class MetadataHandler(BrokerContext broker) : ApiHandler<MetadataRequest, MetadataResponse>(broker)
 {
     private const short EmptyAsksForAll = 0;

@@ -2,7 +2,9 @@ using Tributary.Contracts.Kafka;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
-/// <summary>An API whose requests overlap on a connection: each is begun in the order of arrival and answered later, in that order.</summary>
+/// <summary>
+/// An API whose requests overlap on a connection: each is begun in the order of arrival and answered later, in that order.
+/// </summary>
 internal abstract class PipelinedHandler(BrokerContext broker, KafkaApi api) : ApiHandler(broker, api)
 {
     /// <summary>Begins the request. Its frame is not touched after this returns.</summary>

@@ -85,7 +85,8 @@ public sealed class FrameReaderTests : IDisposable
         byte[] field = new byte[4];
         BinaryPrimitives.WriteInt32BigEndian(field, length);
         await _pipe.Writer.WriteAsync(field);
-        ConnectionRefusedException refused = await Assert.ThrowsAsync<ConnectionRefusedException>(() => _reader.ReadAsync(default).AsTask());
+        ConnectionRefusedException refused = await Assert.ThrowsAsync<ConnectionRefusedException>(
+            () => _reader.ReadAsync(default).AsTask());
         Assert.Equal(CloseReason.FrameLength, refused.Reason);
     }
 
@@ -94,7 +95,8 @@ public sealed class FrameReaderTests : IDisposable
     {
         await _pipe.Writer.WriteAsync(Framed([1, 2, 3]).AsMemory(0, 5));
         await _pipe.Writer.CompleteAsync();
-        ConnectionRefusedException refused = await Assert.ThrowsAsync<ConnectionRefusedException>(() => _reader.ReadAsync(default).AsTask());
+        ConnectionRefusedException refused = await Assert.ThrowsAsync<ConnectionRefusedException>(
+            () => _reader.ReadAsync(default).AsTask());
         Assert.Equal(CloseReason.Broken, refused.Reason);
         _reader.Release();
         Assert.Equal(0, _memory.Held);

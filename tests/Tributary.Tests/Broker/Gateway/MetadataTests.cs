@@ -162,7 +162,8 @@ public sealed class MetadataTests
         await broker.CreateTopicAsync("t");
         await using TestClient client = broker.Connect();
         MetadataResponse without = await client.AskAsync(Ask.Metadata("t"), 8);
-        Assert.Equal((int.MinValue, int.MinValue), (without.ClusterAuthorizedOperations, without.Topics.Single().TopicAuthorizedOperations));
+        Assert.Equal(
+            (int.MinValue, int.MinValue), (without.ClusterAuthorizedOperations, without.Topics.Single().TopicAuthorizedOperations));
         MetadataRequest asking = Ask.Metadata("t");
         asking.IncludeClusterAuthorizedOperations = asking.IncludeTopicAuthorizedOperations = true;
         MetadataResponse with = await client.AskAsync(asking, 8);

@@ -293,7 +293,8 @@ public sealed class ProduceTests
 
     [Theory]
     [MemberData(nameof(BadRecords))]
-    public async Task Records_that_are_not_one_good_batch_are_refused_and_nothing_is_appended(string what, short version, ErrorCode expected)
+    public async Task Records_that_are_not_one_good_batch_are_refused_and_nothing_is_appended(
+        string what, short version, ErrorCode expected)
     {
         await using var broker = new TestBroker();
         await broker.CreateTopicAsync("t", 1, ("max.message.bytes", "1000"));

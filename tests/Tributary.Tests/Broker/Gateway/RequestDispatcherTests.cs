@@ -17,7 +17,8 @@ public sealed class RequestDispatcherTests : IDisposable
     private readonly RequestDispatcher _dispatcher;
 
     public RequestDispatcherTests() => _dispatcher = new RequestDispatcher(
-        new BrokerContext(new BrokerOptions(), null!, null!, new TestControlPlane(), new FakeTimeProvider(), _metrics, NullLogger.Instance));
+        new BrokerContext(
+            new BrokerOptions(), null!, null!, new TestControlPlane(), new FakeTimeProvider(), _metrics, NullLogger.Instance));
 
     public void Dispose() => _metrics.Dispose();
 
@@ -36,7 +37,8 @@ public sealed class RequestDispatcherTests : IDisposable
     [Fact]
     public void A_flexible_header_has_the_same_client_id_and_tagged_fields_which_are_skipped()
     {
-        Request request = _dispatcher.Parse(Header(MetadataRequest.ApiKey, 9, [0, 2, (byte)'m', (byte)'e', 1, 7, 2, 0xAA, 0xBB, 0xFF]), Client);
+        Request request = _dispatcher.Parse(
+            Header(MetadataRequest.ApiKey, 9, [0, 2, (byte)'m', (byte)'e', 1, 7, 2, 0xAA, 0xBB, 0xFF]), Client);
         Assert.Equal("me", request.ClientId);
         Assert.Equal(17, request.BodyStart);
     }

@@ -142,5 +142,6 @@ public sealed class SettingsTests : IDisposable
         return file;
     }
 
-    private static CloudOptions Apply(params string[] assignments) => SettingSources.Apply(assignments.Select(SettingSources.ReadAssignment));
+    private static CloudOptions Apply(params string[] assignments) =>
+        SettingSources.Apply(assignments.Select(SettingSources.ReadAssignment));
 }

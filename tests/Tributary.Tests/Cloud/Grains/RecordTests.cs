@@ -11,7 +11,8 @@ public sealed class RecordTests
     [Fact]
     public void A_broker_keeps_its_node_id_and_gets_a_higher_epoch_at_each_start()
     {
-        ClusterRecord record = new ClusterRecord().Register("a", "h", 1, "first").Register("b", "h", 2, "second").Register("a", "other", 3, "third");
+        ClusterRecord record = new ClusterRecord().Register("a", "h", 1, "first").Register("b", "h", 2, "second").Register(
+            "a", "other", 3, "third");
 
         Assert.Equal("first", record.ClusterId);
         Assert.Equal(

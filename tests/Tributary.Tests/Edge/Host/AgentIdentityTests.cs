@@ -37,6 +37,7 @@ public sealed class AgentIdentityTests
             file.Write(0, System.Text.Encoding.UTF8.GetBytes(content));
         }
 
-        Assert.Contains("damaged", Assert.Throws<IOException>(() => AgentIdentity.Claim(_storage, "data", "edge-1")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "damaged", Assert.Throws<IOException>(() => AgentIdentity.Claim(_storage, "data", "edge-1")).Message, StringComparison.Ordinal);
     }
 }

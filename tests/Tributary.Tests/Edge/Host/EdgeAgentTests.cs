@@ -174,7 +174,8 @@ public sealed class EdgeAgentTests : IAsyncLifetime
     {
         using var taken = new TcpListener(IPAddress.Loopback, 0);
         taken.Start();
-        StartException refused = await Assert.ThrowsAsync<StartException>(() => StartAsync(settings: (setting, taken.LocalEndpoint.ToString()!)));
+        StartException refused = await Assert.ThrowsAsync<StartException>(
+            () => StartAsync(settings: (setting, taken.LocalEndpoint.ToString()!)));
 
         Assert.Contains($"{taken.LocalEndpoint} (setting '{setting}')", refused.Message, StringComparison.Ordinal);
         Assert.Contains("in use", refused.Message, StringComparison.OrdinalIgnoreCase);
@@ -202,7 +203,8 @@ public sealed class EdgeAgentTests : IAsyncLifetime
         (string Name, string Text)[] all =
         [
             .. settings,
-            ("id", id), ("data", _directory), ("cloud", $"127.0.0.1:{_cluster.Brokers[0].Port}"), ("mqtt", "127.0.0.1:0"), ("http", "127.0.0.1:0"),
+            ("id", id), ("data", _directory), ("cloud", $"127.0.0.1:{_cluster.Brokers[0].Port}"), ("mqtt", "127.0.0.1:0"), (
+                "http", "127.0.0.1:0"),
             ("uplink:firstBackoff", "1ms"), ("uplink:maxBackoff", "20ms"), ("uplink:quietPeriod", "20ms"), ("uplink:codec", "none"),
         ];
         var values = new SettingValues();

@@ -16,7 +16,8 @@ public sealed class StandardErrorLoggerTests
         var to = new MemoryStream();
         using (var logger = new StandardErrorLogger(LogLevel.Information, Time, to))
         {
-            logger.CreateLogger("Tributary.Edge.Buffer.EdgeBuffer").Log(LogLevel.Warning, new EventId(42), "two\nlines", null, (text, _) => text);
+            logger.CreateLogger("Tributary.Edge.Buffer.EdgeBuffer").Log(
+                LogLevel.Warning, new EventId(42), "two\nlines", null, (text, _) => text);
         }
 
         Assert.Equal("2026-01-02T03:04:05.678Z warn EdgeBuffer 42: two | lines\n", Encoding.UTF8.GetString(to.ToArray()));

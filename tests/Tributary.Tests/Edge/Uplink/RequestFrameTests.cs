@@ -15,7 +15,8 @@ public sealed class RequestFrameTests
     public void A_request_of_pieces_has_the_bytes_of_one_that_was_copied(short version)
     {
         byte[][] batches = [[.. Enumerable.Range(0, 100).Select(i => (byte)i)], new byte[5000], [1]];
-        using RequestFrame frame = RequestFrame.Of(Request([.. batches.Select((bytes, i) => (RecordBytes)new BatchRecords(Batch(i, bytes)))]), version, 17, "edge-1");
+        using RequestFrame frame = RequestFrame.Of(
+            Request([.. batches.Select((bytes, i) => (RecordBytes)new BatchRecords(Batch(i, bytes)))]), version, 17, "edge-1");
 
         byte[] copied = KafkaFrame.WriteRequest(Request([.. batches.Select(bytes => (RecordBytes)bytes)]), version, 17, "edge-1").ToArray();
 
@@ -39,7 +40,8 @@ public sealed class RequestFrameTests
         var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = new string('x', 3000) }] };
         using RequestFrame frame = RequestFrame.Of(request, MetadataRequest.MaxVersion, 1, "edge-1");
 
-        Assert.Equal(KafkaFrame.WriteRequest(request, MetadataRequest.MaxVersion, 1, "edge-1").ToArray(), frame.Pieces.SelectMany(piece => piece));
+        Assert.Equal(
+            KafkaFrame.WriteRequest(request, MetadataRequest.MaxVersion, 1, "edge-1").ToArray(), frame.Pieces.SelectMany(piece => piece));
     }
 
     private static ProduceRequest Request(RecordBytes[] records) => new()

@@ -41,7 +41,8 @@ public sealed class UplinkOnSocketsTests
 
         List<(string Key, long Id)> committed = cluster.Committed();
         Assert.Equal(Enumerable.Range(1, records).Select(id => (long)id), committed.Select(record => record.Id).Order());
-        Assert.All(committed.GroupBy(record => record.Key), device => Assert.Equal(device.Select(r => r.Id).Order(), device.Select(r => r.Id)));
+        Assert.All(
+            committed.GroupBy(record => record.Key), device => Assert.Equal(device.Select(r => r.Id).Order(), device.Select(r => r.Id)));
         Assert.True(uplink.Retries > 0);
     }
 
@@ -52,7 +53,8 @@ public sealed class UplinkOnSocketsTests
         storage.CreateDirectory("telemetry-0");
         storage.SyncDirectory("");
         var uplink = new PartitionUplink(
-            new BufferPartition(FakeCluster.Topic, 0, null!, "telemetry-0"), log, log.FlushedEnd, new CheckpointFile(storage, "telemetry-0"),
+            new BufferPartition(FakeCluster.Topic, 0, null!, "telemetry-0"), log, log.FlushedEnd, new CheckpointFile(
+                storage, "telemetry-0"),
             dead.Letters, cloud, OptionsFor(cluster), TimeProvider.System, counters, NullLogger.Instance, new Random(random.Next()));
         log.Flushed = uplink.Wake;
         uplink.Start();

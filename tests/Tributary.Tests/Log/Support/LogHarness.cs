@@ -69,7 +69,9 @@ internal sealed class LogHarness : ILogEvents, IAsyncDisposable
         }
     }
 
-    /// <summary>Ends the process, as far as the log can tell: what it wrote is there, what it would have saved at a clean end is not.</summary>
+    /// <summary>
+    /// Ends the process, as far as the log can tell: what it wrote is there, what it would have saved at a clean end is not.
+    /// </summary>
     public async Task<PartitionLog> KillAsync(Action? meanwhile = null, string name = "p-0")
     {
         await LoseProcessAsync(static () => true);
@@ -180,7 +182,8 @@ internal sealed class LogHarness : ILogEvents, IAsyncDisposable
         while (!rest.IsEmpty)
         {
             Assert.Equal(BatchStatus.Ok, RecordBatch.TryRead(rest, out RecordBatch batch));
-            batches.Add(new RecordBatchCopy(batch.BaseOffset, batch.NextOffset, batch.LeaderEpoch, batch.IsCrcValid(), batch.Bytes.ToArray()));
+            batches.Add(
+                new RecordBatchCopy(batch.BaseOffset, batch.NextOffset, batch.LeaderEpoch, batch.IsCrcValid(), batch.Bytes.ToArray()));
             rest = rest[batch.Size..];
         }
         return batches;
