@@ -14,6 +14,10 @@ public sealed class CloudDiskFaultTests
     private const string Topic = "faults";
     private const int Before = 300;
     private const int After = 20;
+
+    /// <summary>Where SQLite's first page begins with its kind, behind the file's header.</summary>
+    private const int FirstPage = 100;
+
     private static readonly DiskFault[] Faults = [DiskFault.FlippedBit, DiskFault.Truncated, DiskFault.Empty, DiskFault.Missing];
 
     [Fact]
@@ -42,6 +46,62 @@ public sealed class CloudDiskFaultTests
             });
             Assert.Equal(fault != DiskFault.Missing, log.Contains("Rebuilt", StringComparison.Ordinal));
         }
+    }
+
+    [Fact]
+    public async Task A_flipped_bit_in_a_stored_batch_is_a_hole_of_that_batch_and_of_nothing_else()
+    {
+        using TempDirectory directory = TempDirectory.Create();
+        string data = directory.At("data");
+        await RunAsync(data, kafka => ProduceAsync(kafka, 0, Before));
+        string segment = Damage.Segments(Directory.GetDirectories(data, Topic + "-0", SearchOption.AllDirectories).Single())[0];
+        Damage.FlipBit(segment, 5000);
+        int[] missing = [];
+        string log = await RunAsync(data, async kafka =>
+        {
+            await ProduceAsync(kafka, Before, After);
+            missing = [.. Enumerable.Range(1, Before + After).Except(await ReadAsync(kafka))];
+        });
+        Assert.NotEmpty(missing);
+        Assert.Equal(Enumerable.Range(missing[0], missing.Length), missing);
+        Assert.InRange(missing.Length, 1, Before / 4);
+        Assert.True(missing[^1] <= Before);
+        Assert.Contains("Hole", log);
+    }
+
+    [Theory]
+    [InlineData(DiskFault.FlippedBit)]
+    [InlineData(DiskFault.Truncated)]
+    [InlineData(DiskFault.Empty)]
+    [InlineData(DiskFault.Missing)]
+    public async Task A_damaged_control_database_ends_the_start_with_a_sentence_and_leaves_the_records_alone(DiskFault fault)
+    {
+        using TempDirectory directory = TempDirectory.Create();
+        string data = directory.At("data");
+        await RunAsync(data, kafka => ProduceAsync(kafka, 0, After));
+        string database = Directory.GetFiles(data, "control.db", SearchOption.AllDirectories).Single();
+        byte[] whole = await File.ReadAllBytesAsync(database);
+        if (fault == DiskFault.FlippedBit)
+        {
+            await CannotStartAsync(data, () => Damage.FlipBit(database, FirstPage));
+            await File.WriteAllBytesAsync(database, whole);
+            await CannotStartAsync(data, () => Damage.FlipBit(database, whole.AsSpan().IndexOf("\"faults\""u8) + 1));
+        }
+        else
+        {
+            await CannotStartAsync(data, () => Damage.Do(fault, database));
+        }
+        await File.WriteAllBytesAsync(database, whole);
+        await RunAsync(data, async kafka => Assert.Equal(Enumerable.Range(1, After), await ReadAsync(kafka)));
+    }
+
+    private static async Task CannotStartAsync(string data, Action damage)
+    {
+        damage();
+        await using RunningProcess cloud = Start(data);
+        Assert.Equal(3, await cloud.ExitAsync());
+        string said = cloud.Errors.Split('\n').Last(line => line.StartsWith("tributary: ", StringComparison.Ordinal));
+        Assert.Contains("control.db", said);
     }
 
     [Fact]
