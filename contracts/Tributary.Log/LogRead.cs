@@ -34,6 +34,9 @@ public sealed class LogRead : IDisposable
     /// <summary>The offset after the last batch; the asked one if nothing was read.</summary>
     public long NextOffset { get; internal set; }
 
+    /// <summary>Whether the batches come from a file, where they may be damaged, not from the tail in memory.</summary>
+    public bool IsFromFile => _count == 0;
+
     /// <summary>Bytes in <see cref="Bytes"/>.</summary>
     public int Size { get; private set; }
 

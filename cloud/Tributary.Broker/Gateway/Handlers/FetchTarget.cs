@@ -2,6 +2,7 @@ using System.Buffers;
 using Microsoft.Extensions.Logging;
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Records;
 using Tributary.Log;
 
 namespace Tributary.Broker.Gateway.Handlers;
@@ -15,6 +16,9 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
     private readonly int _clientEpoch;
     private readonly int _lastFetchedEpoch;
     private readonly int _maxBytes;
+    /// <summary>Damaged batches that are made holes of for one fetch; more of them wait for the next one.</summary>
+    private const int MaxDamaged = 16;
+
     private readonly long _offset;
     private LogRead? _read;
     private long _measuredTo;
@@ -124,12 +128,12 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
             return;
         }
         long most = Math.Min(room, _maxBytes);
-        LogRead? read = TryRead(_offset, most, logger);
+        LogRead? read = TryReadWhole(_offset, most, logger);
         while (read is { Size: 0 } && read.NextOffset < HighWatermark && read.NextOffset > _offset)
         {
             long behindHole = read.NextOffset;
             read.Dispose();
-            read = TryRead(behindHole, most, logger);
+            read = TryReadWhole(behindHole, most, logger);
         }
         if (read is null || read.Size == 0 || (!first && read.Size > most))
         {
@@ -167,6 +171,56 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
             Diverging = common;
         }
         return ErrorCode.None;
+    }
+
+    /// <summary>
+    /// Reads batches whose checksums fit. One that doesn't would hold its readers up for ever: it becomes a hole that they step over, with
+    /// an event.
+    /// </summary>
+    private LogRead? TryReadWhole(long offset, long maxBytes, ILogger logger)
+    {
+        for (int tries = 0; ; tries++)
+        {
+            LogRead? read = TryRead(offset, maxBytes, logger);
+            if (read is null || FindDamage(read) is not { } damaged)
+            {
+                return read;
+            }
+            read.Dispose();
+            try
+            {
+                Partition!.Log.ReportDamage(damaged);
+            }
+            catch (IOException e)
+            {
+                Fail(TopicLookup.ReadFailure(Partition!, e, logger));
+                return null;
+            }
+            if (tries == MaxDamaged)
+            {
+                Fail(ErrorCode.CorruptMessage);
+                return null;
+            }
+        }
+    }
+
+    /// <returns>The offset of the first batch that is not what was written, null if all are.</returns>
+    private static long? FindDamage(LogRead read)
+    {
+        if (!read.IsFromFile)
+        {
+            return null;
+        }
+        ReadOnlySpan<byte> rest = read.Bytes.FirstSpan;
+        while (RecordBatch.TryRead(rest, out RecordBatch batch) == BatchStatus.Ok)
+        {
+            if (!batch.IsCrcValid())
+            {
+                return batch.BaseOffset;
+            }
+            rest = rest[batch.Size..];
+        }
+        return null;
     }
 
     private LogRead? TryRead(long offset, long maxBytes, ILogger logger)
