@@ -112,6 +112,10 @@ internal sealed class CloudHost : IAsyncDisposable
             catch (Exception e)
             {
                 await app.DisposeAsync();
+                if (FindDamage(e) is { } damage)
+                {
+                    throw new StartupException(damage.Message, e);
+                }
                 bool isSilosPort = !broker.HasBegun;
                 if (!IsPortTaken(e))
                 {
@@ -142,6 +146,15 @@ internal sealed class CloudHost : IAsyncDisposable
         {
             logger.ListenerIsOpen(setting, address);
         }
+    }
+
+    private static StoredRecordException? FindDamage(Exception? failure)
+    {
+        while (failure is not null and not StoredRecordException)
+        {
+            failure = failure.InnerException;
+        }
+        return (StoredRecordException?)failure;
     }
 
     private static bool IsPortTaken(Exception failure)

@@ -104,6 +104,10 @@ internal sealed class ControlDatabase : DbDataSource
             throw new StartupException(
                 $"the control database {_path} can't have a write-ahead log (journal mode '{mode}'): use a local file system");
         }
+        if (Scalar<string>(connection, "PRAGMA integrity_check(1);") is var found && found != "ok")
+        {
+            throw new StartupException($"the control database {_path} is damaged ({found?.ReplaceLineEndings(" ")}): put it back from a backup");
+        }
         using SqliteTransaction transaction = connection.BeginTransaction(deferred: false);
         long application = Scalar<long>(connection, "PRAGMA application_id;", transaction);
         long version = Scalar<long>(connection, "PRAGMA user_version;", transaction);

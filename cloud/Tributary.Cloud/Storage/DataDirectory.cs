@@ -75,7 +75,14 @@ internal sealed class DataDirectory : IAsyncDisposable
     {
         try
         {
-            ControlDatabase control = ControlDatabase.Open($"{path}/{ControlDatabase.FileName}");
+            string database = $"{path}/{ControlDatabase.FileName}";
+            if (logs.List() is { Count: > 0 } partitions && new FileInfo(database) is not { Exists: true, Length: > 0 })
+            {
+                throw new StartupException(
+                    $"the control database {database} is missing or empty, and {partitions.Count} partitions lie beside it: without it nobody "
+                    + "knows of what topics. Put it back from a backup, or begin anew in another directory");
+            }
+            ControlDatabase control = ControlDatabase.Open(database);
             storage.SyncDirectory(path);
             return control;
         }
