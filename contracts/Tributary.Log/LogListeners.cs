@@ -15,7 +15,8 @@ public interface ILogListener
 
     /// <summary>
     /// A write or flush failed: what was appended at <paramref name="fromOffset"/> and beyond is gone and must not be acknowledged.
-    /// The next append continues at <paramref name="fromOffset"/>, or fails if the partition went offline.
+    /// The next append continues at <paramref name="fromOffset"/>, or fails if the partition went offline. One that was made there before
+    /// this call counts as lost too, although a later <see cref="OnFlushed"/> may cover it.
     /// </summary>
     void OnFailed(PartitionLog log, long fromOffset, Exception reason);
 }

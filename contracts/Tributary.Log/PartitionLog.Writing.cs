@@ -25,6 +25,7 @@ public sealed partial class PartitionLog
     // Under _lock.
     private readonly List<FlushWaiter> _lostWaiters = [];
     private Exception? _loss;
+    private long _lossFrom = long.MaxValue;
 
     // On the writer thread.
     private readonly List<FlushWaiter> _done = [];
@@ -283,6 +284,7 @@ public sealed partial class PartitionLog
     {
         _losses.Add(fromOffset);
         _waiters.TakeLost(fromOffset, _lostWaiters);
+        _lossFrom = Math.Min(_lossFrom, fromOffset);
         _loss = reason;
     }
 
@@ -312,39 +314,51 @@ public sealed partial class PartitionLog
         return segment;
     }
 
-    /// <summary>Tells listeners and waiters, on the writer thread and without a lock.</summary>
+    /// <summary>
+    /// Tells listeners and waiters, on the writer thread and without a lock. A loss before what was flushed since: an append that got the
+    /// offset of a lost one must not acknowledge that.
+    /// </summary>
     private void Tell()
     {
         long flushed;
+        long lossFrom;
         Exception? loss;
         ILogListener[] listeners;
         lock (_lock)
         {
             flushed = _flushedEnd;
-            loss = _loss;
-            _loss = null;
+            (loss, lossFrom) = (_loss, _lossFrom);
+            (_loss, _lossFrom) = (null, long.MaxValue);
             listeners = _listeners;
             _waiters.TakeFlushed(flushed, _done);
             _failed.AddRange(_lostWaiters);
             _lostWaiters.Clear();
         }
-        if (flushed > _toldEnd)
-        {
-            foreach (ILogListener listener in listeners)
-            {
-                listener.OnFlushed(this, flushed);
-            }
-        }
-        _toldEnd = flushed;
         if (loss is not null)
         {
+            TellFlushed(listeners, lossFrom);
             foreach (ILogListener listener in listeners)
             {
-                listener.OnFailed(this, flushed, loss);
+                listener.OnFailed(this, lossFrom, loss);
             }
+            _toldEnd = lossFrom;
         }
+        TellFlushed(listeners, flushed);
         FlushWaiters.Complete(_done, null);
         FlushWaiters.Complete(_failed, loss);
+    }
+
+    private void TellFlushed(ILogListener[] listeners, long end)
+    {
+        if (end <= _toldEnd)
+        {
+            return;
+        }
+        foreach (ILogListener listener in listeners)
+        {
+            listener.OnFlushed(this, end);
+        }
+        _toldEnd = end;
     }
 
     /// <summary>One round: what was gathered and how far it came.</summary>
