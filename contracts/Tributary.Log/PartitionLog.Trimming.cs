@@ -210,29 +210,53 @@ public sealed partial class PartitionLog
         lock (_lock)
         {
             _truncating = true; // nothing is appended while the state does not match the log
-            gone = _segments.FindAll(segment => segment.BaseOffset >= end && segment != cut);
-            _segments.RemoveAll(gone.Contains);
-            gone.ForEach(RemoveLocked);
-            _active = cut;
-            if (cut is not null)
-            {
-                _loaded.Remove(cut);
-                cut.EndOffset = end;
-                cut.EndPosition = cut.WritePosition = position;
-                cut.Index!.TruncateFrom(end);
-                cut.NextIndexPosition = position;
-                cut.IsRecyclable = true;
-                cut.IsIndexSaved = false;
-            }
-            _holes.RemoveAll(hole => hole.From >= end);
-            _tail.DropFrom(end);
-            _snapshots.RemoveAll(snapshot => snapshot.Point.Offset > end);
-            _epochs.TruncateFromEnd(end);
-            Volatile.Write(ref _start, Math.Min(_start, end)); // the start may lie within the batch that goes
-            Volatile.Write(ref _flushedEnd, end);
-            Volatile.Write(ref _appendedEnd, end);
+            gone = EndAtLocked(cut, end, position);
             LoseLocked(end, new LogException($"the log of {Name} was truncated to offset {end}"));
         }
+        CutFiles(cut, gone, end);
+        ProducerState rebuilt = RebuildProducers();
+        lock (_lock)
+        {
+            _producers = rebuilt;
+            _saveWanted = true;
+        }
+        SaveAll(clean: false);
+        lock (_lock)
+        {
+            _truncating = false;
+        }
+    }
+
+    /// <summary>Takes what lies behind the new end out of memory.</summary>
+    /// <returns>The segments that go.</returns>
+    private List<LogSegment> EndAtLocked(LogSegment? cut, long end, int position)
+    {
+        List<LogSegment> gone = _segments.FindAll(segment => segment.BaseOffset >= end && segment != cut);
+        _segments.RemoveAll(gone.Contains);
+        gone.ForEach(RemoveLocked);
+        _active = cut;
+        if (cut is not null)
+        {
+            _loaded.Remove(cut);
+            cut.EndOffset = end;
+            cut.EndPosition = cut.WritePosition = position;
+            cut.Index!.TruncateFrom(end);
+            cut.NextIndexPosition = position;
+            cut.IsRecyclable = true;
+            cut.IsIndexSaved = false;
+        }
+        _holes.RemoveAll(hole => hole.From >= end);
+        _tail.DropFrom(end);
+        _snapshots.RemoveAll(snapshot => snapshot.Point.Offset > end);
+        _epochs.TruncateFromEnd(end);
+        Volatile.Write(ref _start, Math.Min(_start, end)); // the start may lie within the batch that goes
+        Volatile.Write(ref _flushedEnd, end);
+        Volatile.Write(ref _appendedEnd, end);
+        return gone;
+    }
+
+    private void CutFiles(LogSegment? cut, List<LogSegment> gone, long end)
+    {
         SnapshotPoint[] later = [.. _manifest.Snapshots.Where(point => point.Offset > end && point.Producers > 0)];
         SaveManifest(clean: false, [.. _manifest.Snapshots.Where(point => point.Offset <= end)]);
         SaveEpochs();
@@ -249,17 +273,6 @@ public sealed partial class PartitionLog
         if (cut is not null)
         {
             _store.Cut(cut);
-        }
-        ProducerState rebuilt = RebuildProducers();
-        lock (_lock)
-        {
-            _producers = rebuilt;
-            _saveWanted = true;
-        }
-        SaveAll(clean: false);
-        lock (_lock)
-        {
-            _truncating = false;
         }
     }
 
