@@ -23,7 +23,8 @@ public sealed class LogDirectory : IAsyncDisposable
     private long _unflushed;
     private TaskCompletionSource? _waitingForRoom;
 
-    private LogDirectory(IStorage storage, string path, LogDirectoryOptions options, TimeProvider time, ILogEvents events, IDisposable held)
+    private LogDirectory(
+        IStorage storage, string path, LogDirectoryOptions options, TimeProvider time, ILogEvents events, IDisposable held, bool hasThread)
     {
         _storage = storage;
         _options = options;
@@ -34,13 +35,18 @@ public sealed class LogDirectory : IAsyncDisposable
         _cache = new TailCache(options.TailCacheBytes);
         Reserve = new SpaceReserve(storage, path, options.ReserveBytes);
         Reserve.TryTake();
-        Writer = new LogWriter(_cache, options.CommitWindow, time, path);
+        Writer = new LogWriter(_cache, options.CommitWindow, time, path, hasThread);
     }
 
     /// <summary>Opens (or creates) the directory and takes its lock; a second process that tries gets a sentence.</summary>
     /// <exception cref="LogException">It is in use, belongs to another user, or lies where nothing can be made durable.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A setting is out of range.</exception>
-    public static LogDirectory Open(IStorage storage, string path, LogDirectoryOptions options, TimeProvider time, ILogEvents events)
+    public static LogDirectory Open(IStorage storage, string path, LogDirectoryOptions options, TimeProvider time, ILogEvents events) =>
+        Open(storage, path, options, time, events, hasThread: true);
+
+    /// <summary>Without a thread, the caller runs the rounds of <see cref="Writer"/>, so that what happens when follows from a seed.</summary>
+    internal static LogDirectory Open(
+        IStorage storage, string path, LogDirectoryOptions options, TimeProvider time, ILogEvents events, bool hasThread)
     {
         options.Validate();
         IDisposable held;
@@ -64,7 +70,7 @@ public sealed class LogDirectory : IAsyncDisposable
                 }
             }
             storage.SyncDirectory(path); // names that a killed process made are visible, and perhaps not durable
-            return new LogDirectory(storage, path, options, time, events, held);
+            return new LogDirectory(storage, path, options, time, events, held, hasThread);
         }
         catch
         {
@@ -79,7 +85,7 @@ public sealed class LogDirectory : IAsyncDisposable
     /// <summary>Space for what must be saved on a disk that is full.</summary>
     internal SpaceReserve Reserve { get; }
 
-    /// <summary>The thread that writes.</summary>
+    /// <summary>Who writes.</summary>
     internal LogWriter Writer { get; }
 
     /// <summary>

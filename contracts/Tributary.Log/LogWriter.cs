@@ -1,9 +1,10 @@
 namespace Tributary.Log;
 
 /// <summary>
-/// The thread that writes and flushes all partitions of a data directory, in rounds: call the sources, write what every dirty partition
-/// has, flush, tell. Whatever is appended meanwhile goes with the next round. <see cref="Enqueue"/> and <see cref="Schedule"/> may be
-/// called from any thread, under a partition's lock.
+/// Writes and flushes all partitions of a data directory, in rounds: call the sources, write what every dirty partition has, flush,
+/// tell. Whatever is appended meanwhile goes with the next round. Rounds run on a thread of its own; in simulated time, whoever simulates
+/// is that thread and calls <see cref="RunRound"/>. <see cref="Enqueue"/> and <see cref="Schedule"/> may be called from any thread, under
+/// a partition's lock.
 /// </summary>
 /// <remarks>
 /// Whoever is told on this thread must not throw: like every broken invariant here, that ends the process rather than letting it
@@ -14,6 +15,7 @@ internal sealed class LogWriter
     private readonly object _queue = new();
     private readonly TailCache _cache;
     private readonly TimeSpan _window;
+    private readonly bool _hasThread;
     private readonly ITimer? _windowTimer;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -27,10 +29,15 @@ internal sealed class LogWriter
     private List<IAppendSource> _takenSources = [];
     private List<PartitionLog> _taken = [];
 
-    public LogWriter(TailCache cache, TimeSpan window, TimeProvider time, string name)
+    public LogWriter(TailCache cache, TimeSpan window, TimeProvider time, string name, bool hasThread)
     {
         _cache = cache;
         _window = window;
+        _hasThread = hasThread;
+        if (!hasThread)
+        {
+            return;
+        }
         if (window > TimeSpan.Zero)
         {
             _windowTimer = time.CreateTimer(static state => ((LogWriter)state!).EndWindow(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -65,29 +72,50 @@ internal sealed class LogWriter
             _stopping = true;
             Monitor.Pulse(_queue);
         }
+        if (!_hasThread)
+        {
+            while (RunRound())
+            {
+            }
+            _ended.TrySetResult();
+        }
         return _ended.Task;
+    }
+
+    /// <summary>Does what is queued now.</summary>
+    /// <returns>False if there was nothing.</returns>
+    public bool RunRound()
+    {
+        lock (_queue)
+        {
+            (_sources, _takenSources) = (_takenSources, _sources);
+        }
+        bool any = _takenSources.Count > 0;
+        foreach (IAppendSource source in _takenSources)
+        {
+            source.AppendPending();
+        }
+        _takenSources.Clear();
+        lock (_queue)
+        {
+            (_dirty, _taken) = (_taken, _dirty);
+        }
+        any |= _taken.Count > 0;
+        foreach (PartitionLog partition in _taken)
+        {
+            partition.Write();
+        }
+        FlushRound();
+        _taken.Clear();
+        _cache.Trim();
+        return any;
     }
 
     private void Run()
     {
         while (WaitForWork())
         {
-            foreach (IAppendSource source in _takenSources)
-            {
-                source.AppendPending();
-            }
-            _takenSources.Clear();
-            lock (_queue)
-            {
-                (_dirty, _taken) = (_taken, _dirty);
-            }
-            foreach (PartitionLog partition in _taken)
-            {
-                partition.Write();
-            }
-            FlushRound();
-            _taken.Clear();
-            _cache.Trim();
+            RunRound();
         }
         _windowTimer?.Dispose();
         _ended.SetResult();
@@ -127,7 +155,6 @@ internal sealed class LogWriter
                     Monitor.Wait(_queue);
                 }
             }
-            (_sources, _takenSources) = (_takenSources, _sources);
             return true;
         }
     }

@@ -2,8 +2,8 @@ namespace Tributary.Log.Storage;
 
 /// <summary>
 /// A file system in memory that knows what would survive a power cut: file bytes as of their last flush, names as of their
-/// directory's last sync. <see cref="Crash()"/> gives a storage with exactly that, <see cref="Crash(Func{bool})"/> one with some of the
-/// rest too. Callable from any thread (one lock).
+/// directory's last sync. <see cref="Crash()"/> gives a storage with exactly that, <see cref="Crash(Func{bool}, Func{int, int})"/> one with
+/// some of the rest too. Callable from any thread (one lock).
 /// </summary>
 public sealed class MemoryStorage : IStorage
 {
@@ -24,16 +24,31 @@ public sealed class MemoryStorage : IStorage
     public MemoryStorage Crash() => Crash(static () => false);
 
     /// <summary>
-    /// Cuts the power after the kernel has written some of what was never flushed: each page of 4 KiB, each change of a file's length and
-    /// each directory's unsynced names, all together, survive if <paramref name="survives"/> says so when it is asked. If it always does,
-    /// only the process was killed.
+    /// Cuts the power after the kernel has written some of what was never flushed, in any order: what was written within a page of 4 KiB,
+    /// a change of a file's length, a name that was made, removed or changed survives if <paramref name="survives"/> says so when it is
+    /// asked. If it always does, and nothing is torn, only the process was killed.
     /// </summary>
-    public MemoryStorage Crash(Func<bool> survives)
+    /// <param name="survives">Asked once for each of them.</param>
+    /// <param name="tear">Of so many bytes of a page that survive, how many got there; null: all.</param>
+    public MemoryStorage Crash(Func<bool> survives, Func<int, int>? tear = null)
     {
         lock (_lock)
         {
             _crashed = true;
-            return new MemoryStorage(_root.Durable(survives));
+            return new MemoryStorage(_root.Durable(survives, tear ?? (static size => size)));
+        }
+    }
+
+    /// <summary>
+    /// What a failed flush does: the pages of the file count as clean from now on, so that no later flush writes them, and only those that
+    /// <paramref name="survives"/> accepts have reached the disk.
+    /// </summary>
+    public void FailFlush(string path, Func<bool> survives)
+    {
+        lock (_lock)
+        {
+            ThrowIfCrashed();
+            (Find(path) as FileNode ?? throw new FileNotFoundException($"'{path}' does not exist", path)).MarkClean(survives);
         }
     }
 
@@ -50,7 +65,7 @@ public sealed class MemoryStorage : IStorage
                     throw new FileNotFoundException($"'{path}' does not exist", path);
                 }
                 node = new FileNode();
-                parent.Children.Add(name, node);
+                parent.Change(null, name, node);
             }
             return node is FileNode file ? new MemoryFile(this, file) : throw new UnauthorizedAccessException($"'{path}' is a directory");
         }
@@ -87,7 +102,7 @@ public sealed class MemoryStorage : IStorage
                 if (!at.Children.TryGetValue(part, out Node? next))
                 {
                     next = new DirectoryNode();
-                    at.Children.Add(part, next);
+                    at.Change(null, part, next);
                 }
                 at = next as DirectoryNode ?? throw new IOException($"'{part}' of '{path}' is a file");
             }
@@ -109,8 +124,15 @@ public sealed class MemoryStorage : IStorage
             {
                 throw new IOException($"'{to}' exists");
             }
-            source.Children.Remove(sourceName);
-            target.Children[targetName] = node;
+            if (source == target)
+            {
+                source.Change(sourceName, targetName, node);
+            }
+            else
+            {
+                target.Change(null, targetName, node);
+                source.Change(sourceName, null, node);
+            }
         }
     }
 
@@ -124,7 +146,7 @@ public sealed class MemoryStorage : IStorage
             {
                 throw new UnauthorizedAccessException($"'{path}' is a directory");
             }
-            parent.Children.Remove(name);
+            parent.Remove(name);
         }
     }
 
@@ -134,7 +156,7 @@ public sealed class MemoryStorage : IStorage
         lock (_lock)
         {
             (DirectoryNode parent, string name) = Parent(path);
-            parent.Children.Remove(name);
+            parent.Remove(name);
         }
     }
 
@@ -143,8 +165,7 @@ public sealed class MemoryStorage : IStorage
     {
         lock (_lock)
         {
-            DirectoryNode directory = FindDirectory(path);
-            directory.Synced = new(directory.Children);
+            FindDirectory(path).Sync();
         }
     }
 
@@ -199,26 +220,75 @@ public sealed class MemoryStorage : IStorage
 
     private abstract class Node
     {
-        public abstract Node AfterCrash(Func<bool> survives);
+        public abstract Node AfterCrash(Func<bool> survives, Func<int, int> tear);
     }
 
     private sealed class DirectoryNode : Node
     {
+        private readonly List<NameChange> _unsynced = [];
+        private Dictionary<string, Node> _synced = [];
+
         public Dictionary<string, Node> Children { get; } = [];
 
-        public Dictionary<string, Node> Synced { get; set; } = [];
-
-        public override Node AfterCrash(Func<bool> survives) => Durable(survives);
-
-        public DirectoryNode Durable(Func<bool> survives)
+        public void Change(string? from, string? to, Node node)
         {
-            var left = new DirectoryNode();
-            foreach ((string name, Node node) in survives() ? Children : Synced)
+            var change = new NameChange(from, to, node);
+            change.ApplyTo(Children);
+            _unsynced.Add(change);
+        }
+
+        public void Remove(string name)
+        {
+            if (Children.TryGetValue(name, out Node? node))
             {
-                left.Children.Add(name, node.AfterCrash(survives));
+                Change(name, null, node);
             }
-            left.Synced = new(left.Children);
+        }
+
+        public void Sync()
+        {
+            if (_unsynced.Count > 0)
+            {
+                _synced = new(Children);
+                _unsynced.Clear();
+            }
+        }
+
+        public override Node AfterCrash(Func<bool> survives, Func<int, int> tear) => Durable(survives, tear);
+
+        public DirectoryNode Durable(Func<bool> survives, Func<int, int> tear)
+        {
+            Dictionary<string, Node> names = new(_synced);
+            foreach (NameChange change in _unsynced)
+            {
+                if (survives())
+                {
+                    change.ApplyTo(names);
+                }
+            }
+            var left = new DirectoryNode();
+            foreach ((string name, Node node) in names)
+            {
+                left.Children.Add(name, node.AfterCrash(survives, tear));
+            }
+            left._synced = new(left.Children);
             return left;
+        }
+    }
+
+    /// <summary>A file or directory gets a name, loses one, or changes it, as a whole.</summary>
+    private readonly record struct NameChange(string? From, string? To, Node Node)
+    {
+        public void ApplyTo(Dictionary<string, Node> names)
+        {
+            if (From is not null && !(names.TryGetValue(From, out Node? there) && there == Node && names.Remove(From)))
+            {
+                return; // it has not got that name, since another change was lost
+            }
+            if (To is not null)
+            {
+                names[To] = Node;
+            }
         }
     }
 
@@ -270,7 +340,14 @@ public sealed class MemoryStorage : IStorage
             _flushedLength = Length;
         }
 
-        public override Node AfterCrash(Func<bool> survives)
+        public void MarkClean(Func<bool> survives)
+        {
+            var disk = (FileNode)AfterCrash(survives, static size => size);
+            (_flushed, _flushedLength) = (disk._flushed, disk._flushedLength);
+            _dirty.Clear();
+        }
+
+        public override Node AfterCrash(Func<bool> survives, Func<int, int> tear)
         {
             var left = new FileNode();
             left.Write(0, _flushed.AsSpan(0, _flushedLength));
@@ -285,7 +362,7 @@ public sealed class MemoryStorage : IStorage
                     int end = Math.Min(Math.Min(to, Length), (at / PageSize + 1) * PageSize);
                     if (survives())
                     {
-                        left.Write(at, Bytes.AsSpan(at, end - at));
+                        left.Write(at, Bytes.AsSpan(at, tear(end - at)));
                     }
                     at = end;
                 }

@@ -10,9 +10,9 @@ namespace Tributary.Tests.Log;
 public sealed class FailedWriteTests : IAsyncDisposable
 {
     private readonly LogHarness _harness = new();
-    private CrashingStorage _storage = null!;
+    private FaultyStorage _storage = null!;
 
-    public FailedWriteTests() => _harness.Wrap = inner => _storage = new CrashingStorage((MemoryStorage)inner);
+    public FailedWriteTests() => _harness.Wrap = inner => _storage = new FaultyStorage((MemoryStorage)inner);
 
     public ValueTask DisposeAsync() => _harness.DisposeAsync();
 
@@ -48,7 +48,7 @@ public sealed class FailedWriteTests : IAsyncDisposable
     {
         PartitionLog log = _harness.Open();
         var source = new Burst(log, 200);
-        _storage.FailFlush(number: 3);
+        _storage.Fail(FaultPoint.SegmentFlush, number: 3);
         _harness.Directory.Schedule(source);
         await UntilAsync(() => _harness.EventsOf(LogEventKind.SegmentSealed).Any(), "the third flush fails");
         Assert.InRange(log.FlushedEnd, 1, 199);
@@ -71,6 +71,27 @@ public sealed class FailedWriteTests : IAsyncDisposable
         log.AdvanceStart(2);
         await UntilAsync(() => !_harness.Files().Contains(0.ToString("D20")), "the sealed segment goes");
         Assert.DoesNotContain(_harness.Files(), file => file.StartsWith("spare-", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_loss_is_told_before_the_flush_of_a_later_append_at_the_same_offset()
+    {
+        PartitionLog log = _harness.Open();
+        var told = new Listener();
+        log.Subscribe(told);
+        await AppendAsync(log, Batch());
+        using var gate = new Gate();
+        _harness.Directory.Schedule(gate);
+        await gate.Reached.WaitAsync(Deadline);
+        log.Append(Batch());
+        FailNext(flush: true);
+        Assert.Throws<LogException>(() => log.Truncate(log.AppendedEnd));
+        AppendResult later = log.Append(Batch(records: 2));
+        Assert.Equal(1, later.BaseOffset);
+        gate.Open();
+        await log.WaitFlushedAsync(later).AsTask().WaitAsync(Deadline);
+        await UntilAsync(() => told.Story.Count == 3, "the listener is told");
+        Assert.Equal(["flushed 1", "failed 1", "flushed 3"], told.Story);
     }
 
     [Fact]
@@ -124,7 +145,7 @@ public sealed class FailedWriteTests : IAsyncDisposable
     public async Task A_leader_epoch_that_could_not_be_saved_is_saved_before_anything_of_it_is_acknowledged()
     {
         PartitionLog log = _harness.Open();
-        _storage.FailNextState = true;
+        _storage.Fail(FaultPoint.StateFlush);
         Assert.Throws<IOException>(() => log.BeginLeaderEpoch(3));
         Assert.Equal(3, log.LeaderEpoch);
         await AppendAsync(log, Batch(), leaderEpoch: 3);
@@ -136,11 +157,11 @@ public sealed class FailedWriteTests : IAsyncDisposable
     {
         if (flush)
         {
-            _storage.FailNextFlush();
+            _storage.Fail(FaultPoint.SegmentFlush);
         }
         else
         {
-            _storage.FailNextWrite();
+            _storage.Fail(FaultPoint.SegmentWrite);
         }
     }
 
@@ -166,6 +187,25 @@ public sealed class FailedWriteTests : IAsyncDisposable
                 log.Append(Batch());
             }
         }
+    }
+
+    /// <summary>Holds the writer thread.</summary>
+    private sealed class Gate : IAppendSource, IDisposable
+    {
+        private readonly TaskCompletionSource _reached = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly ManualResetEventSlim _open = new();
+
+        public Task Reached => _reached.Task;
+
+        public void Open() => _open.Set();
+
+        public void AppendPending()
+        {
+            _reached.SetResult();
+            _open.Wait(Deadline);
+        }
+
+        public void Dispose() => _open.Dispose();
     }
 
     private sealed class Listener : ILogListener

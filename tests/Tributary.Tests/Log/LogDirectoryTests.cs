@@ -61,15 +61,15 @@ public sealed class LogDirectoryTests : IAsyncDisposable
         for (int changes = 0; !gone; changes++)
         {
             _harness = new LogHarness();
-            CrashingStorage? storage = null;
-            _harness.Wrap = inner => storage = new CrashingStorage((MemoryStorage)inner);
+            FaultyStorage? storage = null;
+            _harness.Wrap = inner => storage = new FaultyStorage((MemoryStorage)inner);
             PartitionLog log = _harness.Open();
             for (int i = 0; i < 100; i++)
             {
                 await AppendAsync(log, Batch());
             }
             await _harness.ReopenAsync();
-            storage!.CrashAfter(changes, static () => false);
+            storage!.CrashAfter(changes, PowerCut.LosesAll);
             try
             {
                 _harness.Directory.DeletePartition("p-0");
@@ -78,7 +78,7 @@ public sealed class LogDirectoryTests : IAsyncDisposable
             catch (IOException) when (storage.Left is not null)
             {
             }
-            storage.CrashNow(static () => false);
+            storage.CrashNow(PowerCut.LosesAll);
             await _harness.Directory.DisposeAsync();
             await using var directory = LogDirectory.Open(storage.Left!, Root, new LogDirectoryOptions(), _harness.Time, _harness);
             Assert.DoesNotContain(storage.Left!.List(Root), name => name.EndsWith(".deleted", StringComparison.Ordinal));

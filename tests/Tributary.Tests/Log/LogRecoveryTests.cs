@@ -208,8 +208,8 @@ public sealed class LogRecoveryTests : IAsyncDisposable
     {
         await FillAsync(_harness.Options, batches: 100);
         await _harness.ReopenAsync();
-        CrashingStorage? storage = null;
-        _harness.Wrap = inner => storage = new CrashingStorage((Tributary.Log.Storage.MemoryStorage)inner);
+        FaultyStorage? storage = null;
+        _harness.Wrap = inner => storage = new FaultyStorage((Tributary.Log.Storage.MemoryStorage)inner);
         PartitionLog log = await _harness.ReopenAsync();
         long changes = storage!.Changes;
         Assert.Equal(Offsets(0, 100), ReadAll(log, 0));

@@ -57,13 +57,13 @@ public sealed class StateFileTests
             disk.CreateDirectory("d");
             disk.SyncDirectory("");
             StateFile.Replace(disk, "d", "f", Content(1));
-            var storage = new CrashingStorage(disk);
-            storage.CrashAfter(changes, static () => false);
+            var storage = new FaultyStorage(disk);
+            storage.CrashAfter(changes, PowerCut.LosesAll);
             try
             {
                 StateFile.Replace(storage, "d", "f", Content(2));
                 done = true;
-                storage.CrashNow(static () => false);
+                storage.CrashNow(PowerCut.LosesAll);
             }
             catch (IOException) when (storage.Left is not null)
             {

@@ -10,8 +10,8 @@ namespace Tributary.Tests.Log.Support;
 /// any change of the storage, all by one seed. After every start the log is compared with a model.
 /// </summary>
 /// <remarks>
-/// Appends happen on the log's writer thread, as those of an edge do; the simulation waits until that thread has nothing left to do
-/// before it goes on, so only one thread at a time uses the storage and a seed gives the same story each time.
+/// The simulation runs the rounds of the log's writer, and appends within them, as an edge does. All is on one thread, so a seed gives the
+/// same story each time.
 /// </remarks>
 internal sealed class LogSimulation : ILogEvents, IAppendSource
 {
@@ -23,11 +23,10 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
     private readonly PartitionModel[] _models;
     private readonly PartitionLog[] _logs;
-    private readonly ManualResetEventSlim _called = new();
     private readonly List<string> _story = [];
     private readonly PartitionLogOptions _options;
     private MemoryStorage _disk = new();
-    private CrashingStorage _storage;
+    private FaultyStorage _storage;
     private LogDirectory? _directory;
     private Action? _onWriter;
     private string? _eventFault;
@@ -38,7 +37,7 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
         _bug = bug;
         _models = [.. Enumerable.Range(0, 1 + _random.Next(3)).Select(_ => new PartitionModel())];
         _logs = new PartitionLog[_models.Length];
-        _storage = new CrashingStorage(_disk, bug);
+        _storage = new FaultyStorage(_disk);
         _options = new PartitionLogOptions
         {
             SegmentBytes = 1 << (11 + _random.Next(4)),
@@ -67,7 +66,7 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
         }
         finally
         {
-            _storage.CrashNow(static () => false);
+            _storage.CrashNow(PowerCut.LosesAll);
             _directory?.DisposeAsync().AsTask().GetAwaiter().GetResult();
         }
     }
@@ -82,11 +81,7 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
     }
 
     /// <summary>Called by the writer thread.</summary>
-    void IAppendSource.AppendPending()
-    {
-        _onWriter?.Invoke();
-        _called.Set();
-    }
+    void IAppendSource.AppendPending() => _onWriter?.Invoke();
 
     private string? Fault() => _eventFault ?? _models.Select(model => model.Fault).FirstOrDefault(fault => fault is not null);
 
@@ -96,14 +91,38 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
         {
             int changes = _random.Next(25);
             Note($"the power will go out after {changes} changes");
-            _storage.CrashAfter(changes, Survival());
+            _storage.CrashAfter(changes, PowerCut.Random(_random));
         }
         switch (_random.Next(24))
         {
             case 0:
                 return Restart(() => _directory!.DisposeAsync().AsTask().GetAwaiter().GetResult(), "clean end");
             case 1:
-                return Restart(() => _storage.CrashNow(static () => true), "kill");
+                return Restart(() => _storage.CrashNow(PowerCut.LosesNothing), "kill");
+            case 9:
+                if (Check() is { } fault)
+                {
+                    return fault;
+                }
+                break;
+            case var other:
+                Do(other);
+                break;
+        }
+        RunWriter();
+        for (int i = 0; i < _models.Length; i++)
+        {
+            _models[i].AskedStart = Math.Max(_models[i].AskedStart, _logs[i].StartOffset);
+        }
+        return _storage.Left is not null ? Restart(static () => { }, "power cut")
+            : _logs.Any(log => log.OfflineReason is not null) ? Restart(() => _storage.CrashNow(PowerCut.LosesNothing), "kill of what is offline")
+            : null;
+    }
+
+    private void Do(int what)
+    {
+        switch (what)
+        {
             case 2 or 3:
                 Trim();
                 break;
@@ -119,41 +138,22 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
                 Truncate();
                 break;
             case 7:
-                Note("the next flush fails");
-                _storage.FailNextFlush();
-                Append();
+                Fail(FaultPoint.SegmentFlush);
                 break;
             case 8:
-                Note("the next write fails");
-                _storage.FailNextWrite();
-                Append();
-                break;
-            case 9:
-                if (Check() is { } fault)
-                {
-                    return fault;
-                }
+                Fail(FaultPoint.SegmentWrite);
                 break;
             default:
                 Append();
                 break;
         }
-        Settle();
-        for (int i = 0; i < _models.Length; i++)
-        {
-            _models[i].AskedStart = Math.Max(_models[i].AskedStart, _logs[i].StartOffset);
-        }
-        return _storage.Left is not null ? Restart(static () => { }, "power cut")
-            : _logs.Any(log => log.OfflineReason is not null) ? Restart(() => _storage.CrashNow(static () => true), "kill of what is offline")
-            : null;
     }
 
-    /// <summary>Some of what was not flushed survives, by page; or nothing does; or everything, as after a kill.</summary>
-    private Func<bool> Survival()
+    private void Fail(FaultPoint point)
     {
-        int of = _random.Next(4);
-        var random = new Random(_random.Next());
-        return () => random.Next(3) < of;
+        Note($"the next {point} fails");
+        _storage.Fail(point);
+        Append();
     }
 
     /// <summary>Appends a burst to some partitions in one go of the writer thread.</summary>
@@ -279,10 +279,10 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
             }
             _directory?.DisposeAsync().AsTask().GetAwaiter().GetResult();
             _directory = null;
-            _storage = new CrashingStorage(_disk, _bug);
+            _storage = new FaultyStorage(_disk) { SurvivesFailedFlush = PowerCut.Random(_random).Survives };
             if (_random.Next(8) == 0)
             {
-                _storage.CrashAfter(_random.Next(12), Survival());
+                _storage.CrashAfter(_random.Next(12), PowerCut.Random(_random));
             }
             try
             {
@@ -298,7 +298,9 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
 
     private string? Open()
     {
-        _directory = LogDirectory.Open(_storage, Root, new LogDirectoryOptions { TailCacheBytes = 1 << _random.Next(16) }, _time, this);
+        _directory = LogDirectory.Open(
+            _bug == PlantedBug.None ? _storage : new PlantedStorage(_storage, _bug), Root,
+            new LogDirectoryOptions { TailCacheBytes = 1 << _random.Next(16) }, _time, this, hasThread: false);
         for (int i = 0; i < _logs.Length; i++)
         {
             PartitionLog log = _directory.OpenPartition($"p-{i}", _options);
@@ -316,30 +318,15 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
     private void OnWriter(Action action)
     {
         _onWriter = action;
-        CallWriter();
+        _directory!.Schedule(this);
+        RunWriter();
         _onWriter = null;
     }
 
-    /// <summary>Waits until the writer thread goes to sleep: two calls of it with no change of the storage in between.</summary>
-    private void Settle()
+    private void RunWriter()
     {
-        long before;
-        do
+        while (_directory!.Writer.RunRound())
         {
-            before = _storage.Changes;
-            CallWriter();
-            CallWriter();
-        }
-        while (_storage.Changes != before);
-    }
-
-    private void CallWriter()
-    {
-        _called.Reset();
-        _directory!.Schedule(this);
-        if (!_called.Wait(LogHarness.Deadline))
-        {
-            throw new InvalidOperationException("the writer thread does not answer");
         }
     }
 

@@ -1,0 +1,115 @@
+using Tributary.Log.Storage;
+
+namespace Tributary.Tests.Log.Support;
+
+/// <summary>A bug of a storage or of what uses it, planted to see whether a simulation notices.</summary>
+internal enum PlantedBug
+{
+    None,
+
+    /// <summary>What was written is taken for durable without a flush.</summary>
+    FlushesNothing,
+
+    /// <summary>Names are never made durable.</summary>
+    SyncsNoDirectory,
+
+    /// <summary>What lies behind the end of a file stays there.</summary>
+    CutsNothing,
+
+    /// <summary>A small file is replaced before its content is durable.</summary>
+    FlushesNoState,
+
+    /// <summary>The checkpoint is replaced before its content is durable.</summary>
+    FlushesNoCheckpoint,
+
+    /// <summary>A failed flush is tried again, and its success believed.</summary>
+    RetriesFlush,
+}
+
+/// <summary>A storage that is used wrongly: it stands between the code and its storage, and leaves out or adds what a bug would.</summary>
+internal sealed class PlantedStorage(IStorage inner, PlantedBug bug) : IStorage
+{
+    private const string CheckpointPrefix = "uplink.checkpoint";
+
+    public IStorageFile Open(string path, bool create) => new PlantedFile(inner.Open(path, create), path, bug);
+
+    public bool Exists(string path) => inner.Exists(path);
+
+    public IReadOnlyList<string> List(string directory) => inner.List(directory);
+
+    public void CreateDirectory(string path) => inner.CreateDirectory(path);
+
+    public void Rename(string from, string to) => inner.Rename(from, to);
+
+    public void Delete(string path) => inner.Delete(path);
+
+    public void DeleteDirectory(string path) => inner.DeleteDirectory(path);
+
+    public void SyncDirectory(string path)
+    {
+        if (bug != PlantedBug.SyncsNoDirectory)
+        {
+            inner.SyncDirectory(path);
+        }
+    }
+
+    public long FreeBytes(string path) => inner.FreeBytes(path);
+
+    public IDisposable? TryLock(string path) => inner.TryLock(path);
+
+    private sealed class PlantedFile(IStorageFile inner, string path, PlantedBug bug) : IStorageFile
+    {
+        private readonly string _name = Path.GetFileName(path);
+
+        private bool IsSegment => char.IsAsciiDigit(_name[0]);
+
+        public long Length => inner.Length;
+
+        public int Read(long position, Span<byte> into) => inner.Read(position, into);
+
+        public void Write(long position, ReadOnlySpan<byte> bytes) => inner.Write(position, bytes);
+
+        public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> pieces) => inner.Write(position, pieces);
+
+        public void Flush()
+        {
+            switch (bug)
+            {
+                case PlantedBug.FlushesNothing when IsSegment:
+                case PlantedBug.FlushesNoState when !IsSegment:
+                case PlantedBug.FlushesNoCheckpoint when _name.StartsWith(CheckpointPrefix, StringComparison.Ordinal):
+                    return;
+                case PlantedBug.RetriesFlush when IsSegment:
+                    Retry();
+                    return;
+                default:
+                    inner.Flush();
+                    return;
+            }
+        }
+
+        public void SetLength(long length)
+        {
+            if (bug != PlantedBug.CutsNothing || !IsSegment)
+            {
+                inner.SetLength(length);
+            }
+        }
+
+        public void Allocate(long length) => inner.Allocate(length);
+
+        public void Dispose() => inner.Dispose();
+
+        private void Retry()
+        {
+            try
+            {
+                inner.Flush();
+            }
+            catch (IOException)
+            {
+                inner.Flush();
+            }
+        }
+    }
+}
