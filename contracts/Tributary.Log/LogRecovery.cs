@@ -127,6 +127,14 @@ internal sealed class LogRecovery(
             }
         }
         bases.Sort();
+        foreach (string file in names)
+        {
+            // Its segment went durably and it did not: it must not speak for a segment that is made there later.
+            if (LogFiles.IsIndex(file, out long baseOffset) && bases.BinarySearch(baseOffset) < 0)
+            {
+                files.Storage.Delete($"{files.Directory}/{file}");
+            }
+        }
         return [.. bases];
     }
 
