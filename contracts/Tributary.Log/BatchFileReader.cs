@@ -34,7 +34,8 @@ internal sealed class BatchFileReader(IStorageFile file, int limit) : IDisposabl
 
     /// <summary>
     /// Finds the next whole batch with a valid CRC, at <paramref name="position"/> or behind, whose base offset is between
-    /// <paramref name="minOffset"/> and <paramref name="maxOffset"/>. Batches of a former life of the segment have lower ones.
+    /// <paramref name="minOffset"/> and <paramref name="maxOffset"/>. Batches of a former life of the segment have lower ones. Behind a bad
+    /// batch, begin one byte after its start: the checksum does not cover the base offset, so it may be whole but for that.
     /// </summary>
     /// <returns>Its position, or −1.</returns>
     public int FindNext(int position, int searchEnd, long minOffset, long maxOffset, out long offset)
@@ -64,6 +65,17 @@ internal sealed class BatchFileReader(IStorageFile file, int limit) : IDisposabl
         return -1;
     }
 
+    /// <summary>Reads the batch as <see cref="TryRead"/> does and checks its CRC. What is bad is read twice before that is believed.</summary>
+    public bool TryReadWhole(int position, long offset, out RecordBatch batch)
+    {
+        if (TryRead(position, offset, out batch) && batch.IsCrcValid())
+        {
+            return true;
+        }
+        _buffered = 0;
+        return TryRead(position, offset, out batch) && batch.IsCrcValid();
+    }
+
     public void Dispose()
     {
         ArrayPool<byte>.Shared.Return(_buffer);
@@ -86,8 +98,11 @@ internal sealed class BatchFileReader(IStorageFile file, int limit) : IDisposabl
                 _buffer = ArrayPool<byte>.Shared.Rent(wanted);
             }
             _buffered = 0;
-            _buffered = _file.Read(position, _buffer.AsSpan(0, wanted));
             _bufferStart = position;
+            for (int read = -1; read != 0 && _buffered < wanted; _buffered += read)
+            {
+                read = _file.Read(position + _buffered, _buffer.AsSpan(_buffered, wanted - _buffered));
+            }
         }
         return _buffer.AsSpan(position - _bufferStart, _buffered - (position - _bufferStart));
     }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Immutable;
 using Tributary.Contracts.Records;
 using Tributary.Log.Storage;
@@ -44,7 +43,6 @@ internal sealed class LogRecovery(
     /// <summary>How far behind a bad batch at the end valid ones are looked for.</summary>
     private const int SearchBytes = 4 << 20;
 
-    private const int CopyBytes = 256 << 10;
     private readonly RecoveredLog _log = new();
     private readonly List<LogSegment> _opened = [];
     private Manifest _manifest = new();
@@ -212,31 +210,39 @@ internal sealed class LogRecovery(
         InspectTail(segment);
         // What a kill left in the page cache becomes durable, and nothing behind the end can ever be taken for what follows it. It is written
         // again, since after a failed flush the kernel takes pages for clean that never reached the disk.
-        WriteAgain(segment, segment.Index!.Find(floor, baseOffset).Position);
+        WriteAgain(segment, floor);
         segment.File!.SetLength(segment.EndPosition);
         segment.File.Flush();
         segment.FileBytes = segment.EndPosition;
     }
 
-    private static void WriteAgain(LogSegment segment, int from)
+    /// <summary>Each batch is checked on the way: what was read wrong must not be written.</summary>
+    private static void WriteAgain(LogSegment segment, long floor)
     {
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(CopyBytes);
-        try
+        using var reader = new BatchFileReader(segment.File!, segment.EndPosition);
+        IndexEntry from = segment.Index!.Find(floor, segment.BaseOffset);
+        (long offset, int position) = (from.Offset, from.Position);
+        while (offset < segment.EndOffset)
         {
-            for (int at = from; at < segment.EndPosition;)
+            if (reader.TryReadWhole(position, offset, out RecordBatch batch))
             {
-                int read = segment.File!.Read(at, buffer.AsSpan(0, Math.Min(CopyBytes, segment.EndPosition - at)));
-                if (read == 0)
+                if (batch.NextOffset > floor)
                 {
-                    throw new EndOfStreamException($"segment {segment.BaseOffset} ended while it was read");
+                    segment.File!.Write(position, batch.Bytes);
                 }
-                segment.File.Write(at, buffer.AsSpan(0, read));
-                at += read;
+                (offset, position) = (batch.NextOffset, position + batch.Size);
+                continue;
             }
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
+            if (offset >= floor)
+            {
+                throw new IOException($"segment {segment.BaseOffset} can't be read at offset {offset}, where it was read before");
+            }
+            // Below the recovery point it was not looked at, or is a hole by now.
+            position = reader.FindNext(position + 1, segment.EndPosition, offset, segment.EndOffset - 1, out offset);
+            if (position < 0)
+            {
+                return;
+            }
         }
     }
 

@@ -39,9 +39,9 @@ internal static class LogReplay
         using var reader = new BatchFileReader(file, segment.EndPosition);
         while (offset < segment.EndOffset)
         {
-            if (!reader.TryRead(position, offset, out RecordBatch batch))
+            if (!reader.TryReadWhole(position, offset, out RecordBatch batch))
             {
-                position = reader.FindNext(position, segment.EndPosition, offset, segment.EndOffset - 1, out offset);
+                position = reader.FindNext(position + 1, segment.EndPosition, offset, segment.EndOffset - 1, out offset);
                 if (position < 0)
                 {
                     return;

@@ -29,14 +29,8 @@ public sealed partial class PartitionLog
         }
         try
         {
-            (IStorageFile file, IndexEntry entry, _, int limit) = Load(segment, offset);
-            (long at, int position) = (entry.Offset, entry.Position);
-            using var reader = new BatchFileReader(file, limit);
-            while (reader.TryRead(position, at, out RecordBatch batch) && batch.NextOffset <= offset)
-            {
-                (at, position) = (batch.NextOffset, position + batch.Size);
-            }
-            Repair(segment, at, position);
+            Load(segment, offset);
+            Repair(segment, offset);
         }
         catch (FileNotFoundException) when (segment.IsRemoved)
         {
@@ -66,71 +60,99 @@ public sealed partial class PartitionLog
 
     /// <summary>Checks the CRCs of whole batches.</summary>
     /// <param name="bytes">The batches.</param>
-    /// <param name="position">Where they are in the segment.</param>
-    /// <param name="bad">Set to the first one that is damaged.</param>
-    private static bool AreWhole(ReadOnlySpan<byte> bytes, int position, ref (long Offset, int Position) bad)
+    /// <param name="bad">Set to the offset of the first one that is damaged.</param>
+    private static bool AreWhole(ReadOnlySpan<byte> bytes, ref long bad)
     {
         while (RecordBatch.TryRead(bytes, out RecordBatch batch) == BatchStatus.Ok)
         {
             if (!batch.IsCrcValid())
             {
-                bad = (batch.BaseOffset, position);
+                bad = batch.BaseOffset;
                 return false;
             }
             bytes = bytes[batch.Size..];
-            position += batch.Size;
         }
         return true;
     }
 
-    /// <summary>Looks into bytes that should be a batch: makes a hole up to the next good batch, and keeps the bytes.</summary>
-    private void Repair(LogSegment segment, long offset, int position)
+    /// <summary>
+    /// Looks, from the index on, for the batch that holds an offset. If there is a bad one on the way, or it is bad itself, that becomes
+    /// a hole up to the next good batch, and its bytes are kept. Nothing happens if all is well at this second look.
+    /// </summary>
+    private void Repair(LogSegment segment, long offset)
     {
         lock (_files)
         {
-            int limit;
             IStorageFile? file;
+            int limit;
             long segmentEnd;
-            long ignored = long.MaxValue;
+            IndexEntry entry;
             lock (_lock)
             {
                 if (_closed || segment.IsRemoved || offset >= segment.EndOffset || segment.File is null)
                 {
                     return; // trimmed or cut off while it was read
                 }
-                FindSegment(offset, ref ignored, out long holeEnd);
-                if (holeEnd > offset)
-                {
-                    return; // another reader was here
-                }
                 (file, limit, segmentEnd) = (segment.File, segment.EndPosition, segment.EndOffset);
+                entry = segment.Index!.Find(offset, segment.BaseOffset);
             }
             using var reader = new BatchFileReader(file, limit);
-            if (reader.TryRead(position, offset, out RecordBatch batch) && batch.IsCrcValid())
+            (long bad, int position) = (entry.Offset, entry.Position);
+            while (reader.TryReadWhole(position, bad, out RecordBatch batch))
             {
-                return; // the disk gave the right bytes this time
+                if (batch.NextOffset > offset)
+                {
+                    return;
+                }
+                (bad, position) = (batch.NextOffset, position + batch.Size);
             }
-            int from = reader.TryRead(position, offset, out _) ? position + 1 : position;
-            int found = reader.FindNext(from, limit, offset + 1, segmentEnd - 1, out long next);
+            long from = AfterHole(bad);
+            if (from > offset)
+            {
+                return; // another reader was here
+            }
+            // A hole may be known already although the index, saved before, does not lead around it.
+            int found = reader.FindNext(position + 1, limit, Math.Max(from, bad + 1), segmentEnd - 1, out long next);
             if (found < 0)
             {
                 (found, next) = (limit, segmentEnd);
             }
-            string kept = _quarantine.Keep(file, position, found, offset, next);
-            lock (_lock)
+            string? kept = next > from ? _quarantine.Keep(file, position, found, from, next) : null;
+            AddHole(segment, from, next, found);
+            if (kept is not null)
             {
-                _holes.Add(new Hole(offset, next));
-                _holes.Sort((a, b) => a.From.CompareTo(b.From));
-                if (next < segmentEnd)
-                {
-                    segment.Index!.Insert(new IndexEntry(next, found, long.MinValue));
-                    segment.IsIndexSaved = false;
-                }
-                _saveWanted = true;
-                EnqueueLocked();
+                Report(LogEventKind.Quarantined, from, next, $"{found - position} damaged bytes of segment {segment.BaseOffset} were {kept}");
+                Report(LogEventKind.Hole, from, next, $"offsets {from} to {next} can't be read any more: their bytes are damaged");
             }
-            Report(LogEventKind.Quarantined, offset, next, $"{found - position} damaged bytes of segment {segment.BaseOffset} were {kept}");
-            Report(LogEventKind.Hole, offset, next, $"offsets {offset} to {next} can't be read any more: their bytes are damaged");
+        }
+    }
+
+    /// <summary>The end of the hole that holds an offset; the offset itself if it is in none.</summary>
+    private long AfterHole(long offset)
+    {
+        lock (_lock)
+        {
+            Hole hole = _holes.Find(hole => hole.From <= offset && offset < hole.To);
+            return Math.Max(offset, hole.To);
+        }
+    }
+
+    private void AddHole(LogSegment segment, long from, long next, int position)
+    {
+        lock (_lock)
+        {
+            if (next > from)
+            {
+                _holes.Add(new Hole(from, next));
+                _holes.Sort((a, b) => a.From.CompareTo(b.From));
+            }
+            if (next < segment.EndOffset)
+            {
+                segment.Index!.Insert(new IndexEntry(next, position, long.MinValue));
+                segment.IsIndexSaved = false;
+            }
+            _saveWanted = true;
+            EnqueueLocked();
         }
     }
 }

@@ -83,11 +83,11 @@ public sealed partial class PartitionLog
             try
             {
                 Place place = Load(segment, offset, maxBytes);
-                if (ReadBatches(place, offset, maxBytes, end, out (long Offset, int Position) bad) is { } read)
+                if (ReadBatches(place, offset, maxBytes, end, out long suspect) is { } read)
                 {
                     return read;
                 }
-                Repair(segment, bad.Offset, bad.Position);
+                Repair(segment, suspect);
             }
             // Opened too late: the segment was removed meanwhile, and the next look says so.
             catch (FileNotFoundException) when (segment.IsRemoved)
@@ -200,11 +200,12 @@ public sealed partial class PartitionLog
         return scan.Index;
     }
 
-    /// <returns>Null if the bytes at <paramref name="bad"/> are not the batch that should be there.</returns>
-    private LogRead? ReadBatches(Place place, long offset, int maxBytes, long end, out (long Offset, int Position) bad)
+    /// <returns>Null if on the way to <paramref name="suspect"/> there is not the batch that should be there.</returns>
+    private LogRead? ReadBatches(Place place, long offset, int maxBytes, long end, out long suspect)
     {
         (IStorageFile file, IndexEntry entry, int border, int limit) = place;
-        bad = (entry.Offset, entry.Position);
+        (long Offset, int Position) at = (entry.Offset, entry.Position);
+        suspect = offset;
         byte[] buffer = ArrayPool<byte>.Shared.Rent(
             border > entry.Position
                 ? border - entry.Position
@@ -215,15 +216,15 @@ public sealed partial class PartitionLog
         {
             while (true)
             {
-                int from = bad.Position;
+                int from = at.Position;
                 // Up to the last batch that begins within what was asked for: what would be cut off is not read.
                 int asked = Math.Min(buffer.Length, (border > from ? border : limit) - from);
                 border = -1;
                 int read = Read(file, from, buffer.AsSpan(0, asked), ref salvaged);
-                BatchWalk walk = Walk(buffer.AsSpan(0, read), ref bad, limit, offset, maxBytes, end);
-                bool isCutShort = walk.MissingBytes > 0 && walk.MissingBytes <= asked && bad.Position == from;
+                BatchWalk walk = Walk(buffer.AsSpan(0, read), ref at, limit, offset, maxBytes, end);
+                bool isCutShort = walk.MissingBytes > 0 && walk.MissingBytes <= asked && at.Position == from;
                 bool isSpoiled = salvaged is not null && walk.Size > 0
-                    && !AreWhole(buffer.AsSpan(walk.Position, walk.Size), from + walk.Position, ref bad);
+                    && !AreWhole(buffer.AsSpan(walk.Position, walk.Size), ref suspect);
                 if (walk.IsDamaged || isCutShort || isSpoiled)
                 {
                     return null;
@@ -256,15 +257,18 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>
-    /// Walks over batches in <paramref name="bytes"/>, which begin at <paramref name="at"/>, to the ones that are asked for.
+    /// Walks over batches in <paramref name="bytes"/>, which begin at <paramref name="at"/>, to the ones that are asked for. Where one ends,
+    /// the next begins, with the next offset: that is looked at for each, since a batch whose offsets are damaged would lead over good ones.
     /// </summary>
-    /// <param name="at">Moved to the batch that is bad, or of which more bytes are needed.</param>
+    /// <param name="at">Moved to the batch of which more bytes are needed.</param>
     private static BatchWalk Walk(
         ReadOnlySpan<byte> bytes, ref (long Offset, int Position) at, int limit, long offset, int maxBytes, long end)
     {
         int first = -1;
         int position = 0;
+        (int Position, long Offset) last = default;
         long next = at.Offset;
+        bool isDamaged = false;
         while (true)
         {
             ReadOnlySpan<byte> rest = bytes[position..];
@@ -275,25 +279,20 @@ public sealed partial class PartitionLog
             }
             long size = rest.Length < BatchLayout.HeaderSize ? BatchLayout.HeaderSize : RecordBatch.PeekSize(rest);
             bool isHere = rest.Length >= size;
-            if (size < BatchLayout.HeaderSize || size > limit - at.Position
+            RecordBatch batch = default;
+            bool isBad = size < BatchLayout.HeaderSize || size > limit - at.Position
                 || (rest.Length >= BatchLayout.HeaderSize && BinaryPrimitives.ReadInt64BigEndian(rest) != next)
-                || (isHere && RecordBatch.TryRead(rest, out _) != BatchStatus.Ok))
+                || (isHere && RecordBatch.TryRead(rest, out batch) != BatchStatus.Ok)
+                || (isHere && batch.NextOffset > end && !any && !batch.IsCrcValid());
+            if (isBad || (any && !isHere))
             {
-                if (any)
-                {
-                    break;
-                }
-                return new BatchWalk { IsDamaged = true };
+                isDamaged = isBad;
+                break;
             }
             if (!isHere)
             {
-                if (any)
-                {
-                    break;
-                }
                 return new BatchWalk { MissingBytes = (int)size };
             }
-            RecordBatch.TryRead(rest, out RecordBatch batch);
             if (batch.NextOffset > offset)
             {
                 if (batch.NextOffset > end || (any && (long)position - first + size > maxBytes))
@@ -302,12 +301,25 @@ public sealed partial class PartitionLog
                 }
                 first = first < 0 ? position : first;
             }
+            last = (position, next);
             next = batch.NextOffset;
             position += (int)size;
             at = (next, at.Position + (int)size);
         }
-        return first < 0 ? default : new BatchWalk { Position = first, Size = position - first, Next = next };
+        if (position > 0 && !IsConfirmed(bytes, last.Position, position, next))
+        {
+            isDamaged = true;
+            (position, next) = last;
+        }
+        return first >= 0 && position > first
+            ? new BatchWalk { Position = first, Size = position - first, Next = next }
+            : new BatchWalk { IsDamaged = isDamaged };
     }
+
+    /// <summary>Whether the next batch begins where one ends; if that is not among the bytes, whether its checksum is right.</summary>
+    private static bool IsConfirmed(ReadOnlySpan<byte> bytes, int from, int to, long next) =>
+        (bytes.Length - to >= sizeof(long) && BinaryPrimitives.ReadInt64BigEndian(bytes[to..]) == next)
+        || (RecordBatch.TryRead(bytes[from..], out RecordBatch batch) == BatchStatus.Ok && batch.IsCrcValid());
 
     private void Release(LogSegment segment)
     {

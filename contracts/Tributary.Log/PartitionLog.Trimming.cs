@@ -328,7 +328,7 @@ public sealed partial class PartitionLog
         (IStorageFile file, IndexEntry entry, _, int limit) = Load(segment, offset);
         using var reader = new BatchFileReader(file, limit);
         (long next, int position) = (entry.Offset, entry.Position);
-        while (next < offset && reader.TryRead(position, next, out RecordBatch batch) && batch.NextOffset <= offset)
+        while (next < offset && reader.TryReadWhole(position, next, out RecordBatch batch) && batch.NextOffset <= offset)
         {
             next = batch.NextOffset;
             position += batch.Size;

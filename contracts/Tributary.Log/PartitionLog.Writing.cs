@@ -246,6 +246,7 @@ public sealed partial class PartitionLog
     {
         long from;
         LogSegment? empty;
+        LogSegment? touched = _round.IsTouched ? _active : null;
         lock (_lock)
         {
             from = _flushedEnd;
@@ -272,10 +273,16 @@ public sealed partial class PartitionLog
             {
                 _store.Discard(empty, recycle: false);
             }
+            else if (touched is not null)
+            {
+                // Whoever is killed before the manifest says where the segment ends must not find readable what is not on the disk.
+                touched.File?.SetLength(touched.EndPosition);
+                touched.FileBytes = touched.EndPosition;
+            }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            GoOffline($"a write failed, and the file could not be removed: {e.Message}. Check the disk, then restart");
+            GoOffline($"a write failed, and what it left could not be removed: {e.Message}. Check the disk, then restart");
         }
     }
 

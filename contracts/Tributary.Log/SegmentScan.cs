@@ -46,7 +46,7 @@ internal sealed class SegmentScan(BatchFileReader reader, int indexInterval)
     {
         while (Offset < endOffset)
         {
-            if (reader.TryRead(Position, Offset, out RecordBatch batch) && batch.NextOffset <= endOffset && batch.IsCrcValid())
+            if (reader.TryReadWhole(Position, Offset, out RecordBatch batch) && batch.NextOffset <= endOffset)
             {
                 Take(batch);
                 continue;
@@ -55,9 +55,7 @@ internal sealed class SegmentScan(BatchFileReader reader, int indexInterval)
             {
                 return;
             }
-            // A batch that begins right but is bad, or reaches too far, is not to be found again.
-            int from = reader.TryRead(Position, Offset, out _) ? Position + 1 : Position;
-            int found = reader.FindNext(from, limit, Offset, floor, out long offset);
+            int found = reader.FindNext(Position + 1, limit, Offset, floor, out long offset);
             if (found < 0)
             {
                 return;

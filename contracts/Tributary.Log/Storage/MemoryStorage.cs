@@ -26,7 +26,7 @@ public sealed class MemoryStorage : IStorage
     /// <summary>
     /// Cuts the power after the kernel has written some of what was never flushed, in any order: what was written within a page of 4 KiB,
     /// a change of a file's length, a name that was made, removed or changed survives if <paramref name="survives"/> says so when it is
-    /// asked. If it always does, and nothing is torn, only the process was killed.
+    /// asked.
     /// </summary>
     /// <param name="survives">Asked once for each of them.</param>
     /// <param name="tear">Of so many bytes of a page that survive, how many got there; null: all.</param>
@@ -36,6 +36,19 @@ public sealed class MemoryStorage : IStorage
         {
             _crashed = true;
             return new MemoryStorage(_root.Durable(survives, tear ?? (static size => size)));
+        }
+    }
+
+    /// <summary>
+    /// Ends the process and not the power: this storage refuses all further calls; the one returned sees everything, and what was not
+    /// durable is not durable yet.
+    /// </summary>
+    public MemoryStorage Kill()
+    {
+        lock (_lock)
+        {
+            _crashed = true;
+            return new MemoryStorage(_root);
         }
     }
 

@@ -68,9 +68,15 @@ internal static class StateFile
         return bytes.Length;
     }
 
-    /// <summary>Reads a file of this kind and exactly this version.</summary>
+    /// <summary>Reads a file of this kind and exactly this version. What is bad is read twice before that is believed.</summary>
     /// <param name="payload">What follows the header, when the answer is <see cref="StateStatus.Ok"/>.</param>
     public static StateStatus Read(IStorage storage, string path, StateKind kind, ushort version, out ReadOnlyMemory<byte> payload)
+    {
+        StateStatus status = ReadOnce(storage, path, kind, version, out payload);
+        return status == StateStatus.Bad ? ReadOnce(storage, path, kind, version, out payload) : status;
+    }
+
+    private static StateStatus ReadOnce(IStorage storage, string path, StateKind kind, ushort version, out ReadOnlyMemory<byte> payload)
     {
         payload = default;
         byte[] bytes;

@@ -70,9 +70,15 @@ internal sealed class CheckpointFile(IStorage storage, string directory)
         storage.SyncDirectory(directory);
     }
 
-    /// <summary>Reads the checkpoint.</summary>
+    /// <summary>Reads the checkpoint. What is damaged is read twice before that is believed.</summary>
     /// <exception cref="IOException">The file is there and can't be read.</exception>
     public CheckpointStatus Load(out UplinkCheckpoint checkpoint)
+    {
+        CheckpointStatus status = LoadOnce(out checkpoint);
+        return status == CheckpointStatus.Damaged ? LoadOnce(out checkpoint) : status;
+    }
+
+    private CheckpointStatus LoadOnce(out UplinkCheckpoint checkpoint)
     {
         checkpoint = new UplinkCheckpoint();
         byte[] bytes;
