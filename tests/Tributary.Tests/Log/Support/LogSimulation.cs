@@ -300,7 +300,7 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
     {
         _directory = LogDirectory.Open(
             _bug == PlantedBug.None ? _storage : new PlantedStorage(_storage, _bug), Root,
-            new LogDirectoryOptions { TailCacheBytes = 1 << _random.Next(16) }, _time, this, hasThread: false);
+            new LogDirectoryOptions { TailCacheBytes = 1 << _random.Next(16), ReserveBytes = 1 << 10 }, _time, this, hasThread: false);
         for (int i = 0; i < _logs.Length; i++)
         {
             PartitionLog log = _directory.OpenPartition($"p-{i}", _options);

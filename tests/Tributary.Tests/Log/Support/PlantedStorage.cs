@@ -1,3 +1,4 @@
+using Tributary.Log;
 using Tributary.Log.Storage;
 
 namespace Tributary.Tests.Log.Support;
@@ -24,12 +25,34 @@ internal enum PlantedBug
 
     /// <summary>A failed flush is tried again, and its success believed.</summary>
     RetriesFlush,
+
+    /// <summary>The manifest names a recovery point above what was flushed.</summary>
+    RaisesRecoveryPoint,
+
+    /// <summary>Recovery takes any whole batch at the end for the next one, whatever its offset.</summary>
+    TakesStaleBatches,
+
+    /// <summary>Recovery ends the log at the recovery point.</summary>
+    CutsAtRecoveryPoint,
+
+    /// <summary>Recovery ends the log where the bytes end, although more was durable once: offsets are given again.</summary>
+    ReusesOffsets,
+
+    /// <summary>A broker answers when it has appended.</summary>
+    AcknowledgesAppends,
+
+    /// <summary>A broker tells of sequences that are not committed, and an edge trims by them.</summary>
+    TellsUncommitted,
+
+    /// <summary>A broker takes for duplicates what it lost with a failed flush.</summary>
+    KeepsLostProducers,
 }
 
 /// <summary>A storage that is used wrongly: it stands between the code and its storage, and leaves out or adds what a bug would.</summary>
 internal sealed class PlantedStorage(IStorage inner, PlantedBug bug) : IStorage
 {
     private const string CheckpointPrefix = "uplink.checkpoint";
+    private const int RaisedBy = 4;
 
     public IStorageFile Open(string path, bool create) => new PlantedFile(inner.Open(path, create), path, bug);
 
@@ -39,7 +62,17 @@ internal sealed class PlantedStorage(IStorage inner, PlantedBug bug) : IStorage
 
     public void CreateDirectory(string path) => inner.CreateDirectory(path);
 
-    public void Rename(string from, string to) => inner.Rename(from, to);
+    public void Rename(string from, string to)
+    {
+        inner.Rename(from, to);
+        string directory = Path.GetDirectoryName(to)!;
+        if (bug == PlantedBug.RaisesRecoveryPoint && Path.GetFileName(to) == LogFiles.Manifest
+            && Manifest.Load(inner, directory, out Manifest manifest) == StateStatus.Ok && !manifest.IsClean)
+        {
+            var raised = new SnapshotPoint(manifest.RecoveryOffset + RaisedBy, 0);
+            (manifest with { Snapshots = manifest.Snapshots.Add(raised) }).Save(inner, directory);
+        }
+    }
 
     public void Delete(string path) => inner.Delete(path);
 

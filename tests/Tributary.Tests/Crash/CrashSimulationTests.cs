@@ -1,0 +1,68 @@
+using Tributary.Tests.Log.Support;
+using Xunit;
+
+namespace Tributary.Tests.Crash;
+
+/// <summary>
+/// Random lives of an edge and a cloud. More seeds when the environment variable <c>TRIBUTARY_SEEDS</c> says so; one alone, with its
+/// story, by <c>TRIBUTARY_SEED</c>.
+/// </summary>
+public sealed class CrashSimulationTests(ITestOutputHelper output)
+{
+    private const int MutantSeeds = 5_000;
+    private static readonly int Seeds = Setting("TRIBUTARY_SEEDS") ?? 5_000;
+
+    [Fact]
+    public void Nothing_acknowledged_is_lost_and_nothing_comes_twice_whatever_crashes()
+    {
+        (int from, int count) = Setting("TRIBUTARY_SEED") is { } one ? (one, 1) : (1, Seeds);
+        long began = TimeProvider.System.GetTimestamp();
+        long crashes = 0;
+        for (int seed = from; seed < from + count; seed++)
+        {
+            var simulation = new CrashSimulation(seed, PlantedBug.None);
+            string? fault = Play(simulation);
+            Assert.True(fault is null, $"seed {seed} (alone: TRIBUTARY_SEED={seed}): {fault}\n{simulation.Story}");
+            crashes += simulation.Crashes;
+        }
+        TimeSpan took = TimeProvider.System.GetElapsedTime(began);
+        output.WriteLine($"{count} seeds, {crashes} crashes in {took.TotalSeconds:F1} s: {crashes / took.TotalMinutes:F0} a minute on one core");
+    }
+
+    /// <summary>Whatever changes in the code changes the stories of all seeds: then another one finds the bug, and the output says which.</summary>
+    [Theory]
+    [InlineData(nameof(PlantedBug.AcknowledgesAppends), 9)]
+    [InlineData(nameof(PlantedBug.FlushesNothing), 1)]
+    [InlineData(nameof(PlantedBug.SyncsNoDirectory), 2)]
+    [InlineData(nameof(PlantedBug.FlushesNoState), 1)]
+    [InlineData(nameof(PlantedBug.FlushesNoCheckpoint), 1)]
+    [InlineData(nameof(PlantedBug.RetriesFlush), 4)]
+    [InlineData(nameof(PlantedBug.RaisesRecoveryPoint), 1)]
+    [InlineData(nameof(PlantedBug.TakesStaleBatches), 35)]
+    [InlineData(nameof(PlantedBug.CutsAtRecoveryPoint), 1)]
+    [InlineData(nameof(PlantedBug.ReusesOffsets), 13)]
+    [InlineData(nameof(PlantedBug.TellsUncommitted), 2)]
+    [InlineData(nameof(PlantedBug.KeepsLostProducers), 1)]
+    public void A_planted_bug_is_found(string bug, int seed)
+    {
+        PlantedBug planted = Enum.Parse<PlantedBug>(bug);
+        int first = Enumerable.Range(1, MutantSeeds).Prepend(seed)
+            .FirstOrDefault(other => Play(new CrashSimulation(other, planted)) is not null);
+        Assert.True(first > 0, $"{bug} is not found by {MutantSeeds} seeds");
+        output.WriteLine($"found by seed {first}, {Play(new CrashSimulation(first, planted))}");
+    }
+
+    private static string? Play(CrashSimulation simulation)
+    {
+        try
+        {
+            return simulation.Run();
+        }
+        catch (Exception e) when (e is InvalidOperationException or IOException or InvalidDataException)
+        {
+            return e.ToString();
+        }
+    }
+
+    private static int? Setting(string name) => int.TryParse(Environment.GetEnvironmentVariable(name), out int value) ? value : null;
+}
