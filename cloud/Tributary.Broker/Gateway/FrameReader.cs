@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
 
 namespace Tributary.Broker.Gateway;
 
@@ -50,6 +51,7 @@ internal sealed class FrameReader : IDisposable
     /// <summary>Reads the next request.</summary>
     /// <returns>False when the client has closed the connection between two requests.</returns>
     /// <exception cref="ConnectionRefusedException">The length can't be, or the connection ended within a request.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<bool> ReadAsync(CancellationToken cancellation)
     {
         while (true)
@@ -120,6 +122,7 @@ internal sealed class FrameReader : IDisposable
         return length;
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask GatherAsync(int length, CancellationToken cancellation)
     {
         // Whoever waits here holds nothing but the few bytes in the pipe, and isn't late by it.
@@ -156,6 +159,7 @@ internal sealed class FrameReader : IDisposable
     /// Doubles buffer and claim. A request that is partly there and waits for memory holds what it has, and so might all others: after
     /// the grace its connection is closed.
     /// </summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask GrowAsync(int used, int needed, int length, CancellationToken cancellation)
     {
         int size = (int)Math.Min(length, Math.Max(needed, 2L * _claimed));

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using Microsoft.AspNetCore.Connections;
 using Tributary.Broker.Gateway.Handlers;
@@ -32,6 +33,7 @@ internal sealed class KafkaConnection(
     /// <summary>Sends no further answers.</summary>
     private readonly CancellationTokenSource _broken = new();
     private readonly ClientInfo _client = new(connection.ConnectionId, connection.RemoteEndPoint, connection.LocalEndPoint);
+    private Func<ValueTask>? _flush;
     private string? _clientId;
     private int _outstandingCount;
     private int _stuck = -1;
@@ -124,6 +126,7 @@ internal sealed class KafkaConnection(
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ProduceAsync(PipelinedHandler handler, Request request)
     {
         int size = request.Frame.Length;
@@ -161,6 +164,7 @@ internal sealed class KafkaConnection(
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask AnswerInTurnAsync(Request request, CancellationToken gone)
     {
         if (Volatile.Read(ref _outstandingCount) > 0)
@@ -174,7 +178,7 @@ internal sealed class KafkaConnection(
             await request.Handler.HandleAsync(request, _response, gone);
             _frames.Release();
             SendBy(_response.Size);
-            await _response.WriteToAsync(Output, FlushAsync);
+            await _response.WriteToAsync(Output, _flush ??= FlushAsync);
             await FlushAsync();
             Sent();
         }
@@ -261,6 +265,7 @@ internal sealed class KafkaConnection(
     /// <summary>
     /// Sends what was written. Only then are those answers outstanding no more, and the pipe is free for the reading loop.
     /// </summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask SendAnsweredAsync(int answered)
     {
         if (answered > 0)
@@ -272,6 +277,7 @@ internal sealed class KafkaConnection(
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask FlushAsync()
     {
         FlushResult flushed = await Output.FlushAsync(_broken.Token);

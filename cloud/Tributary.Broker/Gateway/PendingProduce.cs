@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Tributary.Broker.Gateway.Handlers;
 using Tributary.Broker.Partitions;
 
@@ -34,6 +35,7 @@ internal sealed class PendingDeadline : IDisposable
     }
 
     /// <summary>Waits for the request's batches, at most until its limit.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WaitAsync(PendingProduce pending)
     {
         TimeSpan left = pending.Limit - _time.GetElapsedTime(pending.Request.ReceivedAt);

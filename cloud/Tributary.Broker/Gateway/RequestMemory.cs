@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Tributary.Broker.Gateway;
 
 /// <summary>
@@ -37,6 +39,7 @@ internal sealed class RequestMemory(BrokerOptions options, BrokerMetrics metrics
     }
 
     /// <summary>Claims bytes; completes when they are granted.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask AcquireAsync(long bytes, CancellationToken cancellation)
     {
         await Of(bytes).AcquireAsync(bytes, cancellation);
@@ -47,6 +50,7 @@ internal sealed class RequestMemory(BrokerOptions options, BrokerMetrics metrics
     /// Makes a claim larger; completes when that is granted. Until then what is claimed stays so, which is why whoever waits here must
     /// give up after a while.
     /// </summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask GrowAsync(long from, long to, CancellationToken cancellation)
     {
         bool moves = from <= SmallBytes && to > SmallBytes;

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
 using Tributary.Log;
 
 namespace Tributary.Broker.Gateway;
@@ -90,6 +91,7 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
     /// Writes length and content to the pipe and clears the frame. A large response is flushed piece by piece, so that a client that
     /// reads slowly holds the log's memory and not a copy of it beside. The last piece is not flushed.
     /// </summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WriteToAsync(PipeWriter output, Func<ValueTask> flush)
     {
         WriteLength(output);

@@ -3,6 +3,7 @@ using System.Buffers.Binary;
 using System.Net;
 using Tributary.Broker;
 using Tributary.Tests.Broker.Support;
+using Tributary.Tests.Support;
 using Xunit;
 
 namespace Tributary.Tests.Fuzz;

@@ -5,6 +5,7 @@ using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
 using Tributary.Tests.Edge.Mqtt.Support;
+using Tributary.Tests.Support;
 using Xunit;
 
 namespace Tributary.Tests.Fuzz;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
@@ -15,6 +16,7 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
     private const sbyte ReadCommitted = 1;
 
     /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public override async ValueTask HandleAsync(Request request, ResponseFrame response, CancellationToken cancellation)
     {
         FetchRequest body = await ReadAsync<FetchRequest>(request, cancellation);
@@ -88,7 +90,7 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
         return new FetchResponse
         {
             Responses = topics,
-            NodeEndpoints = [.. hints.Nodes.Select(ToEndpoint)],
+            NodeEndpoints = hints.Nodes(ToEndpoint),
         };
     }
 

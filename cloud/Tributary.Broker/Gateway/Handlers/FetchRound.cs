@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
 
@@ -21,6 +22,7 @@ internal sealed class FetchRound(BrokerContext broker, FetchTarget[] targets, in
 
     /// <summary>Waits until there is something to answer, at most for <paramref name="limit"/>, and reads it.</summary>
     /// <exception cref="OperationCanceledException">The client has gone.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask RunAsync(TimeSpan limit, CancellationToken cancellation)
     {
         ProgressWait? progress = null;
@@ -96,6 +98,7 @@ internal sealed class FetchRound(BrokerContext broker, FetchTarget[] targets, in
     }
 
     /// <returns>Whether there is something to tell.</returns>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<bool> ReadAsync(CancellationToken cancellation)
     {
         if (HasRecords())

@@ -12,8 +12,9 @@ internal sealed class LeaderHints(ClusterSnapshot snapshot)
 {
     private HashSet<int>? _named;
 
-    /// <summary>The brokers that were named.</summary>
-    public IEnumerable<BrokerNode> Nodes => _named is null ? [] : snapshot.Brokers.Where(broker => _named.Contains(broker.NodeId));
+    /// <summary>The brokers that were named, as the response has them.</summary>
+    public T[] Nodes<T>(Func<BrokerNode, T> toEndpoint) =>
+        _named is null ? [] : [.. snapshot.Brokers.Where(broker => _named.Contains(broker.NodeId)).Select(toEndpoint)];
 
     /// <summary>The leader of a partition that is answered with <paramref name="error"/>; null if the error has another cause.</summary>
     public PartitionAssignment? Find(string topic, Guid topicId, int index, ErrorCode error)

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
@@ -23,6 +24,7 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
     public override short AdvertisedMinVersion => 0;
 
     /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public override async ValueTask<PendingProduce?> BeginAsync(Request request, CancellationToken cancellation)
     {
         ProduceRequest body = await ReadAsync<ProduceRequest>(request, cancellation);
@@ -160,7 +162,7 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
             }
             topics[i] = new() { Name = topic.Name, PartitionResponses = partitions };
         }
-        Write(pending.Request, new ProduceResponse { Responses = topics, NodeEndpoints = [.. hints.Nodes.Select(ToEndpoint)] }, response);
+        Write(pending.Request, new ProduceResponse { Responses = topics, NodeEndpoints = hints.Nodes(ToEndpoint) }, response);
     }
 
     private static ProduceResponse.NodeEndpoint ToEndpoint(BrokerNode node) =>

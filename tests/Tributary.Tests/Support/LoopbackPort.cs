@@ -8,7 +8,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 
-namespace Tributary.Tests.Fuzz;
+namespace Tributary.Tests.Support;
 
 /// <summary>A connection handler on a port of the loopback address, by Kestrel as the programs set it up.</summary>
 internal sealed class LoopbackPort : IHttpApplication<object>, IAsyncDisposable
