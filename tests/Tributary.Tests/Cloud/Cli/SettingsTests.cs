@@ -41,6 +41,20 @@ public sealed class SettingsTests : IDisposable
     }
 
     [Fact]
+    public void Every_setting_is_documented_and_nothing_else()
+    {
+        string directory = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(directory, "Iot.sln")))
+        {
+            directory = Path.GetDirectoryName(directory) ?? throw new DirectoryNotFoundException("the tests run outside of the repository");
+        }
+        IEnumerable<string> documented = File.ReadLines(Path.Combine(directory, "cloud", "Tributary.Cloud", "SETTINGS.md"))
+            .Where(line => line.StartsWith("| `", StringComparison.Ordinal)).Select(line => line.Split('`')[1]);
+
+        Assert.Equal(Settings.All.Select(setting => setting.Name).Order(StringComparer.Ordinal), documented.Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
     public void Every_setting_can_be_set_and_changes_something()
     {
         var samples = new Dictionary<string, string>
