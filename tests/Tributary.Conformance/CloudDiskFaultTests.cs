@@ -69,29 +69,28 @@ public sealed class CloudDiskFaultTests
         Assert.Contains("Hole", log);
     }
 
-    [Theory]
-    [InlineData(DiskFault.FlippedBit)]
-    [InlineData(DiskFault.Truncated)]
-    [InlineData(DiskFault.Empty)]
-    [InlineData(DiskFault.Missing)]
-    public async Task A_damaged_control_database_ends_the_start_with_a_sentence_and_leaves_the_records_alone(DiskFault fault)
+    [Fact]
+    public async Task A_damaged_control_database_ends_the_start_with_a_sentence_and_leaves_the_records_alone()
     {
         using TempDirectory directory = TempDirectory.Create();
         string data = directory.At("data");
         await RunAsync(data, kafka => ProduceAsync(kafka, 0, After));
         string database = Directory.GetFiles(data, "control.db", SearchOption.AllDirectories).Single();
         byte[] whole = await File.ReadAllBytesAsync(database);
-        if (fault == DiskFault.FlippedBit)
+        int record = whole.AsSpan().IndexOf("\"faults\""u8) + 1;
+        Action[] faults =
+        [
+            () => Damage.FlipBit(database, FirstPage),
+            () => Damage.FlipBit(database, record),
+            () => Damage.Do(DiskFault.Truncated, database),
+            () => Damage.Do(DiskFault.Empty, database),
+            () => Damage.Do(DiskFault.Missing, database),
+        ];
+        foreach (Action fault in faults)
         {
-            await CannotStartAsync(data, () => Damage.FlipBit(database, FirstPage));
+            await CannotStartAsync(data, fault);
             await File.WriteAllBytesAsync(database, whole);
-            await CannotStartAsync(data, () => Damage.FlipBit(database, whole.AsSpan().IndexOf("\"faults\""u8) + 1));
         }
-        else
-        {
-            await CannotStartAsync(data, () => Damage.Do(fault, database));
-        }
-        await File.WriteAllBytesAsync(database, whole);
         await RunAsync(data, async kafka => Assert.Equal(Enumerable.Range(1, After), await ReadAsync(kafka)));
     }
 
@@ -123,18 +122,18 @@ public sealed class CloudDiskFaultTests
         using TempDirectory directory = TempDirectory.Create();
         string data = directory.At("data");
         await RunAsync(data, kafka => ProduceAsync(kafka, 0, After));
+        int produced = After;
         string log = await RunAsync(
             data,
             async kafka =>
             {
-                int produced = After;
-                for (int i = 0; i < 10; i++)
+                for (int i = 0; i < 8; i++)
                 {
                     produced = await ProduceAsync(kafka, produced, After); // the client tries again by itself
                 }
-                Assert.Equal(Enumerable.Range(1, produced), await ReadAsync(kafka));
             },
-            "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "signal=none", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=6+9");
+            "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "signal=none", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=6..30+9");
+        await RunAsync(data, async kafka => Assert.Equal(Enumerable.Range(1, produced), await ReadAsync(kafka)));
         Assert.Contains("SegmentSealed", log);
         Assert.Contains("Input/output error", log);
     }

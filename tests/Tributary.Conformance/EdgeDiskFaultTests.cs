@@ -163,7 +163,7 @@ public sealed class EdgeDiskFaultTests(SharedCloud cloud) : IClassFixture<Shared
         using TempDirectory directory = TempDirectory.Create();
         var publisher = new Publisher();
         await using (EdgeNode edge = await EdgeNode.StartAsync(
-            directory.At("data"), cloud.Kafka, Settings, Failing("fdatasync:error=EIO:when=3+7")))
+            directory.At("data"), cloud.Kafka, Settings, Failing("fdatasync:error=EIO:when=3..60+7")))
         {
             await Until.TrueAsync(
                 async () => await publisher.PublishAsync(edge) == After && edge.Log.Contains("SegmentSealed", StringComparison.Ordinal), edge.Process.Story);
