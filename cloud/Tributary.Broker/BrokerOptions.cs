@@ -116,7 +116,8 @@ public sealed record BrokerOptions
         Require(MaxFrameBytes is >= 1024 and <= 1 << 30, nameof(MaxFrameBytes), "must be 1 KiB to 1 GiB");
         Require(MaxConnectionRequestBytes > 0, nameof(MaxConnectionRequestBytes), "must be positive");
         Require(
-            MaxListenerRequestBytes / 2 >= MaxFrameBytes, nameof(MaxListenerRequestBytes), $"must be at least twice {User(nameof(MaxFrameBytes))}");
+            MaxListenerRequestBytes / 2 >= MaxFrameBytes, nameof(MaxListenerRequestBytes),
+            $"must be at least twice {User(nameof(MaxFrameBytes))}");
         Require(MaxRequestElements is >= 1024 and <= 1 << 20, nameof(MaxRequestElements), "must be 1024 to 1048576");
         Require(ConnectionReadBytes is >= 4096 and <= 16 << 20, nameof(ConnectionReadBytes), "must be 4 KiB to 16 MiB");
         Require(MaxPipelinedProduces is > 0 and <= 65_536, nameof(MaxPipelinedProduces), "must be 1 to 65536");

@@ -18,7 +18,8 @@ namespace Tributary.Broker.Gateway;
 /// no answer is outstanding). <see cref="RunAsync"/> is called once; <see cref="CloseIfStuck"/> from any thread.
 /// </remarks>
 internal sealed class KafkaConnection(
-    BrokerContext broker, RequestDispatcher dispatcher, LineLimit<CloseReason> lines, ConnectionContext connection, CancellationToken stopping)
+    BrokerContext broker, RequestDispatcher dispatcher, LineLimit<CloseReason> lines, ConnectionContext connection,
+    CancellationToken stopping)
 {
     private readonly Channel<Outstanding> _outstanding = Channel.CreateBounded<Outstanding>(
         new BoundedChannelOptions(broker.Options.MaxPipelinedProduces) { SingleReader = true, SingleWriter = true });

@@ -118,7 +118,8 @@ internal static class BatchCheck
         }
         catch (InvalidDataException e)
         {
-            return $"the batch's records can't be decompressed within {maxDecompressedBytes} bytes (broker:maxDecompressedBytes): {e.Message}";
+            return $"the batch's records can't be decompressed within {maxDecompressedBytes} bytes (broker:maxDecompressedBytes): "
+                + e.Message;
         }
         finally
         {

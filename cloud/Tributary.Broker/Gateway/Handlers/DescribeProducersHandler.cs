@@ -144,7 +144,8 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
     private string? MessageOf(ErrorCode error) => error switch
     {
         ErrorCode.PolicyViolation =>
-            $"a request may look up {Broker.Options.MaxDescribedProducers} producers in all (broker:maxDescribedProducers); ask for fewer at a time",
+            $"a request may look up {Broker.Options.MaxDescribedProducers} producers in all (broker:maxDescribedProducers); "
+            + "ask for fewer at a time",
         ErrorCode.RequestTimedOut => "the last batches are not committed yet",
         ErrorCode.KafkaStorageError => "the last batches could not be stored",
         _ => null,
