@@ -53,6 +53,11 @@ public sealed class LogDirectory : IAsyncDisposable
         try
         {
             CreateDirectories(storage, path);
+            if (!options.AllowVolatile && storage.WhyVolatile(path) is { } why)
+            {
+                throw new LogException($"the data directory '{path}' {why}: what is acknowledged would not outlive a power cut. Choose another "
+                    + "directory, or say that this is wanted: buffer:allowVolatile=true for an agent, log:allowVolatile=true for a broker");
+            }
             held = storage.TryLock($"{path}/{LockFile}")
                 ?? throw new LogException($"the data directory '{path}' is in use by another process; end it, or choose another directory");
         }

@@ -15,6 +15,9 @@ public sealed record LogDirectoryOptions
     /// <summary>Bytes taken in vain, for what must be saved on a disk that is full before space can be given back; 0: none.</summary>
     public int ReserveBytes { get; init; } = 256 << 10;
 
+    /// <summary>Whether a directory is taken that can't keep what is flushed: on a tmpfs, an overlay that is volatile, a mount without barriers.</summary>
+    public bool AllowVolatile { get; init; }
+
     /// <summary>Checks every setting.</summary>
     /// <exception cref="ArgumentOutOfRangeException">One is out of range; the exception names it.</exception>
     public void Validate()

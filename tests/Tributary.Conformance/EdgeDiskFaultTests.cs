@@ -225,6 +225,7 @@ public sealed class EdgeDiskFaultTests(SharedCloud cloud) : IClassFixture<Shared
     {
         var settings = new Dictionary<string, string>(Settings)
         {
+            ["TRIBUTARY__BUFFER__ALLOWVOLATILE"] = "true",
             ["TRIBUTARY__BUFFER__MINFREEBYTES"] = "1MiB",
             ["TRIBUTARY__BUFFER__SPACECHECKINTERVAL"] = "100ms",
         };

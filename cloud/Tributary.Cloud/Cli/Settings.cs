@@ -37,6 +37,8 @@ internal static class Settings
             (log, value) => log with { TailCacheBytes = Setting.Int64(value) }),
         OfLog("commitWindowMs", "MS", "How long a flush waits for more",
             (log, value) => log with { CommitWindow = Setting.Milliseconds(value) }),
+        OfLog("allowVolatile", "BOOL", "Take a data directory that can't keep what is flushed (tmpfs, volatile overlay, no barriers)",
+            (log, value) => log with { AllowVolatile = Setting.Boolean(value) }),
     ];
 
     private static IEnumerable<Setting> Broker =>

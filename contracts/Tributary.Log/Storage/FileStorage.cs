@@ -92,6 +92,21 @@ public sealed partial class FileStorage : IStorage
     public long FreeBytes(string path) => new DriveInfo(Path.GetFullPath(path)).AvailableFreeSpace;
 
     /// <inheritdoc/>
+    public string? WhyVolatile(string path)
+    {
+        const string Table = "/proc/self/mountinfo";
+        return File.Exists(Table) ? MountTable.WhyVolatile(File.ReadAllText(Table), Resolve(Path.GetFullPath(path))) : null;
+    }
+
+    /// <summary>Without links in its directories.</summary>
+    private static string Resolve(string path)
+    {
+        string? parent = Path.GetDirectoryName(path);
+        string real = parent is null ? path : Path.Combine(Resolve(parent), Path.GetFileName(path));
+        return Directory.ResolveLinkTarget(real, returnFinalTarget: true)?.FullName ?? real;
+    }
+
+    /// <inheritdoc/>
     public IDisposable? TryLock(string path)
     {
         try

@@ -35,6 +35,9 @@ public interface IStorage
     /// <summary>Bytes that can still be written to the file system that holds <paramref name="path"/>.</summary>
     long FreeBytes(string path);
 
+    /// <summary>Why what is flushed below <paramref name="path"/> may be lost all the same, as a sentence's end; null if it is kept.</summary>
+    string? WhyVolatile(string path) => null;
+
     /// <summary>
     /// Takes the lock file <paramref name="path"/>, making it if need be, until what is returned is disposed or the process ends.
     /// </summary>

@@ -27,6 +27,9 @@ internal sealed record EdgeBufferOptions
     /// <summary>Size of a segment file, bytes: the step in which space is given back after the cloud has acknowledged.</summary>
     public int SegmentBytes { get; init; } = 16 << 20;
 
+    /// <inheritdoc cref="LogDirectoryOptions.AllowVolatile"/>
+    public bool AllowVolatile { get; init; }
+
     /// <summary>Most Kafka topics with local partitions.</summary>
     public int MaxTopics { get; init; } = 8;
 
@@ -82,6 +85,7 @@ internal sealed record EdgeBufferOptions
         MaxUnflushedBytes = MaxUnflushedBytes,
         TailCacheBytes = TailCacheBytes,
         CommitWindow = CommitWindow,
+        AllowVolatile = AllowVolatile,
     };
 
     /// <summary>As the log wants them. Nothing expires: only what the cloud has acknowledged is trimmed.</summary>

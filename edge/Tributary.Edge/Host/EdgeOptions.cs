@@ -95,6 +95,7 @@ internal sealed record EdgeOptions
             MinFreeBytes = values.Size64("buffer:minFreeBytes", otherwise.MinFreeBytes),
             SegmentBytes = values.Size32("buffer:segmentBytes", otherwise.SegmentBytes),
             MaxTopics = values.Int32("buffer:maxTopics", otherwise.MaxTopics),
+            AllowVolatile = values.Flag("buffer:allowVolatile", otherwise.AllowVolatile),
             DeadLetterBytes = values.Size64("buffer:deadLetterBytes", otherwise.DeadLetterBytes),
             MaxUnflushedBytes = values.Size64("buffer:maxUnflushedBytes", otherwise.MaxUnflushedBytes),
             TailCacheBytes = values.Size64("buffer:tailCacheBytes", otherwise.TailCacheBytes),

@@ -66,6 +66,7 @@ public sealed class SettingsTests : IDisposable
             ["silo"] = "h:4",
             ["logLevel"] = "error",
             ["broker:autoCreateTopics"] = "false",
+            ["log:allowVolatile"] = "true",
         };
 
         Assert.All(Settings.All, setting => Assert.NotEqual(
