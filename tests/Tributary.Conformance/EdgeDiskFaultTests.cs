@@ -245,7 +245,7 @@ public sealed class EdgeDiskFaultTests(SharedCloud cloud) : IClassFixture<Shared
             await edge.StopAsync();
         }
         await Tool.RunAsync("mount", "-o", "remount,ro", disk);
-        await CannotStartAsync(data, "Read-only");
+        await CannotStartAsync(data, "Read-only", settings);
         await Tool.RunAsync("mount", "-o", "remount,rw", disk);
         await using EdgeNode again = await EdgeNode.StartAsync(data, cloud.Kafka, settings);
         await again.DrainedAsync();
@@ -286,11 +286,17 @@ public sealed class EdgeDiskFaultTests(SharedCloud cloud) : IClassFixture<Shared
     }
 
     private async Task<List<int>> NumbersAsync(string device) =>
-        [.. (await KafkaReader.ReadAllAsync(cloud.Kafka, "telemetry")).Where(record => record.Key == device).Select(record => int.Parse(record.Text))];
+    [
+        .. (await KafkaReader.ReadAllAsync(cloud.Kafka, "telemetry"))
+            .Where(record => record.Key == device).Select(record => int.Parse(record.Text)),
+    ];
 
-    private static async Task CannotStartAsync(string data, string named, params string[] prefix)
+    private static Task CannotStartAsync(string data, string named, params string[] prefix) =>
+        CannotStartAsync(data, named, Settings, prefix);
+
+    private static async Task CannotStartAsync(string data, string named, IReadOnlyDictionary<string, string> settings, params string[] prefix)
     {
-        await using RunningProcess process = EdgeNode.Run(EdgeNode.Shipped, data, Nowhere, Settings, prefix);
+        await using RunningProcess process = EdgeNode.Run(EdgeNode.Shipped, data, Nowhere, settings, prefix);
         Assert.Equal(3, await process.ExitAsync());
         Assert.Contains(named, process.Errors);
         Assert.DoesNotContain("   at ", process.Errors);
