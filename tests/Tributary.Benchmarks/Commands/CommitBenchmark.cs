@@ -14,8 +14,8 @@ namespace Tributary.Benchmarks.Commands;
 /// </summary>
 internal static class CommitBenchmark
 {
-    private const int SegmentBytes = 4 << 20;
-    private const long FirstLapBytes = 8L * SegmentBytes;
+    private const int SegmentBytes = 16 << 20;
+    private const long FirstLapBytes = 5L * SegmentBytes;
     private const int Turns = 3;
 
     public static Command Create()
