@@ -118,6 +118,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
                 await Task.Delay(_options.MaxBackoff, _time, _stopping.Token);
                 if (entry.Uplink is { } defective)
                 {
+                    entry.Uplink = null;
                     await defective.DisposeAsync();
                     // What this process has sent since its start is below the log's end now.
                     entry.EndAtStart = entry.Partition.Log.FlushedEnd;

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
-using Tributary.Contracts.Records;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Status;
 using Tributary.Log;
@@ -22,8 +21,6 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private readonly ILogger _logger;
     private readonly UplinkNoticeLog _notices;
     private readonly IUplinkSource _source;
-    private readonly DeadLetters _deadLetters;
-    private readonly int _readBytes;
     private readonly CheckpointFile _file;
     private readonly RoundReader _reader;
     private readonly UplinkState _state;
@@ -32,10 +29,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private readonly Guid _incarnation = Guid.NewGuid();
     private readonly CancellationTokenSource _stopping = new();
     private readonly Dictionary<ICloudNode, int> _inFlight = [];
-
-    // Local offsets: refused records that are among the dead letters, and why they were refused.
-    private readonly HashSet<long> _kept;
-    private readonly Dictionary<long, string> _refusals = [];
+    private readonly RefusedRecords _refused;
     private Task _loop = Task.CompletedTask;
     private Task _asking = Task.CompletedTask;
     private volatile UplinkPartitionStatus _status;
@@ -71,15 +65,13 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         _logger = logger;
         _notices = new UplinkNoticeLog(partition, logger);
         _source = source;
-        _deadLetters = deadLetters;
-        _readBytes = options.ReadBytes;
         _file = file;
         UplinkCheckpoint begun = UplinkState.Begin(Load(file, options, source.StartOffset), source.StartOffset, endAtStart);
         if (begun.ProducerId >= 0)
         {
             file.Save(begun);
         }
-        _kept = [.. begun.Refused];
+        _refused = new RefusedRecords(partition, source, deadLetters, options.ReadBytes, begun.Refused, logger);
         _reader = new RoundReader(source, options);
         _state = new UplinkState(options, begun, source.StartOffset, source.FlushedEnd, random, TimeSpan.Zero);
         _status = DescribeStatus();
@@ -405,11 +397,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         try
         {
             Report();
-            foreach (long offset in checkpoint.Refused.Where(offset => !_kept.Contains(offset)))
-            {
-                await KeepAsync(offset);
-            }
-            _kept.IntersectWith(checkpoint.Refused);
+            await _refused.KeepAsync(checkpoint.Refused);
             _source.SaveBeside(() => _file.Save(checkpoint));
             return null;
         }
@@ -418,25 +406,6 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             _logger.UplinkCheckpointNotSaved(_partition.Topic, _partition.Index, e);
             return e.Message;
         }
-    }
-
-    private async ValueTask KeepAsync(long offset)
-    {
-        var keeping = new Keeping(_deadLetters, _partition, _refusals.GetValueOrDefault(offset, "the cloud refused it for good"));
-        using (var scanner = new RecordScanner(_source, _readBytes))
-        {
-            scanner.Scan(offset, offset + 1, keeping);
-        }
-        if (keeping.Added is { } added)
-        {
-            await _deadLetters.FlushAsync(added);
-        }
-        else
-        {
-            _logger.DeadLetterUnreadable(_partition.Topic, _partition.Index, offset);
-        }
-        _kept.Add(offset);
-        _refusals.Remove(offset);
     }
 
     private void Trim(long offset)
@@ -465,7 +434,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         {
             if (notice.Kind == UplinkNoticeKind.Refused)
             {
-                _refusals[notice.Offset] = notice.Message;
+                _refused.Explain(notice.Offset, notice.Message);
             }
             _notices.Log(notice, Now);
         }
@@ -477,18 +446,6 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private UplinkPartitionStatus DescribeStatus() => new(
         _partition.Topic, _partition.Index, Word(), _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,
         _state.RefusedTotal, _state.GapTotal, _state.ConflictTotal);
-
-    /// <summary>Adds the one record of a scan to the dead letters.</summary>
-    private sealed class Keeping(DeadLetters deadLetters, BufferPartition partition, string reason) : IRecordVisitor
-    {
-        public AppendResult? Added { get; private set; }
-
-        public bool Visit(long offset, long timestamp, in Record record)
-        {
-            Added = deadLetters.Add(partition, offset, timestamp, record, reason);
-            return true;
-        }
-    }
 
     private static string? ClusterOf(string id) => id.Length == 0 ? null : id;
 
