@@ -52,6 +52,15 @@ internal sealed class LeaderEpochs
         Changes++;
     }
 
+    /// <summary>The epoch that a record of that offset is of, and where it ends; −1 if that is not known.</summary>
+    public (int Epoch, long EndOffset) At(long offset)
+    {
+        int above = _starts.FindIndex(start => start.StartOffset > offset);
+        long end = above < 0 ? long.MaxValue : _starts[above].StartOffset;
+        int at = above < 0 ? _starts.Count - 1 : above - 1;
+        return (at < 0 ? -1 : _starts[at].Epoch, end);
+    }
+
     /// <summary>The log was cut at <paramref name="endOffset"/>: epochs that begin there or later are gone.</summary>
     public void TruncateFromEnd(long endOffset)
     {

@@ -53,10 +53,16 @@ public sealed record PartitionLogOptions
     /// <summary>Idle time after which a producer is forgotten; null: never.</summary>
     public TimeSpan? ProducerExpiration { get; init; } = TimeSpan.FromDays(1);
 
+    /// <summary>
+    /// The latest leader epoch that anybody can have appointed when the log is opened: a stored batch that says a later one is damaged.
+    /// </summary>
+    public int MaxLeaderEpoch { get; init; } = int.MaxValue;
+
     /// <summary>Checks every setting.</summary>
     /// <exception cref="ArgumentOutOfRangeException">One is out of range; the exception names it.</exception>
     public void Validate()
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(MaxLeaderEpoch);
         ArgumentOutOfRangeException.ThrowIfLessThan(SegmentBytes, SmallestSegment);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(SegmentBytes, LargestSegment);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxBatchBytes);

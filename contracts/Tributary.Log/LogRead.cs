@@ -98,6 +98,9 @@ public sealed class LogRead : IDisposable
         NextOffset = nextOffset;
     }
 
+    /// <summary>What <see cref="Own"/> took over: nobody else sees these bytes.</summary>
+    internal Span<byte> Owned => _rented is null ? [] : System.Runtime.InteropServices.MemoryMarshal.AsMemory(_fromFile).Span;
+
     private sealed class Piece : ReadOnlySequenceSegment<byte>
     {
         private TailChunk? _chunk;

@@ -380,8 +380,14 @@ internal sealed class LogRecovery(
             Report(LogEventKind.Rebuilt, -1, -1, "its leader epochs are damaged and are made anew from the log");
         }
         // Epochs are saved before anything of them is acknowledged; a batch in doubt may be of a later one.
-        Replay(status == StateStatus.Ok ? _manifest.RecoveryOffset : 0, (batch, _) =>
-            _log.Epochs.Observe(batch.LeaderEpoch, batch.BaseOffset));
+        var inDoubt = new EpochRecovery(_log.Epochs, options.MaxLeaderEpoch);
+        Replay(status == StateStatus.Ok ? _manifest.RecoveryOffset : 0, (batch, _) => inDoubt.Add(batch.LeaderEpoch, batch.BaseOffset));
+        inDoubt.Complete();
+        if (inDoubt.Impossible > 0)
+        {
+            Report(LogEventKind.Rebuilt, inDoubt.FirstImpossible, -1, $"the leader epoch of {inDoubt.Impossible} batches from offset "
+                + $"{inDoubt.FirstImpossible} on is damaged, and nothing else of them; readers get the one that follows from the others");
+        }
         _log.Epochs.ClampToEnd(_log.End);
         _log.Epochs.TruncateFromStart(_log.Start);
     }

@@ -7,6 +7,12 @@ namespace Tributary.Log;
 // What is damaged on disk and met by a reader: it becomes a hole, its bytes are kept, and readers step over it.
 public sealed partial class PartitionLog
 {
+    /// <summary>Batches with a damaged leader epoch that are reported, each once.</summary>
+    private const int MaxReportedEpochs = 64;
+
+    // Under _lock: base offsets.
+    private readonly HashSet<long> _reportedEpochs = [];
+
     /// <summary>
     /// A batch that was read has a CRC that does not fit: looks again, and if it is damaged on disk makes a hole of it and keeps its bytes.
     /// </summary>
@@ -73,6 +79,38 @@ public sealed partial class PartitionLog
             bytes = bytes[batch.Size..];
         }
         return true;
+    }
+
+    /// <summary>
+    /// The checksum of a batch does not cover its leader epoch: a flipped bit there is found by comparison with the epochs that are saved
+    /// elsewhere, and put right in what the reader gets. The file is left as it is.
+    /// </summary>
+    private void CorrectEpochs(LogRead read, int epoch)
+    {
+        Span<byte> bytes = read.Owned;
+        while (epoch >= 0 && bytes.Length >= BatchLayout.HeaderSize)
+        {
+            Span<byte> stamped = bytes.Slice(BatchLayout.LeaderEpoch, sizeof(int));
+            int found = BinaryPrimitives.ReadInt32BigEndian(stamped);
+            if (found != epoch)
+            {
+                BinaryPrimitives.WriteInt32BigEndian(stamped, epoch);
+                ReportEpoch(BinaryPrimitives.ReadInt64BigEndian(bytes), found, epoch);
+            }
+            bytes = bytes[(int)Math.Min(RecordBatch.PeekSize(bytes), bytes.Length)..];
+        }
+    }
+
+    private void ReportEpoch(long offset, int found, int epoch)
+    {
+        lock (_lock)
+        {
+            if (_reportedEpochs.Count >= MaxReportedEpochs || !_reportedEpochs.Add(offset))
+            {
+                return;
+            }
+        }
+        Report(LogEventKind.Rebuilt, offset, -1, $"the batch at offset {offset} says leader epoch {found}, which is damage: readers get {epoch}");
     }
 
     /// <summary>

@@ -42,7 +42,7 @@ public sealed partial class PartitionLog
     /// <summary>
     /// Reads whole batches from the one that contains <paramref name="offset"/>, as they are stored, at most <paramref name="maxBytes"/>
     /// (the first batch is returned whatever its size) and none that reaches to <paramref name="upTo"/> or beyond (a batch whose last
-    /// offset is ≥ upTo). Their CRC is not checked.
+    /// offset is ≥ upTo), all of one leader epoch. Their CRC is not checked; their leader epochs, which it does not cover, are right.
     /// </summary>
     /// <returns>
     /// Bytes that must be disposed; empty at the end. Empty with a later <see cref="LogRead.NextOffset"/> if the offsets up to there
@@ -56,6 +56,7 @@ public sealed partial class PartitionLog
         {
             LogSegment segment;
             long end;
+            int epoch;
             lock (_lock)
             {
                 ThrowIfClosed();
@@ -78,6 +79,8 @@ public sealed partial class PartitionLog
                 {
                     return LogRead.At(holeEnd);
                 }
+                (epoch, long epochEnd) = _epochs.At(offset);
+                end = Math.Min(end, epochEnd);
                 segment.Holds++;
             }
             try
@@ -85,6 +88,7 @@ public sealed partial class PartitionLog
                 Place place = Load(segment, offset, maxBytes);
                 if (ReadBatches(place, offset, maxBytes, end, out long suspect) is { } read)
                 {
+                    CorrectEpochs(read, epoch);
                     return read;
                 }
                 Repair(segment, suspect);

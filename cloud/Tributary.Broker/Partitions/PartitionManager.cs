@@ -146,7 +146,8 @@ public sealed class PartitionManager : IAsyncDisposable
                 {
                     return new Slot(null, ErrorCode.KafkaStorageError);
                 }
-                PartitionLog log = _logs.OpenPartition(name, settings.ToLogOptions(_options.ProducerExpiration));
+                PartitionLogOptions logOptions = settings.ToLogOptions(_options.ProducerExpiration) with { MaxLeaderEpoch = assignment.LeaderEpoch };
+                PartitionLog log = _logs.OpenPartition(name, logOptions);
                 partition = new Partition(topic.Name, topic.Id, log, settings, assignment, node);
                 _open.Add(name, partition);
                 _logger.PartitionOpened(name, assignment.LeaderEpoch, log.StartOffset, log.FlushedEnd);

@@ -160,6 +160,7 @@ internal sealed class DeadLetters
                 SegmentBytes = _options.SegmentBytes + HeadersRoom,
                 MaxBatchBytes = _options.SegmentBytes + HeadersRoom,
                 RetentionBytes = _options.DeadLetterBytes,
+                MaxLeaderEpoch = 0,
             });
         }
     }

@@ -88,6 +88,9 @@ internal sealed record EdgeBufferOptions
         AllowVolatile = AllowVolatile,
     };
 
-    /// <summary>As the log wants them. Nothing expires: only what the cloud has acknowledged is trimmed.</summary>
-    public PartitionLogOptions ToPartitionOptions() => new() { SegmentBytes = SegmentBytes, ProducerExpiration = null };
+    /// <summary>
+    /// As the log wants them. Nothing expires: only what the cloud has acknowledged is trimmed. Nobody leads a local partition, so there is
+    /// one leader epoch.
+    /// </summary>
+    public PartitionLogOptions ToPartitionOptions() => new() { SegmentBytes = SegmentBytes, ProducerExpiration = null, MaxLeaderEpoch = 0 };
 }
