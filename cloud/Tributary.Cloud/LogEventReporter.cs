@@ -16,6 +16,7 @@ internal sealed class LogEventReporter(ILogger<LogEventReporter> logger, CloudMe
 
     private static LogLevel SeverityOf(LogEventKind kind) => kind switch
     {
+        LogEventKind.Expired => LogLevel.Information,
         LogEventKind.TailCut or LogEventKind.Rebuilt => LogLevel.Warning,
         LogEventKind.Offline => LogLevel.Critical,
         _ => LogLevel.Error,

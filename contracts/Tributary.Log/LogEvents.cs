@@ -23,6 +23,9 @@ public enum LogEventKind
 
     /// <summary>A snapshot, index or checkpoint could not be written; records are not affected.</summary>
     SaveFailed,
+
+    /// <summary>Records were given up by time or size retention, as the settings ask for, whether or not anybody has read them.</summary>
+    Expired,
 }
 
 /// <summary>Something that an operator should know.</summary>

@@ -40,12 +40,15 @@ public sealed partial class PartitionLog
     public void ApplyRetention()
     {
         long now = NowMs;
+        long from;
+        long start;
         lock (_lock)
         {
             if (_closed)
             {
                 return;
             }
+            from = _start;
             if (_options.ProducerExpiration is { } idle)
             {
                 _producers.Expire(now - (long)idle.TotalMilliseconds);
@@ -55,7 +58,7 @@ public sealed partial class PartitionLog
             {
                 bytes += segment.EndPosition;
             }
-            long start = _start;
+            start = _start;
             foreach (LogSegment segment in _segments)
             {
                 bool isTooMuch = _options.RetentionBytes is { } most && bytes - segment.EndPosition >= most;
@@ -77,6 +80,7 @@ public sealed partial class PartitionLog
                 EnqueueLocked();
             }
         }
+        ReportExpired(from, start);
     }
 
     /// <summary>
@@ -147,6 +151,8 @@ public sealed partial class PartitionLog
     private void CloseExpired()
     {
         LogSegment expired;
+        long from;
+        long to;
         lock (_lock)
         {
             bool wanted = _activeExpired;
@@ -158,9 +164,19 @@ public sealed partial class PartitionLog
             expired = _active;
             _active = null;
             _rolled = true;
-            AdvanceStartLocked(_flushedEnd);
+            (from, to) = (_start, _flushedEnd);
+            AdvanceStartLocked(to);
         }
         KeepLoaded(expired);
+        ReportExpired(from, to);
+    }
+
+    private void ReportExpired(long from, long to)
+    {
+        if (to > from)
+        {
+            Report(LogEventKind.Expired, from, to, $"offsets {from} to {to} were given up by retention");
+        }
     }
 
     /// <summary>Called under the files lock, on the writer thread.</summary>

@@ -60,7 +60,7 @@ internal static partial class LogMessages
     [LoggerMessage(223, LogLevel.Information, "Messages are taken again: the buffer takes {Used} bytes, {Free} are free on the disk")]
     public static partial void DiskHasRoom(this ILogger logger, long used, long free);
 
-    [LoggerMessage(EventId = 224, Message = "{Kind} in {Partition} at {From} to {To}: {Text}")]
+    [LoggerMessage(EventId = 225, Message = "{Kind} in {Partition} at {From} to {To}: {Text}")]
     public static partial void LogEvent(
         this ILogger logger, LogLevel level, LogEventKind kind, string partition, long from, long to, string text);
 

@@ -46,11 +46,13 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     private volatile BufferPartition[] _partitions = [];
     private volatile UnopenedPartition[] _unopened = [];
 
-    private EdgeBuffer(LogDirectory directory, IStorage storage, EdgeBufferOptions options, TimeProvider time, ILoggerFactory loggers)
+    private EdgeBuffer(
+        LogDirectory directory, BufferEvents events, IStorage storage, EdgeBufferOptions options, TimeProvider time, ILogger logger)
     {
         Directory = directory;
+        Events = events;
         Options = options;
-        _logger = loggers.CreateLogger<EdgeBuffer>();
+        _logger = logger;
         try
         {
             OpenExisting();
@@ -71,6 +73,9 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     /// <summary>The log.</summary>
     public LogDirectory Directory { get; }
 
+    /// <summary>What befell the logs.</summary>
+    public BufferEvents Events { get; }
+
     /// <summary>Partitions that are there and could not be opened yet.</summary>
     public IReadOnlyList<UnopenedPartition> Unopened => _unopened;
 
@@ -89,9 +94,10 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     public static EdgeBuffer Open(IStorage storage, string path, EdgeBufferOptions options, TimeProvider time, ILoggerFactory loggers)
     {
         options.Validate();
-        var events = new LogEventsLogger(loggers.CreateLogger<EdgeBuffer>());
+        ILogger logger = loggers.CreateLogger<EdgeBuffer>();
+        var events = new BufferEvents(time, logger);
         return new EdgeBuffer(
-            LogDirectory.Open(storage, path, options.ToDirectoryOptions(), time, events), storage, options, time, loggers);
+            LogDirectory.Open(storage, path, options.ToDirectoryOptions(), time, events), events, storage, options, time, logger);
     }
 
     /// <summary>The partition, which is opened or made if need be.</summary>
@@ -209,15 +215,6 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
             {
                 _logger.PartitionLeftOut(unopened.Topic, unopened.Index, e.Message);
             }
-        }
-    }
-
-    private sealed class LogEventsLogger(ILogger logger) : ILogEvents
-    {
-        public void Report(LogEvent what)
-        {
-            LogLevel level = what.Kind is LogEventKind.TailCut or LogEventKind.Rebuilt ? LogLevel.Information : LogLevel.Error;
-            logger.LogEvent(level, what.Kind, what.Partition, what.FromOffset, what.ToOffset, what.Message);
         }
     }
 }

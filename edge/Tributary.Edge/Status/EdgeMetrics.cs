@@ -47,6 +47,10 @@ internal sealed class EdgeMetrics : IDisposable
         GaugeByPartition("tributary.edge.log.size", p => p.SizeBytes, "By", "Bytes of a partition on disk, everything counted.");
         CountByPartition("tributary.edge.log.flushed", p => p.FlushedOffset, "{record}", "Offset after the last durable record.");
         GaugeByPartition("tributary.edge.log.offline", p => p.Offline is null ? 0 : 1, "", "1 while a partition takes no messages.");
+        _meter.CreateObservableCounter(
+            "tributary.edge.log.events",
+            () => _status.Events.Counts.Select(count => new Measurement<long>(count.Value, new KeyValuePair<string, object?>("kind", count.Key))),
+            "{event}", "Faults and repairs of the local logs, by kind.");
         Gauge("tributary.edge.disk.used", () => _status.Disk.UsedBytes, "By", "Bytes that the buffer takes.");
         Gauge("tributary.edge.disk.limit", () => _status.Disk.MaxBytes, "By", "Bytes that the buffer may take.");
         Gauge("tributary.edge.disk.free", () => _status.Disk.FreeBytes, "By", "Bytes free on the file system; -1 if it could not be asked.");
@@ -87,6 +91,7 @@ internal sealed class EdgeMetrics : IDisposable
         CountByPartition(
             "tributary.edge.uplink.conflicts", p => p.Uplink.Conflicts, "{conflict}",
             "Times that an old or a second copy of the data directory was found to have sent.");
+        CountByPartition("tributary.edge.uplink.may_repeat", p => p.Uplink.MayRepeat, "{time}", "Times that records may have come twice.");
         _meter.CreateObservableGauge(
             "tributary.edge.uplink.state",
             () => _status.Partitions.Select(p => new Measurement<long>(1, [.. Tags(p), new("state", p.Uplink.State)])), "",

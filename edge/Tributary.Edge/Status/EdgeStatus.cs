@@ -15,9 +15,11 @@ namespace Tributary.Edge.Status;
 /// <param name="Disk">Space on the disk.</param>
 /// <param name="Ingest">What was taken in.</param>
 /// <param name="Mqtt">Clients and packets.</param>
+/// <param name="Events">What befell the local logs.</param>
 internal sealed record EdgeStatus(
     string Id, string Version, DateTimeOffset StartedAt, double UptimeSeconds, bool Ready, IReadOnlyList<string> NotReady, LinkStatus Link,
-    BacklogStatus Backlog, IReadOnlyList<PartitionStatus> Partitions, DiskStatus Disk, IngestStatus Ingest, MqttStatus Mqtt);
+    BacklogStatus Backlog, IReadOnlyList<PartitionStatus> Partitions, DiskStatus Disk, IngestStatus Ingest, MqttStatus Mqtt,
+    EventsStatus Events);
 
 /// <summary>The connection to the cloud. A cloud that is away does not make the agent less ready.</summary>
 /// <param name="Cloud">HOST:PORT as it was set.</param>
@@ -60,8 +62,9 @@ internal sealed record PartitionStatus(
 /// <param name="Refused">Records that the cloud refused for good, since the partition was made.</param>
 /// <param name="GapRecords">Records lost between here and the cloud as far as is known, since the partition was made.</param>
 /// <param name="Conflicts">Times that an old or a second copy of the data directory was found to have sent, since the partition was made.</param>
+/// <param name="MayRepeat">Times that records may have come twice, since the start.</param>
 internal sealed record UplinkStatus(
-    string State, string? Reason, long ProducerId, short ProducerEpoch, long Refused, long GapRecords, long Conflicts);
+    string State, string? Reason, long ProducerId, short ProducerEpoch, long Refused, long GapRecords, long Conflicts, long MayRepeat);
 
 /// <summary>Space on the disk, bytes.</summary>
 /// <param name="UsedBytes">What the buffer takes.</param>
@@ -102,6 +105,20 @@ internal sealed record MqttStatus(
     long Connections, long ConnectionsAccepted, IReadOnlyDictionary<string, long> ConnectionsClosed, long Subscriptions, long MessagesIn,
     long BytesIn, long MessagesAcknowledged, long MessagesRefused, IReadOnlyDictionary<string, long> MessagesDropped, long MessagesOut,
     long BytesOut);
+
+/// <summary>What befell the local logs.</summary>
+/// <param name="Counts">Events by kind, as in <see cref="Tributary.Log.LogEventKind"/>; kinds without any are left out.</param>
+/// <param name="Latest">The last ones, oldest first.</param>
+internal sealed record EventsStatus(IReadOnlyDictionary<string, long> Counts, IReadOnlyList<EventStatus> Latest);
+
+/// <summary>Something that befell a local log.</summary>
+/// <param name="At">When it was noticed.</param>
+/// <param name="Kind">Kind, as in the counts.</param>
+/// <param name="Partition">Name of the log.</param>
+/// <param name="FromOffset">First local offset concerned, −1 if none.</param>
+/// <param name="ToOffset">The offset after the last one concerned, −1 if none.</param>
+/// <param name="Message">What happened and what to do.</param>
+internal sealed record EventStatus(DateTimeOffset At, string Kind, string Partition, long FromOffset, long ToOffset, string Message);
 
 /// <summary>Writes the pages without reflection.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]

@@ -66,7 +66,7 @@ internal sealed class StatusReader(
             id, Version, _startedAt, Math.Round(time.GetElapsedTime(_started).TotalSeconds, 3), notReady.Count == 0, notReady, DescribeLink(),
             backlog, partitions,
             new DiskStatus(buffer.Space.UsedBytes, options.MaxDiskBytes, buffer.Space.FreeBytes, options.MinFreeBytes, buffer.Space.Reason),
-            DescribeIngest(), DescribeMqtt());
+            DescribeIngest(), DescribeMqtt(), DescribeEvents());
     }
 
     private static string ProgramVersion()
@@ -95,8 +95,9 @@ internal sealed class StatusReader(
             partition.Topic, partition.Index, start, acked, flushed, appended, DescribeBacklog(log, acked, flushed), log.SizeBytes,
             log.OfflineReason,
             way is null
-                ? new UplinkStatus("starting", null, -1, -1, 0, 0, 0)
-                : new UplinkStatus(way.State, way.Reason, way.ProducerId, way.ProducerEpoch, way.Refused, way.GapRecords, way.Conflicts));
+                ? new UplinkStatus("starting", null, -1, -1, 0, 0, 0, 0)
+                : new UplinkStatus(
+                    way.State, way.Reason, way.ProducerId, way.ProducerEpoch, way.Refused, way.GapRecords, way.Conflicts, way.MayRepeat));
     }
 
     private BacklogStatus DescribeBacklog(PartitionLog log, long acked, long flushed)
@@ -127,6 +128,13 @@ internal sealed class StatusReader(
             new RefusedStatus(
                 ingest.Refused(IngestRefusal.TooLarge), ingest.Refused(IngestRefusal.Full), ingest.Refused(IngestRefusal.Offline)));
     }
+
+    private EventsStatus DescribeEvents() => new(
+        Counts<LogEventKind>(buffer.Events.Count),
+        [
+            .. buffer.Events.Latest.Select(e => new EventStatus(
+                e.At, Lower(e.What.Kind.ToString()), e.What.Partition, e.What.FromOffset, e.What.ToOffset, e.What.Message)),
+        ]);
 
     private MqttStatus DescribeMqtt() => new(
         mqtt.Connections, mqtt.ConnectionsAccepted, Counts<MqttCloseReason>(mqtt.Closed), mqtt.Subscriptions, mqtt.MessagesIn, mqtt.BytesIn,

@@ -177,7 +177,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
         public Task Keeping { get; set; } = Task.CompletedTask;
 
         public UplinkPartitionStatus Status => Uplink?.Status ?? new UplinkPartitionStatus(
-            Partition.Topic, Partition.Index, Reason is null ? "starting" : "stopped", Reason, Partition.Log.StartOffset, -1, -1, 0, 0, 0);
+            Partition.Topic, Partition.Index, Reason is null ? "starting" : "stopped", Reason, Partition.Log.StartOffset, -1, -1, 0, 0, 0, 0);
 
         public void OnFlushed(PartitionLog log, long flushedEnd) => Uplink?.OnFlushed(log, flushedEnd);
 

@@ -34,6 +34,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private Task _asking = Task.CompletedTask;
     private volatile UplinkPartitionStatus _status;
     private volatile bool _isDefective;
+    private long _mayRepeat;
 
     /// <summary>
     /// Takes over where the checkpoint stands. Writes the log's end down before it returns: nothing may be ingested before that.
@@ -436,6 +437,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             {
                 _refused.Explain(notice.Offset, notice.Message);
             }
+            _mayRepeat += notice.Kind == UplinkNoticeKind.MayRepeat ? 1 : 0;
             _notices.Log(notice, Now);
         }
         Retries = _state.Retries;
@@ -445,7 +447,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
 
     private UplinkPartitionStatus DescribeStatus() => new(
         _partition.Topic, _partition.Index, Word(), _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,
-        _state.RefusedTotal, _state.GapTotal, _state.ConflictTotal);
+        _state.RefusedTotal, _state.GapTotal, _state.ConflictTotal, _mayRepeat);
 
     private static string? ClusterOf(string id) => id.Length == 0 ? null : id;
 

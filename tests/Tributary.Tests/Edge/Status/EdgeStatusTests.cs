@@ -16,11 +16,14 @@ public sealed class EdgeStatusTests
             new LinkStatus("cloud:9092", true, "cluster", null, null, 7, 8, 9), backlog,
             [
                 new PartitionStatus(
-                    "telemetry", 0, 10, 11, 14, 15, backlog, 16, null, new UplinkStatus("sending", null, 17, 18, 19, 20, 200)),
+                    "telemetry", 0, 10, 11, 14, 15, backlog, 16, null, new UplinkStatus("sending", null, 17, 18, 19, 20, 200, 201)),
             ],
             new DiskStatus(21, 22, 23, 24, "the disk is full"),
             new IngestStatus(25, 26, 27, 28, 29, new RefusedStatus(30, 31, 32)),
-            new MqttStatus(33, 34, new Dictionary<string, long> { ["idle"] = 35 }, 36, 37, 38, 39, 40, new Dictionary<string, long>(), 41, 42));
+            new MqttStatus(33, 34, new Dictionary<string, long> { ["idle"] = 35 }, 36, 37, 38, 39, 40, new Dictionary<string, long>(), 41, 42),
+            new EventsStatus(
+                new Dictionary<string, long> { ["hole"] = 43 },
+                [new EventStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 6, TimeSpan.Zero), "hole", "telemetry-0", 44, 45, "damaged")]));
 
         string json = JsonSerializer.Serialize(status, EdgeStatusJson.Default.EdgeStatus);
 
@@ -72,7 +75,8 @@ public sealed class EdgeStatusTests
                     "producerEpoch": 18,
                     "refused": 19,
                     "gapRecords": 20,
-                    "conflicts": 200
+                    "conflicts": 200,
+                    "mayRepeat": 201
                   }
                 }
               ],
@@ -109,6 +113,21 @@ public sealed class EdgeStatusTests
                 "messagesDropped": {},
                 "messagesOut": 41,
                 "bytesOut": 42
+              },
+              "events": {
+                "counts": {
+                  "hole": 43
+                },
+                "latest": [
+                  {
+                    "at": "2026-01-02T03:04:06+00:00",
+                    "kind": "hole",
+                    "partition": "telemetry-0",
+                    "fromOffset": 44,
+                    "toOffset": 45,
+                    "message": "damaged"
+                  }
+                ]
               }
             }
             """,
