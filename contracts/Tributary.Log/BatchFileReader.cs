@@ -35,10 +35,42 @@ internal sealed class BatchFileReader(IStorageFile file, int limit) : IDisposabl
     /// <summary>
     /// Finds the next whole batch with a valid CRC, at <paramref name="position"/> or behind, whose base offset is between
     /// <paramref name="minOffset"/> and <paramref name="maxOffset"/>. Batches of a former life of the segment have lower ones. Behind a bad
-    /// batch, begin one byte after its start: the checksum does not cover the base offset, so it may be whole but for that.
+    /// batch, begin one byte after its start: the checksum does not cover the base offset, so it may be whole but for that. What is passed
+    /// over is read twice, since a good batch that is read wrong once would be given up with the bad one.
     /// </summary>
     /// <returns>Its position, or −1.</returns>
     public int FindNext(int position, int searchEnd, long minOffset, long maxOffset, out long offset)
+    {
+        int found = Search(position, searchEnd, minOffset, maxOffset, out offset);
+        _buffered = 0;
+        int passed = found < 0 ? searchEnd : Math.Min(searchEnd, found - 1 + BatchLayout.HeaderSize);
+        int missed = Search(position, passed, minOffset, maxOffset, out long missedOffset);
+        if (missed < 0)
+        {
+            return found;
+        }
+        offset = missedOffset;
+        return missed;
+    }
+
+    /// <summary>Reads the batch as <see cref="TryRead"/> does and checks its CRC. What is bad is read twice before that is believed.</summary>
+    public bool TryReadWhole(int position, long offset, out RecordBatch batch)
+    {
+        if (TryRead(position, offset, out batch) && batch.IsCrcValid())
+        {
+            return true;
+        }
+        _buffered = 0;
+        return TryRead(position, offset, out batch) && batch.IsCrcValid();
+    }
+
+    public void Dispose()
+    {
+        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer = [];
+    }
+
+    private int Search(int position, int searchEnd, long minOffset, long maxOffset, out long offset)
     {
         offset = -1;
         int last = Math.Min(searchEnd, limit) - BatchLayout.HeaderSize;
@@ -63,23 +95,6 @@ internal sealed class BatchFileReader(IStorageFile file, int limit) : IDisposabl
             }
         }
         return -1;
-    }
-
-    /// <summary>Reads the batch as <see cref="TryRead"/> does and checks its CRC. What is bad is read twice before that is believed.</summary>
-    public bool TryReadWhole(int position, long offset, out RecordBatch batch)
-    {
-        if (TryRead(position, offset, out batch) && batch.IsCrcValid())
-        {
-            return true;
-        }
-        _buffered = 0;
-        return TryRead(position, offset, out batch) && batch.IsCrcValid();
-    }
-
-    public void Dispose()
-    {
-        ArrayPool<byte>.Shared.Return(_buffer);
-        _buffer = [];
     }
 
     /// <summary>What is buffered from <paramref name="position"/> on: at least <paramref name="size"/> bytes unless the file ends.</summary>

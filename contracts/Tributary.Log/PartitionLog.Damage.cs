@@ -25,7 +25,8 @@ public sealed partial class PartitionLog
         {
             ThrowIfClosed();
             long end = _flushedEnd;
-            if (offset < _start || offset >= end || offset >= _tail.StartOffset
+            offset = Math.Max(offset, _start); // the start may lie within the batch
+            if (offset >= end || offset >= _tail.StartOffset
                 || FindSegment(offset, ref end, out _) is not { } found)
             {
                 return;

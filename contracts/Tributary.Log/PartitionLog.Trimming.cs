@@ -196,7 +196,6 @@ public sealed partial class PartitionLog
             if (_trimmed.Count > 0)
             {
                 _holes.RemoveAll(hole => hole.To <= _start);
-                _epochs.TruncateFromStart(_start);
             }
         }
         if (_trimmed.Count == 0)
@@ -204,6 +203,10 @@ public sealed partial class PartitionLog
             return;
         }
         SaveManifest(clean: false, _manifest.Snapshots);
+        lock (_lock)
+        {
+            _epochs.TruncateFromStart(_manifest.StartOffset); // not before: after a crash the log may begin where it did
+        }
         while (_trimmed.Count > 0)
         {
             (LogSegment segment, bool recycle) = _trimmed[0];

@@ -70,7 +70,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         UplinkCheckpoint begun = UplinkState.Begin(Load(file, options, source.StartOffset), source.StartOffset, endAtStart);
         if (begun.ProducerId >= 0)
         {
-            file.Save(begun);
+            source.SaveBeside(() => file.Save(begun)); // on a full disk too: only what the uplink sends makes room
         }
         _refused = new RefusedRecords(partition, source, deadLetters, options.ReadBytes, begun.Refused, logger);
         _reader = new RoundReader(source, options);

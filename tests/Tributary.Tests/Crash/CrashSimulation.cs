@@ -9,8 +9,8 @@ namespace Tributary.Tests.Crash;
 /// <summary>
 /// An edge and a cloud together, each on a disk of its own, in virtual time and from one seed: logs, producer state and uplink checkpoint.
 /// Either may lose its power at any write or flush, while it starts too, has failing writes and flushes, ends in order or is killed; the
-/// link is cut; the disk of the edge is damaged. After every start, everything acknowledged is there and nothing else; at the end the cloud
-/// has each record that the edge had, once and in order.
+/// link is cut; disks are damaged and filled up. After every start, everything acknowledged is there and nothing else, but for what was
+/// damaged, and that is reported; at the end the cloud has each record that the edge had, once and in order.
 /// </summary>
 internal sealed class CrashSimulation
 {
@@ -52,6 +52,8 @@ internal sealed class CrashSimulation
             Restart(_edge, PowerCut.LosesNothing, isCalm: true);
             Restart(_cloud, PowerCut.LosesNothing, isCalm: true);
             Run(Patience, isCalm: true);
+            _edge.Check();
+            _cloud.Check();
         }
         return Fault ?? (_edge.IsSettled ? FindFault() : $"not settled: {_edge.Where}");
     }
@@ -61,7 +63,7 @@ internal sealed class CrashSimulation
     private void Step()
     {
         SimulatedSide side = _random.Next(2) == 0 ? _edge : _cloud;
-        switch (_random.Next(24))
+        switch (_random.Next(27))
         {
             case 0 or 1 or 2:
                 side.CrashAfter(_random.Next(30));
@@ -90,6 +92,12 @@ internal sealed class CrashSimulation
                 break;
             case 10:
                 side.Fail(SimulatedSide.ReadFaults[_random.Next(SimulatedSide.ReadFaults.Length)], 1 + _random.Next(8));
+                break;
+            case 11:
+                side.Fill();
+                break;
+            case 12:
+                side.MakeRoom();
                 break;
             default:
                 for (int left = _random.Next(4); left >= 0; left--)
@@ -132,9 +140,9 @@ internal sealed class CrashSimulation
             _network.Break();
             _edge.LoseLink("the cloud went away");
         }
-        else if (_random.Next(10) == 0 && !isCalm)
+        if (_random.Next(10) == 0 && !isCalm)
         {
-            _edge.DamageDisk();
+            side.DamageDisk();
         }
         if (!isCalm && _random.Next(2) == 0 && !_edge.IsDead)
         {

@@ -117,6 +117,8 @@ internal sealed class SimulatedCloudSide : SimulatedSide, ISimulatedTopic
         _waiting.Add((wait, () => answer(wait.Outcome(0), wait.Outcome(0) == ErrorCode.None ? result.BaseOffset : -1)));
     }
 
+    protected override int MaxLeaderEpoch => _leaderEpoch + 1;
+
     protected override void Started()
     {
         _leaderEpoch++;

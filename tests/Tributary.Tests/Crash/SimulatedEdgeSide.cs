@@ -3,7 +3,6 @@ using System.Text;
 using Tributary.Contracts.Records;
 using Tributary.Edge.Uplink;
 using Tributary.Log;
-using Tributary.Log.Storage;
 using Tributary.Tests.Edge.Uplink;
 using Tributary.Tests.Log.Support;
 
@@ -64,35 +63,7 @@ internal sealed class SimulatedEdgeSide : SimulatedSide
         }
     }
 
-    /// <summary>
-    /// Flips a bit of a stored batch below the recovery point, or removes the last segment if it lies wholly below, on the disk of an
-    /// edge that does not run.
-    /// </summary>
-    public void DamageDisk()
-    {
-        int index = Random.Next(Logs.Length);
-        string directory = $"{Root}/{PartitionName(index)}";
-        if (Manifest.Load(Disk, directory, out Manifest manifest) != StateStatus.Ok)
-        {
-            return;
-        }
-        List<ModelBatch> below = Models[index].Batches.FindAll(
-            batch => batch.BaseOffset >= manifest.StartOffset && batch.NextOffset <= manifest.RecoveryOffset);
-        long[] segments = [.. Disk.List(directory).Where(name => LogFiles.IsSegment(name, out _)).Select(long.Parse).Order()];
-        if (below.Count == 0 || segments.Length == 0 || manifest.RecoveryOffset > Models[index].Acked)
-        {
-            return;
-        }
-        if (segments[^1] < manifest.RecoveryOffset && Models[index].End == manifest.RecoveryOffset && Random.Next(2) == 0)
-        {
-            Note($"disk loses the segment {segments[^1]} of {index}");
-            Models[index].Damaged.UnionWith(below.Where(batch => batch.BaseOffset >= segments[^1]).Select(batch => batch.BaseOffset));
-            Disk.Delete($"{directory}/{LogFiles.Segment(segments[^1])}");
-            Disk.SyncDirectory(directory);
-            return;
-        }
-        FlipBit(index, directory, segments, below[Random.Next(below.Count)]);
-    }
+    protected override int MaxLeaderEpoch => 0;
 
     protected override void Started()
     {
@@ -111,28 +82,6 @@ internal sealed class SimulatedEdgeSide : SimulatedSide
     }
 
     protected override void RoundEnded() => Array.ForEach(_uplinks, uplink => uplink.Pump());
-
-    private void FlipBit(int index, string directory, long[] segments, ModelBatch batch)
-    {
-        int at = Array.FindLastIndex(segments, baseOffset => baseOffset <= batch.BaseOffset);
-        if (at < 0)
-        {
-            return;
-        }
-        using IStorageFile file = Disk.Open($"{directory}/{LogFiles.Segment(segments[at])}", create: false);
-        byte[] bytes = new byte[file.Length];
-        file.Read(0, bytes);
-        int position = bytes.AsSpan().IndexOf(batch.Bytes);
-        if (position < 0)
-        {
-            return;
-        }
-        Note($"disk flips a bit of {index} at {batch.BaseOffset}");
-        position += Random.Next(batch.Bytes.Length);
-        file.Write(position, [(byte)(bytes[position] ^ (1 << Random.Next(8)))]);
-        file.Flush();
-        Models[index].Damaged.Add(batch.BaseOffset);
-    }
 
     /// <summary>The log, of which the model hears how far it was trimmed.</summary>
     private sealed class Source(PartitionLog log, PartitionModel model, Action trimmed) : IUplinkSource

@@ -19,12 +19,16 @@ internal abstract class SimulatedSide : ILogEvents
     /// <summary>One round in so many begins late: the disk is busy.</summary>
     private const int SlowRounds = 6;
 
+    /// <summary>Bytes that a full disk still has.</summary>
+    private const int MostRoom = 1 << 11;
+
     private const int SlowMilliseconds = 600;
     private const int QuickMilliseconds = 15;
     private readonly string _name;
     private readonly List<string> _story;
     private MemoryStorage _disk = new();
     private FaultyStorage _storage;
+    private SmallStorage _room;
     private bool _isRoundDue;
 
     protected SimulatedSide(string name, SimulatedNetwork network, Random random, PlantedBug bug, int partitions, List<string> story)
@@ -37,6 +41,7 @@ internal abstract class SimulatedSide : ILogEvents
         Models = [.. Enumerable.Range(0, partitions).Select(_ => new PartitionModel())];
         Logs = new PartitionLog[partitions];
         _storage = new FaultyStorage(_disk);
+        _room = new SmallStorage(_storage);
         Time = new SimulatedTime(network);
         Options = new PartitionLogOptions
         {
@@ -85,7 +90,8 @@ internal abstract class SimulatedSide : ILogEvents
             _disk = _storage.Left ?? _disk;
             Plant();
             _storage = new FaultyStorage(_disk) { SurvivesFailedFlush = PowerCut.Random(Random).Survives };
-            Storage = Bug == PlantedBug.None ? _storage : new PlantedStorage(_storage, Bug);
+            _room = new SmallStorage(_storage);
+            Storage = Bug == PlantedBug.None ? _room : new PlantedStorage(_room, Bug);
             if (!isCalm)
             {
                 MakeDifficult();
@@ -140,27 +146,71 @@ internal abstract class SimulatedSide : ILogEvents
         _storage.Fail(point, number);
     }
 
+    /// <summary>Other programs fill the disk, but for a little room.</summary>
+    public void Fill()
+    {
+        Note("disk is full");
+        _room.Capacity = _room.Used + Random.Next(MostRoom);
+    }
+
+    public void MakeRoom() => _room.Capacity = long.MaxValue;
+
     /// <summary>Whether a log gave up, so that the process has to be started anew.</summary>
     public bool IsOffline => Logs.Any(log => log.OfflineReason is not null);
 
     /// <summary>Reads everything that is there.</summary>
     public void Check()
     {
-        for (int i = 0; i < Logs.Length && !IsDead; i++)
+        try
         {
-            Fault ??= Models[i].CheckRecords(Logs[i]);
+            for (int i = 0; i < Logs.Length && !IsDead; i++)
+            {
+                string? fault = Models[i].CheckRecords(Logs[i]);
+                Fault ??= IsDead || fault is null ? null : $"{_name} {i}: {fault}";
+            }
+        }
+        catch (IOException) when (IsDead)
+        {
+            // What was damaged was kept elsewhere, and the power failed meanwhile.
+        }
+    }
+
+    /// <summary>
+    /// Flips a bit of a stored batch below the recovery point or of an index, or removes the last segment if it lies wholly below, on the
+    /// disk of a process that does not run.
+    /// </summary>
+    public void DamageDisk()
+    {
+        int index = Random.Next(Logs.Length);
+        string directory = $"{Root}/{PartitionName(index)}";
+        if (Manifest.Load(Disk, directory, out Manifest manifest) != StateStatus.Ok)
+        {
+            return;
+        }
+        DiskDamage damage = new(Disk, directory, manifest, Models[index], Random);
+        if (damage.Inflict() is { } what)
+        {
+            Note($"disk of {index} {what}");
         }
     }
 
     public void Report(LogEvent what)
     {
         Note($"  {what.Kind}: {what.Message}");
+        PartitionModel model = Models.Where((_, i) => what.Partition == PartitionName(i)).First();
+        if (what.Kind == LogEventKind.Hole && Bug != PlantedBug.HidesHoles)
+        {
+            model.Reported.Add((what.FromOffset, what.ToOffset));
+        }
         if (!IsDead && what.Kind is (LogEventKind.Hole or LogEventKind.Rebuilt)
-            && !Models.Where((_, i) => what.Partition == PartitionName(i)).Any(model => model.Damaged.Count > 0))
+            && model.Damaged.Count == 0 && !(model.IsStateDamaged && what.Kind == LogEventKind.Rebuilt))
         {
             Fault ??= $"{_name}: {what.Kind}: {what.Message}";
         }
     }
+
+    /// <summary>What anybody may have appointed.</summary>
+    protected abstract int MaxLeaderEpoch { get; }
 
     protected abstract void Started();
 
@@ -225,7 +275,7 @@ internal abstract class SimulatedSide : ILogEvents
 
     private void Open(int index)
     {
-        PartitionLog log = Directory.OpenPartition(PartitionName(index), Options);
+        PartitionLog log = Directory.OpenPartition(PartitionName(index), Options with { MaxLeaderEpoch = MaxLeaderEpoch });
         Note($"opened {index} with {log.StartOffset} to {log.FlushedEnd}");
         Logs[index] = log;
         if (Models[index].Adopt(log) is { } fault)
@@ -244,6 +294,10 @@ internal abstract class SimulatedSide : ILogEvents
         if (Random.Next(6) == 0)
         {
             Fail(ReadFaults[Random.Next(ReadFaults.Length)], 1 + Random.Next(20));
+        }
+        if (Random.Next(12) == 0)
+        {
+            Fill();
         }
         if (Random.Next(4) == 0)
         {

@@ -49,7 +49,7 @@ internal sealed class UplinkDriver(SimulatedNetwork network, ISimulatedTopic top
         UplinkCheckpoint begun = UplinkState.Begin(checkpoint, source.StartOffset, source.FlushedEnd);
         if (begun.ProducerId >= 0)
         {
-            file.Save(begun);
+            source.SaveBeside(() => file.Save(begun));
         }
         _life++;
         _incarnation = NewGuid();

@@ -118,6 +118,21 @@ public sealed class LogRecoveryTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Damage_of_the_batch_that_the_start_lies_in_becomes_a_hole()
+    {
+        PartitionLog log = _harness.Open();
+        await AppendAsync(log, Batch(records: 5));
+        await AppendAsync(log, Batch());
+        log.AdvanceStart(2);
+        log = await _harness.ReopenAsync();
+        _harness.Damage(_harness.PathOf(FirstSegment), BatchLayout.HeaderSize, 0xFF, 0xFF);
+        log.ReportDamage(0); // as readers find it: by the batch's first offset
+        using LogRead read = log.Read(2, 1 << 20, long.MaxValue);
+        Assert.Equal((0, 5L), (read.Size, read.NextOffset));
+        Assert.Single(_harness.EventsOf(LogEventKind.Hole));
+    }
+
+    [Fact]
     public async Task A_segment_that_is_gone_is_a_hole()
     {
         await FillAsync(_harness.Options, batches: 100);

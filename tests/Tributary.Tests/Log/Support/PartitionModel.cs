@@ -39,8 +39,14 @@ internal sealed class PartitionModel : ILogListener
 
     public string? Fault { get; private set; }
 
-    /// <summary>First offsets of batches whose bytes on disk were damaged: they may be gone, or not read as they were.</summary>
+    /// <summary>First offsets of batches whose bytes on disk were damaged: they may be gone.</summary>
     public HashSet<long> Damaged { get; } = [];
+
+    /// <summary>Offsets that were reported as lost.</summary>
+    public List<(long From, long To)> Reported { get; } = [];
+
+    /// <summary>Whether state beside the records was damaged that can be made anew.</summary>
+    public bool IsStateDamaged { get; set; }
 
     public long End => Batches.Count == 0 ? 0 : Batches[^1].NextOffset;
 
@@ -122,19 +128,24 @@ internal sealed class PartitionModel : ILogListener
         }
     }
 
-    /// <summary>Every batch from the start on reads back, byte by byte.</summary>
+    /// <summary>Every batch from the start on reads back, byte by byte, but for what was damaged, and that is reported.</summary>
     public string? CheckRecords(PartitionLog log)
     {
         long at = log.StartOffset;
         int index = Batches.FindIndex(batch => batch.NextOffset > at);
-        int secondLooks = SecondLooks;
+        int secondLooks = SecondLooks + Damaged.Count;
         while (at < log.AppendedEnd)
         {
             using LogRead read = log.Read(at, 3_000, long.MaxValue);
             List<RecordBatchCopy> batches = LogHarness.Batches(read);
-            if (batches.Exists(batch => !batch.IsCrcValid && !Damaged.Contains(batch.BaseOffset)) && secondLooks-- > 0)
+            if (batches.Find(static batch => !batch.IsCrcValid) is { } bad && secondLooks-- > 0)
             {
-                continue; // who reads checks the CRC, and reads again
+                log.ReportDamage(bad.BaseOffset); // as whoever reads does, and reads again
+                continue;
+            }
+            if (read.Size == 0 && !Reported.Exists(hole => hole.From <= at && hole.To >= read.NextOffset))
+            {
+                return $"offsets {at} to {read.NextOffset} are gone, and nobody was told";
             }
             if (read.Size == 0 && !StepOver(ref index, read.NextOffset))
             {
@@ -143,7 +154,7 @@ internal sealed class PartitionModel : ILogListener
             foreach (RecordBatchCopy batch in batches)
             {
                 if (index < 0 || index >= Batches.Count || batch.BaseOffset != Batches[index].BaseOffset
-                    || (!batch.Bytes.AsSpan().SequenceEqual(Batches[index].Bytes) && !Damaged.Contains(batch.BaseOffset)))
+                    || !batch.Bytes.AsSpan().SequenceEqual(Batches[index].Bytes))
                 {
                     string wanted = index >= 0 && index < Batches.Count ? Describe(Batches[index].Bytes) : "nothing";
                     return $"reading at {at} of {log.StartOffset} to {log.AppendedEnd}: {Describe(batch.Bytes)} where {wanted} was appended";

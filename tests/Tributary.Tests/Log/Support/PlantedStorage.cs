@@ -46,6 +46,12 @@ internal enum PlantedBug
 
     /// <summary>A broker takes for duplicates what it lost with a failed flush.</summary>
     KeepsLostProducers,
+
+    /// <summary>Nobody is told of offsets that can't be read any more.</summary>
+    HidesHoles,
+
+    /// <summary>What a full disk does not take is thought to be written.</summary>
+    IgnoresFullDisk,
 }
 
 /// <summary>A storage that is used wrongly: it stands between the code and its storage, and leaves out or adds what a bug would.</summary>
@@ -102,7 +108,7 @@ internal sealed class PlantedStorage(IStorage inner, PlantedBug bug) : IStorage
 
         public void Write(long position, ReadOnlySpan<byte> bytes) => inner.Write(position, bytes);
 
-        public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> pieces) => inner.Write(position, pieces);
+        public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> pieces) => Try(() => inner.Write(position, pieces));
 
         public void Flush()
         {
@@ -129,9 +135,20 @@ internal sealed class PlantedStorage(IStorage inner, PlantedBug bug) : IStorage
             }
         }
 
-        public void Allocate(long length) => inner.Allocate(length);
+        public void Allocate(long length) => Try(() => inner.Allocate(length));
 
         public void Dispose() => inner.Dispose();
+
+        private void Try(Action write)
+        {
+            try
+            {
+                write();
+            }
+            catch (IOException e) when (bug == PlantedBug.IgnoresFullDisk && IsSegment && SpaceReserve.IsDiskFull(e))
+            {
+            }
+        }
 
         private void Retry()
         {
