@@ -134,13 +134,6 @@ internal static class StateWriting
         BinaryPrimitives.WriteInt64BigEndian(to.GetSpan(sizeof(long)), value);
         to.Advance(sizeof(long));
     }
-
-    public static void WriteString(this ArrayBufferWriter<byte> to, string value)
-    {
-        byte[] bytes = System.Text.Encoding.UTF8.GetBytes(value);
-        to.WriteInt16(checked((short)bytes.Length));
-        to.Write(bytes);
-    }
 }
 
 /// <summary>Reads big-endian fields; a read beyond the end throws <see cref="InvalidDataException"/>.</summary>
@@ -155,8 +148,6 @@ internal ref struct StateReader(ReadOnlySpan<byte> bytes)
     public int ReadInt32() => BinaryPrimitives.ReadInt32BigEndian(Take(sizeof(int)));
 
     public long ReadInt64() => BinaryPrimitives.ReadInt64BigEndian(Take(sizeof(long)));
-
-    public string ReadString() => System.Text.Encoding.UTF8.GetString(Take(ReadInt16()));
 
     /// <summary>A count of items of <paramref name="itemSize"/> bytes each, which must fit what is left.</summary>
     public int ReadCount(int itemSize)

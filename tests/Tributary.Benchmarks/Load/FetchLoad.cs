@@ -76,7 +76,7 @@ internal static class FetchLoad
                 ],
             };
             long sent = Stopwatch.GetTimestamp();
-            wire.Send(KafkaFrame.WriteRequest(request, Version, 1, "benchmark").Span);
+            wire.Send(KafkaWire.Frame(request, Version, 1).Span);
             FetchResponse response = KafkaFrame.ReadResponse<FetchResponse>(wire.Receive(out _), Version);
             latencies.Add(Stopwatch.GetTimestamp() - sent);
             FetchResponse.PartitionData data = response.Responses[0].Partitions[0];

@@ -1,6 +1,8 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
+using Tributary.Contracts.Kafka;
 
 namespace Tributary.Benchmarks.Load;
 
@@ -14,6 +16,20 @@ internal sealed class KafkaWire : IDisposable
     {
         _socket.Connect(server);
         _socket.ReceiveTimeout = _socket.SendTimeout = 60_000;
+    }
+
+    /// <summary>A request with its length, as it is sent.</summary>
+    public static ReadOnlyMemory<byte> Frame<TRequest>(TRequest request, short version, int correlationId)
+        where TRequest : IKafkaMessage<TRequest>
+    {
+        var output = new ArrayBufferWriter<byte>();
+        var writer = new KafkaWriter(output);
+        writer.WriteInt32(0);
+        new RequestHeader(TRequest.Api.Key, version, correlationId, "benchmark").Write(ref writer, TRequest.Api.IsFlexible(version));
+        request.Write(ref writer, version);
+        byte[] frame = output.WrittenSpan.ToArray();
+        BinaryPrimitives.WriteInt32BigEndian(frame, frame.Length - sizeof(int));
+        return frame;
     }
 
     public void Send(ReadOnlySpan<byte> frame)

@@ -93,7 +93,7 @@ internal static class ProduceLoad
                 new() { Name = topic, PartitionData = [new() { Index = partition, Records = batch }] },
             ],
         };
-        byte[] frame = KafkaFrame.WriteRequest(request, Version, 0, "benchmark", batch.Length + 256).ToArray();
+        byte[] frame = KafkaWire.Frame(request, Version, 0).ToArray();
         using var wire = new KafkaWire(kafka);
         var latencies = new Histogram();
         long[] sentAt = new long[InFlight];

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using Xunit;
 
 namespace Tributary.Tests.Fuzz;
@@ -12,6 +13,7 @@ internal static class FuzzRun
     public const int InputsPerRound = 500;
     private const int DefaultInputs = 300_000;
     private const int FirstSeed = 1;
+    private const int RoundsAtATime = 6;
 
     /// <summary>Inputs to each of the two ports.</summary>
     public static int InputsPerPort { get; } = Read("TRIBUTARY_FUZZ", DefaultInputs) / 2;
@@ -24,6 +26,22 @@ internal static class FuzzRun
     {
         int alone = Read("TRIBUTARY_FUZZ_SEED", 0);
         return alone > 0 ? [alone] : Enumerable.Range(FirstSeed, Math.Max(1, inputs / InputsPerRound));
+    }
+
+    /// <summary>
+    /// Sends all inputs of one port, a few rounds at a time, while a neighbour is served there; it must be served to the end.
+    /// </summary>
+    public static async Task AgainstPortAsync(string what, IPEndPoint port, Neighbour neighbour, Func<Random, Task> round)
+    {
+        await using (neighbour)
+        {
+            neighbour.Start(port);
+            await Parallel.ForEachAsync(
+                Seeds(InputsPerPort), new ParallelOptions { MaxDegreeOfParallelism = RoundsAtATime },
+                async (seed, _) => await RoundAsync(what, seed, round));
+            await neighbour.StopAsync();
+            Assert.True(neighbour.Served > 0, "the other client was never served");
+        }
     }
 
     /// <summary>Runs a round and says its seed when it fails.</summary>

@@ -14,7 +14,6 @@ namespace Tributary.Tests.Fuzz;
 [Collection(FuzzCollection.Name)]
 public sealed class MqttPortTests
 {
-    private const int Workers = 6;
     private const int InputsPerConnection = 25;
     private const long MostGrowth = 512L << 20;
 
@@ -34,14 +33,8 @@ public sealed class MqttPortTests
         await using var server = new MqttServer(Limits, new RoutingIngest(), TimeProvider.System, NullLoggerFactory.Instance);
         await using LoopbackPort port = await LoopbackPort.OpenAsync(server.Connections, Limits.ReadBufferBytes);
         long before = GC.GetTotalMemory(forceFullCollection: true);
-        await using (var neighbour = new MqttNeighbour(port.EndPoint))
-        {
-            await Parallel.ForEachAsync(
-                FuzzRun.Seeds(FuzzRun.InputsPerPort), new ParallelOptions { MaxDegreeOfParallelism = Workers },
-                async (seed, _) => await FuzzRun.RoundAsync("MQTT port", seed, random => RoundAsync(port.EndPoint, server, before, random)));
-            await neighbour.StopAsync();
-            Assert.True(neighbour.Served > 0, "the other client was never served");
-        }
+        await FuzzRun.AgainstPortAsync(
+            "MQTT port", port.EndPoint, new MqttNeighbour(), random => RoundAsync(port.EndPoint, server, before, random));
         await Wait.Until(() => server.Metrics.Connections == 0);
         Assert.Equal((0, 0), (server.Metrics.Subscriptions, server.Metrics.SubscriptionBytes));
         Assert.Equal((0, 0), (server.Metrics.ClientBytes, server.Metrics.DeliveryBytes));

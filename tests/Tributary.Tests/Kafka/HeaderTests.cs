@@ -2,6 +2,7 @@ using System.Buffers;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Tests.Kafka.Golden;
+using Tributary.Tests.Broker.Support;
 using Xunit;
 
 namespace Tributary.Tests.Kafka;
@@ -69,13 +70,13 @@ public sealed class HeaderTests
     public void A_request_frame_is_length_header_and_body()
     {
         var request = new MetadataRequest { Topics = null };
-        ReadOnlyMemory<byte> frame = KafkaFrame.WriteRequest(request, 12, correlationId: 77, clientId: "edge");
+        byte[] frame = TestClient.Frame(TestClient.Encode(request, 12, correlationId: 77, clientId: "edge"));
         byte[] expected = new Wire()
             .Int32(2 + 2 + 4 + 6 + 1 + 4)
             .Int16(3).Int16(12).Int32(77).String("edge").NoTags()
             .CompactNull().Int8(1).Int8(0).NoTags()
             .Bytes;
-        Assert.Equal(expected, frame.ToArray());
+        Assert.Equal(expected, frame);
     }
 
     [Fact]

@@ -44,25 +44,29 @@ internal sealed class TestClient : IAsyncDisposable
     }
 
     /// <summary>The bytes of a request, without their length.</summary>
-    public static byte[] Encode<TRequest, TResponse>(IKafkaRequest<TRequest, TResponse> request, short version, int correlationId)
+    public static byte[] Encode<TRequest, TResponse>(
+        IKafkaRequest<TRequest, TResponse> request, short version, int correlationId, string clientId = "test")
         where TRequest : IKafkaRequest<TRequest, TResponse>
         where TResponse : IKafkaMessage<TResponse>
     {
         var buffer = new ArrayBufferWriter<byte>();
         var writer = new KafkaWriter(buffer);
-        new RequestHeader(TRequest.Api.Key, version, correlationId, "test").Write(ref writer, TRequest.Api.IsFlexible(version));
+        new RequestHeader(TRequest.Api.Key, version, correlationId, clientId).Write(ref writer, TRequest.Api.IsFlexible(version));
         request.Write(ref writer, version);
         return buffer.WrittenSpan.ToArray();
     }
 
-    /// <summary>Sends bytes behind their length.</summary>
-    public async Task SendFrameAsync(byte[] content)
+    /// <summary>Bytes behind their length.</summary>
+    public static byte[] Frame(byte[] content)
     {
         byte[] framed = new byte[sizeof(int) + content.Length];
         BinaryPrimitives.WriteInt32BigEndian(framed, content.Length);
         content.CopyTo(framed, sizeof(int));
-        await Output.WriteAsync(framed);
+        return framed;
     }
+
+    /// <summary>Sends bytes behind their length.</summary>
+    public async Task SendFrameAsync(byte[] content) => await Output.WriteAsync(Frame(content));
 
     /// <summary>Sends bytes behind their length to a broker that may have hung up.</summary>
     public async Task TrySendFrameAsync(byte[] content)

@@ -1,6 +1,9 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Tributary.Edge.Buffer;
 using Tributary.Edge.Uplink;
+using Tributary.Log.Storage;
 using Tributary.Tests.Edge.Ingest;
+using Tributary.Tests.Log.Support;
 using Xunit;
 using static Tributary.Tests.Edge.Waiting;
 
@@ -41,6 +44,22 @@ public sealed class EdgeUplinkTests
         bench.Buffer.OpenPartition("telemetry", 0);
         await Until(() => uplink.Partitions.Single() is { State: "stopped" });
         await uplink.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task An_uplink_begins_on_a_disk_that_others_have_filled_since_only_what_it_sends_makes_room()
+    {
+        var disk = new SmallStorage(new MemoryStorage());
+        await using EdgeBuffer buffer = EdgeBuffer.Open(disk, "data", IngestBench.SmallBuffer, TimeProvider.System, NullLoggerFactory.Instance);
+        string directory = buffer.OpenPartition("telemetry", 0).Directory;
+        new CheckpointFile(disk, directory).Save(new UplinkCheckpoint { ProducerId = 7, ProducerEpoch = 0 });
+        disk.Capacity = disk.Used;
+        await using var uplink = new EdgeUplink(
+            buffer, disk, buffer.DeadLetters, Options, new SurprisingCloud(), new UplinkCounters(), TimeProvider.System,
+            NullLoggerFactory.Instance);
+        uplink.Start();
+        Assert.NotEqual("stopped", uplink.Partitions.Single().State);
+        await Until(() => uplink.Partitions.Single() is { State: "backoff", Reason: "away" });
     }
 
     /// <summary>Is away, and fails as nothing should at first.</summary>

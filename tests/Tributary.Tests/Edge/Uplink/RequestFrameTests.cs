@@ -2,6 +2,7 @@ using System.Buffers;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Edge.Uplink;
+using Tributary.Tests.Broker.Support;
 using Xunit;
 
 namespace Tributary.Tests.Edge.Uplink;
@@ -18,7 +19,7 @@ public sealed class RequestFrameTests
         using RequestFrame frame = RequestFrame.Of(
             Request([.. batches.Select((bytes, i) => (RecordBytes)new BatchRecords(Batch(i, bytes)))]), version, 17, "edge-1");
 
-        byte[] copied = KafkaFrame.WriteRequest(Request([.. batches.Select(bytes => (RecordBytes)bytes)]), version, 17, "edge-1").ToArray();
+        byte[] copied = Copied(Request([.. batches.Select(bytes => (RecordBytes)bytes)]), version, 17);
 
         Assert.Equal(copied, frame.Pieces.SelectMany(piece => piece));
         Assert.Equal(copied.Length, frame.Size);
@@ -40,9 +41,13 @@ public sealed class RequestFrameTests
         var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = new string('x', 3000) }] };
         using RequestFrame frame = RequestFrame.Of(request, MetadataRequest.MaxVersion, 1, "edge-1");
 
-        Assert.Equal(
-            KafkaFrame.WriteRequest(request, MetadataRequest.MaxVersion, 1, "edge-1").ToArray(), frame.Pieces.SelectMany(piece => piece));
+        Assert.Equal(Copied(request, MetadataRequest.MaxVersion, 1), frame.Pieces.SelectMany(piece => piece));
     }
+
+    private static byte[] Copied<TRequest, TResponse>(IKafkaRequest<TRequest, TResponse> request, short version, int correlationId)
+        where TRequest : IKafkaRequest<TRequest, TResponse>
+        where TResponse : IKafkaMessage<TResponse> =>
+        TestClient.Frame(TestClient.Encode(request, version, correlationId, "edge-1"));
 
     private static ProduceRequest Request(RecordBytes[] records) => new()
     {
