@@ -48,6 +48,12 @@ public enum ErrorCode : short
     /// <summary>What decides is not ready yet. Retriable; also answered to InitProducerId when no producer id can be had.</summary>
     CoordinatorLoadInProgress = 14,
 
+    /// <summary>Nobody coordinates the group or transactional id at this moment. Retriable.</summary>
+    CoordinatorNotAvailable = 15,
+
+    /// <summary>Another broker coordinates it, or this one does again in a moment. Retriable.</summary>
+    NotCoordinator = 16,
+
     /// <summary>Invalid topic name, or an internal topic.</summary>
     InvalidTopicException = 17,
 
@@ -62,6 +68,27 @@ public enum ErrorCode : short
 
     /// <summary>Acks is not −1, 0 or 1.</summary>
     InvalidRequiredAcks = 21,
+
+    /// <summary>The group is in another generation than the member.</summary>
+    IllegalGeneration = 22,
+
+    /// <summary>The member has no protocol in common with the group.</summary>
+    InconsistentGroupProtocol = 23,
+
+    /// <summary>The group id is empty or too long.</summary>
+    InvalidGroupId = 24,
+
+    /// <summary>The group has no such member.</summary>
+    UnknownMemberId = 25,
+
+    /// <summary>The session timeout is out of the allowed range.</summary>
+    InvalidSessionTimeout = 26,
+
+    /// <summary>The group makes its next generation: join it.</summary>
+    RebalanceInProgress = 27,
+
+    /// <summary>The group's offsets would take more room than they may.</summary>
+    InvalidCommitOffsetSize = 28,
 
     /// <summary>The timestamp is out of the acceptable range.</summary>
     InvalidTimestamp = 32,
@@ -111,6 +138,12 @@ public enum ErrorCode : short
     /// <summary>The broker knows nothing of the producer id.</summary>
     UnknownProducerId = 59,
 
+    /// <summary>The group has members.</summary>
+    NonEmptyGroup = 68,
+
+    /// <summary>No such group.</summary>
+    GroupIdNotFound = 69,
+
     /// <summary>The fetch session is not known here. Retriable.</summary>
     FetchSessionIdNotFound = 70,
 
@@ -128,6 +161,18 @@ public enum ErrorCode : short
 
     /// <summary>The leader does not know the high watermark yet. Retriable.</summary>
     OffsetNotAvailable = 78,
+
+    /// <summary>Join again with the member id of the answer (KIP-394).</summary>
+    MemberIdRequired = 79,
+
+    /// <summary>The group has as many members as it may.</summary>
+    GroupMaxSizeReached = 81,
+
+    /// <summary>Another member has taken the static member's place (KIP-345).</summary>
+    FencedInstanceId = 82,
+
+    /// <summary>The group's members read the topic.</summary>
+    GroupSubscribedToTopic = 86,
 
     /// <summary>A record is invalid; per-record errors say which.</summary>
     InvalidRecord = 87,
