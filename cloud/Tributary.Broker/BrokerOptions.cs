@@ -1,3 +1,5 @@
+using Tributary.Broker.Groups;
+
 namespace Tributary.Broker;
 
 /// <summary>
@@ -108,6 +110,9 @@ public sealed record BrokerOptions
     /// </summary>
     public TimeSpan ProducerExpiration { get; init; } = TimeSpan.FromDays(90);
 
+    /// <summary>Limits and times of consumer groups.</summary>
+    public GroupOptions Groups { get; init; } = new();
+
     /// <summary>Checks every setting.</summary>
     /// <returns>This.</returns>
     /// <exception cref="ArgumentException">A setting can't be; the message names it.</exception>
@@ -146,7 +151,7 @@ public sealed record BrokerOptions
         Require(MaxFetchWait < IdleLimit, Ms(nameof(MaxFetchWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
         Require(MaxProduceWait < IdleLimit, Ms(nameof(MaxProduceWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
         Require(MaxCreateWait < IdleLimit, Ms(nameof(MaxCreateWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
-        return this;
+        return Groups.FindFault() is var (setting, rule) ? throw new ArgumentException($"the setting '{setting}' {rule}") : this;
     }
 
     /// <summary>Longest time in which so many bytes of a request must have come, or of a response must have gone.</summary>

@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
 using Tributary.Broker.Gateway;
+using Tributary.Broker.Groups;
 using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
 using Tributary.Log;
@@ -22,16 +23,19 @@ public sealed class BrokerServer : IAsyncDisposable
     /// <param name="logs">The open log directory.</param>
     /// <param name="storage">The storage that <paramref name="logs"/> lies in.</param>
     /// <param name="control">Who decides on topics and producer ids.</param>
+    /// <param name="groups">Who works for consumer groups.</param>
     /// <param name="time">All time of the broker.</param>
     /// <param name="loggers">Where it logs.</param>
     /// <exception cref="ArgumentException">A setting can't be.</exception>
     public BrokerServer(
-        BrokerOptions options, LogDirectory logs, IStorage storage, IControlPlane control, TimeProvider time, ILoggerFactory loggers)
+        BrokerOptions options, LogDirectory logs, IStorage storage, IControlPlane control, IGroupCoordinator groups, TimeProvider time,
+        ILoggerFactory loggers)
     {
         options.Validate();
         Metrics = new BrokerMetrics();
         Partitions = new PartitionManager(logs, storage, options, time, loggers.CreateLogger<PartitionManager>());
-        var context = new BrokerContext(options, logs, Partitions, control, time, Metrics, loggers.CreateLogger<KafkaConnectionHandler>());
+        var context = new BrokerContext(
+            options, logs, Partitions, control, groups, time, Metrics, loggers.CreateLogger<KafkaConnectionHandler>());
         Metrics.ResponseMemory = context.ResponseMemory;
         _connections = new KafkaConnectionHandler(context);
     }

@@ -49,4 +49,16 @@ internal static partial class LogMessages
 
     [LoggerMessage(22, LogLevel.Error, "Partition {Partition} could not be read")]
     public static partial void ReadFailed(this ILogger logger, Exception reason, string partition);
+
+    [LoggerMessage(30, LogLevel.Information, "Group {Group} is {State} in generation {Generation} with {Members} members")]
+    public static partial void GroupSettled(this ILogger logger, string group, Groups.GroupState state, int generation, int members);
+
+    [LoggerMessage(31, LogLevel.Error, "Group {Group} could not be stored: its members ask again, and it starts from what is stored")]
+    public static partial void GroupFailed(this ILogger logger, Exception reason, string group);
+
+    [LoggerMessage(32, LogLevel.Warning, "A group is refused: {Reason}")]
+    public static partial void GroupRefused(this ILogger logger, string reason);
+
+    [LoggerMessage(33, LogLevel.Warning, "A {Api} request for group {Group} failed and is to be tried again")]
+    public static partial void GroupRequestFailed(this ILogger logger, Exception reason, string api, string group);
 }

@@ -11,6 +11,7 @@ using OpenTelemetry.Resources;
 using Orleans.Configuration;
 using Orleans.Runtime;
 using Tributary.Broker;
+using Tributary.Broker.Groups;
 using Tributary.Broker.Metadata;
 using Tributary.Cloud.Api;
 using Tributary.Cloud.Grains;
@@ -59,6 +60,7 @@ internal static class CloudApp
         services.AddSingleton<IHostLifetime, CallersLifetime>();
         services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownLimit);
         builder.UseOrleans(orleans => AddSilo(orleans, data.Control, silo, options));
+        AddGroups(services, options.Broker.Groups, data.Control);
         AddBroker(services, options, data, listeners);
         services.AddRoutingCore();
         services.AddOpenTelemetry().ConfigureResource(resource => resource.AddService("tributary")).WithMetrics(meters => meters
@@ -88,14 +90,28 @@ internal static class CloudApp
         services.AddSingleton<GrainControlPlane>();
         services.AddSingleton<IControlPlane>(provider => provider.GetRequiredService<GrainControlPlane>());
         services.AddSingleton(provider => new BrokerServer(
-            options.Broker, data.Logs, data.Storage, provider.GetRequiredService<IControlPlane>(), TimeProvider.System,
-            provider.GetRequiredService<ILoggerFactory>()));
+            options.Broker, data.Logs, data.Storage, provider.GetRequiredService<IControlPlane>(),
+            provider.GetRequiredService<GrainGroupCoordinator>(), TimeProvider.System, provider.GetRequiredService<ILoggerFactory>()));
         services.AddSingleton(provider => new Readiness(
             data.Storage, data.Logs.Path, TimeProvider.System, provider.GetRequiredService<ISiloStatusOracle>()));
         services.AddSingleton(provider =>
             ActivatorUtilities.CreateInstance<BrokerService>(
                 provider, new AdvertisedAddress(options.KafkaAdvertised ?? listeners.Kafka.Advertisable)));
         services.AddHostedService(provider => provider.GetRequiredService<BrokerService>());
+        services.AddHostedService<GroupUpkeep>();
+    }
+
+    /// <summary>Sets up who works for consumer groups.</summary>
+    internal static void AddGroups(IServiceCollection services, GroupOptions options, ControlDatabase control)
+    {
+        services.AddSingleton(options);
+        services.AddSingleton<GroupDirectory>();
+        services.AddSingleton<IGroupStore>(_ => new GroupStore(control, options));
+        services.AddSingleton(provider => new GroupContext(
+            options, provider.GetRequiredService<IGroupStore>(), provider.GetRequiredService<GroupDirectory>(),
+            topic => provider.GetRequiredService<IControlPlane>().Snapshot.Topics.GetValueOrDefault(topic)?.Id ?? Guid.Empty,
+            provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<GroupHost>>()));
+        services.AddSingleton<GrainGroupCoordinator>();
     }
 
     private static void Listen(WebApplicationBuilder builder, Listeners listeners, BrokerOptions limits)

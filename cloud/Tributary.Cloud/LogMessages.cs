@@ -41,6 +41,9 @@ internal static partial class LogMessages
     [LoggerMessage(116, LogLevel.Warning, "Partitions could not be looked at again; it is tried later")]
     public static partial void ReapplyFailed(this ILogger logger, Exception reason);
 
+    [LoggerMessage(117, LogLevel.Warning, "Consumer groups could not be looked after; it is tried later")]
+    public static partial void GroupUpkeepFailed(this ILogger logger, Exception reason);
+
     [LoggerMessage(EventId = 120, Message = "{Kind} in {Partition} at {From} to {To}: {Text}")]
     public static partial void LogEvent(
         this ILogger logger, LogLevel level, LogEventKind kind, string partition, long from, long to, string text);

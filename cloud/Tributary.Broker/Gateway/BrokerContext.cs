@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Tributary.Broker.Groups;
 using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
 using Tributary.Log;
@@ -7,8 +8,8 @@ namespace Tributary.Broker.Gateway;
 
 /// <summary>What handlers work with.</summary>
 internal sealed record BrokerContext(
-    BrokerOptions Options, LogDirectory Logs, PartitionManager Partitions, IControlPlane Control, TimeProvider Time, BrokerMetrics Metrics,
-    ILogger Logger)
+    BrokerOptions Options, LogDirectory Logs, PartitionManager Partitions, IControlPlane Control, IGroupCoordinator Groups,
+    TimeProvider Time, BrokerMetrics Metrics, ILogger Logger)
 {
     /// <summary>Bytes that requests may hold until they are answered.</summary>
     public RequestMemory RequestMemory { get; } = new(Options, Metrics);

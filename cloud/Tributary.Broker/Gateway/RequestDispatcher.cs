@@ -22,6 +22,17 @@ internal sealed class RequestDispatcher
             new CreateTopicsHandler(broker),
             new InitProducerIdHandler(broker),
             new DescribeProducersHandler(broker),
+            new FindCoordinatorHandler(broker),
+            new JoinGroupHandler(broker),
+            new SyncGroupHandler(broker),
+            new HeartbeatHandler(broker),
+            new LeaveGroupHandler(broker),
+            new OffsetCommitHandler(broker),
+            new OffsetFetchHandler(broker),
+            new OffsetDeleteHandler(broker),
+            new DescribeGroupsHandler(broker),
+            new ListGroupsHandler(broker),
+            new DeleteGroupsHandler(broker),
         ];
         handlers = [.. handlers, new ApiVersionsHandler(broker, handlers)];
         _handlers = handlers.ToFrozenDictionary(handler => handler.Api.Key);

@@ -1,4 +1,5 @@
 using Tributary.Broker;
+using Tributary.Broker.Groups;
 using Tributary.Log;
 
 namespace Tributary.Cloud.Cli;
@@ -27,6 +28,7 @@ internal static class Settings
             (all, value) => all with { ShutdownLimit = Setting.Milliseconds(value) }),
         .. Log,
         .. Broker,
+        .. Groups,
     ];
 
     private static IEnumerable<Setting> Log =>
@@ -97,6 +99,31 @@ internal static class Settings
             (broker, value) => broker with { ProducerExpiration = Setting.Milliseconds(value) }),
     ];
 
+    private static IEnumerable<Setting> Groups =>
+    [
+        OfGroups("initialRebalanceDelayMs", "MS", "How long an empty group waits for more members", "group.initial.rebalance.delay.ms",
+            (groups, value) => groups with { InitialRebalanceDelay = Setting.Milliseconds(value) }),
+        OfGroups("minSessionTimeoutMs", "MS", "Shortest session timeout of a member", "group.min.session.timeout.ms",
+            (groups, value) => groups with { MinSessionTimeout = Setting.Milliseconds(value) }),
+        OfGroups("maxSessionTimeoutMs", "MS", "Longest session timeout of a member", "group.max.session.timeout.ms",
+            (groups, value) => groups with { MaxSessionTimeout = Setting.Milliseconds(value) }),
+        OfGroups("maxMembers", "N", "Most members of a group", "group.max.size",
+            (groups, value) => groups with { MaxMembers = Setting.Int32(value) }),
+        OfGroups("maxGroups", "N", "Most groups", null, (groups, value) => groups with { MaxGroups = Setting.Int32(value) }),
+        OfGroups("maxMemberBytes", "BYTES", "Most bytes of a member's names and metadata", null,
+            (groups, value) => groups with { MaxMemberBytes = Setting.Int32(value) }),
+        OfGroups("maxGroupBytes", "BYTES", "Most bytes of a group's members, and of their assignments", null,
+            (groups, value) => groups with { MaxGroupBytes = Setting.Int64(value) }),
+        OfGroups("maxOffsetBytes", "BYTES", "Most bytes of a group's offsets", null,
+            (groups, value) => groups with { MaxOffsetBytes = Setting.Int64(value) }),
+        OfGroups("maxOffsetMetadata", "N", "Most characters of an offset's metadata", "offset.metadata.max.bytes",
+            (groups, value) => groups with { MaxOffsetMetadata = Setting.Int32(value) }),
+        OfGroups("offsetRetentionMinutes", "MINUTES", "How long offsets are kept once nobody needs them", "offsets.retention.minutes",
+            (groups, value) => groups with { OffsetRetention = TimeSpan.FromMinutes(Setting.Int32(value)) }),
+        OfGroups("offsetRetentionIntervalMs", "MS", "Time between two looks for offsets that are kept no longer",
+            "offsets.retention.check.interval.ms", (groups, value) => groups with { OffsetRetentionInterval = Setting.Milliseconds(value) }),
+    ];
+
     /// <summary>Finds a setting by what users may call it.</summary>
     public static Setting? Find(string name) => All.FirstOrDefault(setting => setting.IsCalled(name));
 
@@ -107,4 +134,11 @@ internal static class Settings
     private static Setting OfBroker(
         string name, string argument, string help, string? kafkaName, Func<BrokerOptions, string, BrokerOptions> set) =>
         new($"broker:{name}", argument, help, (all, value) => all with { Broker = set(all.Broker, value) }) { KafkaName = kafkaName };
+
+    private static Setting OfGroups(
+        string name, string argument, string help, string? kafkaName, Func<GroupOptions, string, GroupOptions> set) =>
+        new($"groups:{name}", argument, help, (all, value) => all with { Broker = all.Broker with { Groups = set(all.Broker.Groups, value) } })
+        {
+            KafkaName = kafkaName,
+        };
 }

@@ -115,12 +115,18 @@ internal sealed class ControlDatabase : DbDataSource
         if (application == 0 && version == 0 && tables == 0)
         {
             Execute(connection, ControlSchema.CreateTables, transaction);
+            Execute(connection, GroupSchema.CreateTables, transaction);
             Execute(connection, $"PRAGMA application_id = {ControlSchema.ApplicationId};", transaction);
             Execute(connection, $"PRAGMA user_version = {ControlSchema.Version};", transaction);
         }
         else if (application != ControlSchema.ApplicationId)
         {
             throw new StartupException($"{_path} is not a control database of Tributary");
+        }
+        else if (version == ControlSchema.VersionWithoutGroups)
+        {
+            Execute(connection, GroupSchema.CreateTables, transaction);
+            Execute(connection, $"PRAGMA user_version = {ControlSchema.Version};", transaction);
         }
         else if (version != ControlSchema.Version)
         {

@@ -22,7 +22,10 @@ public sealed class ApiVersionsTests
         ApiVersionsResponse response = await client.AskAsync(Named, version);
         Assert.Equal(ErrorCode.None, response.ErrorCode);
         Assert.Equal(
-            [(0, 0, 11), (1, 4, 17), (2, 1, 10), (3, 0, 13), (18, 0, 4), (19, 2, 7), (22, 0, 5), (61, 0, 0)],
+            [
+                (0, 0, 11), (1, 4, 17), (2, 1, 10), (3, 0, 13), (8, 2, 9), (9, 1, 9), (10, 0, 6), (11, 0, 9), (12, 0, 4), (13, 0, 5),
+                (14, 0, 5), (15, 0, 6), (16, 0, 5), (18, 0, 4), (19, 2, 7), (22, 0, 5), (42, 0, 2), (47, 0, 0), (61, 0, 0),
+            ],
             response.ApiKeys.Select(api => ((int)api.ApiKey, (int)api.MinVersion, (int)api.MaxVersion)));
     }
 

@@ -23,6 +23,7 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
         _options = options ?? new BrokerOptions();
         _logOptions = tailCacheBytes is { } bytes ? new LogDirectoryOptions { TailCacheBytes = bytes } : new LogDirectoryOptions();
         _time = time ?? Time;
+        Groups = new TestGroups(_options.Groups, _time, topicId: topic => Control.Snapshot.Topics.GetValueOrDefault(topic)?.Id ?? Guid.Empty);
         _memory.CreateDirectory(LogPath);
         _memory.SyncDirectory("");
         _memory.SyncDirectory(Path.GetDirectoryName(LogPath)!);
@@ -37,6 +38,8 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
     public LogDirectory Logs { get; private set; }
 
     public TestControlPlane Control { get; } = new();
+
+    public TestGroups Groups { get; }
 
     public BrokerServer Server { get; private set; }
 
@@ -96,7 +99,7 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
     private (LogDirectory Logs, BrokerServer Server) Start()
     {
         LogDirectory logs = LogDirectory.Open(Storage, LogPath, _logOptions, _time, this);
-        var server = new BrokerServer(_options, logs, Storage, Control, _time, NullLoggerFactory.Instance);
+        var server = new BrokerServer(_options, logs, Storage, Control, Groups, _time, NullLoggerFactory.Instance);
         Control.Server = server;
         return (logs, server);
     }

@@ -59,7 +59,7 @@ public sealed class ControlDatabaseTests : IDisposable
 
     [Theory]
     [InlineData("PRAGMA application_id = 1", "not a control database of Tributary")]
-    [InlineData("PRAGMA user_version = 2", "has format 2; this program reads format 1")]
+    [InlineData("PRAGMA user_version = 3", "has format 3; this program reads format 2")]
     public async Task A_database_of_another_program_or_format_is_refused_and_left_alone(string change, string expected)
     {
         await ExecuteAsync(change);
@@ -69,6 +69,18 @@ public sealed class ControlDatabaseTests : IDisposable
 
         Assert.Contains(expected, message, StringComparison.Ordinal);
         Assert.Equal(before, await File.ReadAllBytesAsync(DatabaseFile));
+    }
+
+    [Fact]
+    public async Task A_database_of_before_there_were_groups_gets_their_tables_and_keeps_its_records()
+    {
+        await ExecuteAsync("INSERT INTO grain_record VALUES ('topic', 'k', 0, 0, 1, 'now', x'00')");
+        await ExecuteAsync("DROP TABLE consumer_group; DROP TABLE group_offset; PRAGMA user_version = 1");
+
+        Assert.Equal(0L, await ScalarAsync("SELECT count(*) FROM consumer_group"));
+        Assert.Equal(0L, await ScalarAsync("SELECT count(*) FROM group_offset"));
+        Assert.Equal(1L, await ScalarAsync("SELECT count(*) FROM grain_record"));
+        Assert.Equal(2L, await ScalarAsync("PRAGMA user_version"));
     }
 
     [Fact]

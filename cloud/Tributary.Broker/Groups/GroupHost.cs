@@ -1,0 +1,423 @@
+using Microsoft.Extensions.Logging;
+using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Kafka.Messages;
+
+namespace Tributary.Broker.Groups;
+
+/// <summary>What hosts of groups share in a process.</summary>
+/// <param name="Options">Limits and times; validated.</param>
+/// <param name="Store">Where groups are kept.</param>
+/// <param name="Directory">Where hosts say what their groups do.</param>
+/// <param name="TopicId">The id of the topic that has a name now, empty if none has.</param>
+/// <param name="Time">All time.</param>
+/// <param name="Logger">Where they log.</param>
+public sealed record GroupContext(
+    GroupOptions Options, IGroupStore Store, GroupDirectory Directory, Func<string, Guid> TopicId, TimeProvider Time, ILogger Logger);
+
+/// <summary>
+/// One group at work: its state machine and its offsets in memory, its requests that wait, its timer and its writes.
+/// </summary>
+/// <remarks>
+/// Everything runs on the task scheduler that <see cref="LoadAsync"/> was called on, which must run one thing at a time; calls may
+/// interleave where they wait. What is answered is durable: one write is under way at a time, and whatever came meanwhile, commits and
+/// record alike, is in the next one. When a write fails it isn't known what is stored, so the host ends: whoever waits is told
+/// NOT_COORDINATOR or gets an exception, and the next host starts from what is really there. A crash at any time leaves the group as of the
+/// last write; sessions of its members begin anew when it is loaded.
+/// </remarks>
+public sealed class GroupHost : IDisposable
+{
+    private const int MaxShownClientId = 128;
+    private readonly string _id;
+    private readonly GroupContext _context;
+    private readonly Action _ended;
+    private readonly long _start;
+    private readonly Dictionary<long, TaskCompletionSource<JoinGroupResponse>> _joins = [];
+    private readonly Dictionary<long, TaskCompletionSource<SyncGroupResponse>> _syncs = [];
+    private readonly GroupOffsets _offsets = new();
+    private readonly GroupWriter _writer;
+    private TaskScheduler _scheduler = TaskScheduler.Current;
+    private ConsumerGroup _group;
+    private ITimer? _timer;
+    private long _armedFor = ConsumerGroup.Never;
+    private long _lastToken;
+    private (GroupState State, int Generation) _shown;
+    private bool _isOver;
+
+    /// <summary>Makes a host that does nothing before it has loaded its group.</summary>
+    /// <param name="id">The group.</param>
+    /// <param name="context">What hosts share.</param>
+    /// <param name="ended">Called when the host has ended by itself: it is to be replaced.</param>
+    public GroupHost(string id, GroupContext context, Action ended)
+    {
+        _id = id;
+        _context = context;
+        _ended = ended;
+        _start = context.Time.GetTimestamp();
+        _group = new ConsumerGroup(context.Options, null, Now);
+        _writer = new GroupWriter(id, context.Store, Stored, Fail);
+    }
+
+    /// <summary>Nothing is stored of the group and nobody waits for it: the host isn't needed.</summary>
+    public bool IsNeedless => !_writer.Exists && _writer.IsIdle && _joins.Count == 0 && _syncs.Count == 0;
+
+    /// <summary>How long the host is needed by itself, for a deadline of the group.</summary>
+    public TimeSpan NeededFor => _group.NextDeadline == ConsumerGroup.Never
+        ? TimeSpan.Zero
+        : TimeSpan.FromMilliseconds(Math.Max(_group.NextDeadline - Now.Elapsed, 0));
+
+    private Moment Now => new(
+        (long)_context.Time.GetElapsedTime(_start).TotalMilliseconds, _context.Time.GetUtcNow().ToUnixTimeMilliseconds());
+
+    /// <summary>Reads the group. Called once, before anything else.</summary>
+    public async Task LoadAsync()
+    {
+        _scheduler = TaskScheduler.Current;
+        StoredGroup? stored = await _context.Store.LoadAsync(_id);
+        if (stored is not null)
+        {
+            _writer.Begin(stored.Version);
+            _group = new ConsumerGroup(_context.Options, stored.Record, Now);
+            foreach ((GroupPartition partition, CommittedOffset offset) in stored.Offsets)
+            {
+                _offsets.Set(partition, offset);
+            }
+        }
+        _timer = _context.Time.CreateTimer(_ => WakeUp(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        Changed();
+    }
+
+    /// <inheritdoc cref="IGroupCoordinator.JoinAsync"/>
+    public async Task<JoinGroupResponse> JoinAsync(JoinGroupRequest request, GroupCaller caller)
+    {
+        await ReadyAsync();
+        if (request.MemberId.Length == 0 && !_writer.Exists && !await TryCreateAsync())
+        {
+            return new JoinGroupResponse { ErrorCode = ErrorCode.PolicyViolation, ProtocolName = "" };
+        }
+        ThrowIfOver();
+        long token = ++_lastToken;
+        var answer = new TaskCompletionSource<JoinGroupResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _joins.Add(token, answer);
+        _group.Join(Now, request, caller, NewMemberId(request, caller), token);
+        Changed();
+        return await answer.Task;
+    }
+
+    /// <inheritdoc cref="IGroupCoordinator.SyncAsync"/>
+    public Task<SyncGroupResponse> SyncAsync(SyncGroupRequest request)
+    {
+        ThrowIfOver();
+        long token = ++_lastToken;
+        var answer = new TaskCompletionSource<SyncGroupResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _syncs.Add(token, answer);
+        _group.Sync(Now, request, token);
+        Changed();
+        return answer.Task;
+    }
+
+    /// <inheritdoc cref="IGroupCoordinator.HeartbeatAsync"/>
+    public HeartbeatResponse Heartbeat(HeartbeatRequest request)
+    {
+        ThrowIfOver();
+        return new HeartbeatResponse { ErrorCode = _group.Heartbeat(Now, request) };
+    }
+
+    /// <inheritdoc cref="IGroupCoordinator.LeaveAsync"/>
+    public LeaveGroupResponse Leave(LeaveGroupRequest request)
+    {
+        ThrowIfOver();
+        var members = new LeaveGroupResponse.MemberResponse[request.Members.Length];
+        for (int i = 0; i < members.Length; i++)
+        {
+            LeaveGroupRequest.MemberIdentity leaving = request.Members[i];
+            members[i] = new LeaveGroupResponse.MemberResponse
+            {
+                MemberId = leaving.MemberId,
+                GroupInstanceId = leaving.GroupInstanceId,
+                ErrorCode = _group.Leave(Now, leaving.MemberId, leaving.GroupInstanceId),
+            };
+        }
+        Changed();
+        return new LeaveGroupResponse { Members = members };
+    }
+
+    /// <inheritdoc cref="IGroupCoordinator.CommitAsync"/>
+    public async Task<OffsetCommitResponse> CommitAsync(OffsetCommitRequest request)
+    {
+        await ReadyAsync();
+        ErrorCode refusal = !_writer.Exists && request.GenerationId >= 0 ? ErrorCode.IllegalGeneration : _group.CheckCommit(Now, request);
+        Changed();
+        bool hasAny = false;
+        OffsetCommitResponse response = OffsetMessages.AnswerCommit(request, (partition, asked) =>
+        {
+            if (refusal != ErrorCode.None)
+            {
+                return refusal;
+            }
+            CommittedOffset offset = OffsetMessages.Committed(request, asked, _context.TopicId(partition.Topic), Now.Unix);
+            ErrorCode error = CheckSize(partition, offset);
+            if (error == ErrorCode.None)
+            {
+                _writer.Set(partition, offset);
+                hasAny = true;
+            }
+            return error;
+        });
+        try
+        {
+            if (hasAny)
+            {
+                await _writer.WriteAsync();
+            }
+            return response;
+        }
+        catch (GroupLimitException)
+        {
+            return OffsetMessages.AnswerCommit(request, (_, _) => ErrorCode.PolicyViolation);
+        }
+    }
+
+    /// <inheritdoc cref="IGroupCoordinator.FetchOffsetsAsync"/>
+    public OffsetFetchResponse FetchOffsets(OffsetFetchRequest request)
+    {
+        ThrowIfOver();
+        return OffsetMessages.AnswerFetch(request.Groups[0], _offsets, IsShown);
+    }
+
+    /// <inheritdoc cref="IGroupCoordinator.DeleteOffsetsAsync"/>
+    public async Task<OffsetDeleteResponse> DeleteOffsetsAsync(OffsetDeleteRequest request)
+    {
+        await ReadyAsync();
+        if (!_writer.Exists)
+        {
+            return new OffsetDeleteResponse { ErrorCode = ErrorCode.GroupIdNotFound };
+        }
+        if (_group.State != GroupState.Empty && _group.ProtocolType != ConsumerSubscription.ProtocolType)
+        {
+            return new OffsetDeleteResponse { ErrorCode = ErrorCode.NonEmptyGroup };
+        }
+        bool hasAny = false;
+        OffsetDeleteResponse response = OffsetMessages.AnswerDelete(request, partition =>
+        {
+            if (_group.MayRead(partition.Topic))
+            {
+                return ErrorCode.GroupSubscribedToTopic;
+            }
+            if (_offsets.TryGet(partition, out _))
+            {
+                _writer.Remove(partition);
+                hasAny = true;
+            }
+            return ErrorCode.None;
+        });
+        await (hasAny ? _writer.WriteAsync() : Task.CompletedTask);
+        return response;
+    }
+
+    /// <inheritdoc cref="IGroupCoordinator.DescribeAsync"/>
+    public DescribeGroupsResponse Describe(DescribeGroupsRequest request)
+    {
+        ThrowIfOver();
+        return new DescribeGroupsResponse { Groups = [GroupDescription.Of(request.Groups[0], _writer.Exists, _group)] };
+    }
+
+    /// <inheritdoc cref="IGroupCoordinator.DeleteAsync"/>
+    public async Task<DeleteGroupsResponse> DeleteAsync(DeleteGroupsRequest request)
+    {
+        await ReadyAsync();
+        ErrorCode error = !_writer.Exists ? ErrorCode.GroupIdNotFound
+            : _group.State != GroupState.Empty ? ErrorCode.NonEmptyGroup
+            : ErrorCode.None;
+        if (error == ErrorCode.None)
+        {
+            await _writer.DeleteAsync();
+        }
+        return new DeleteGroupsResponse { Results = [new() { GroupId = request.GroupsNames[0], ErrorCode = error }] };
+    }
+
+    /// <summary>Takes out the offsets of a topic that is gone, those of another topic under its name excepted.</summary>
+    public async Task ForgetTopicAsync(string topic)
+    {
+        await ReadyAsync();
+        Guid current = _context.TopicId(topic);
+        await RemoveAsync([
+            .. _offsets.All.Where(one => one.Key.Topic == topic && (current == Guid.Empty || one.Value.TopicId != current)).Select(one => one.Key),
+        ]);
+    }
+
+    /// <summary>Takes out offsets that are kept no longer, and the group if it has nothing any more, as Kafka does.</summary>
+    public async Task ExpireAsync()
+    {
+        await ReadyAsync();
+        await RemoveAsync(_offsets.FindExpired(_group, _context.Options.OffsetRetention, Now.Unix));
+        await ReadyAsync();
+        if (_writer.Exists && _writer.IsIdle && _offsets.Count == 0 && _group.IsVacant)
+        {
+            await _writer.DeleteAsync();
+        }
+    }
+
+    /// <summary>Ends: whoever waits is told to ask again.</summary>
+    public void Dispose()
+    {
+        if (_isOver)
+        {
+            return;
+        }
+        _isOver = true;
+        _timer?.Dispose();
+        _context.Directory.Remove(_id);
+        foreach (TaskCompletionSource<JoinGroupResponse> join in _joins.Values)
+        {
+            join.TrySetResult(new JoinGroupResponse { ErrorCode = ErrorCode.NotCoordinator, ProtocolName = "" });
+        }
+        foreach (TaskCompletionSource<SyncGroupResponse> sync in _syncs.Values)
+        {
+            sync.TrySetResult(new SyncGroupResponse { ErrorCode = ErrorCode.NotCoordinator });
+        }
+    }
+
+    private static string NewMemberId(JoinGroupRequest request, GroupCaller caller)
+    {
+        string prefix = request.GroupInstanceId ?? caller.ClientId;
+        return $"{(prefix.Length <= MaxShownClientId ? prefix : prefix[..MaxShownClientId])}-{Guid.NewGuid()}";
+    }
+
+    private bool IsShown(GroupPartition partition, CommittedOffset offset)
+    {
+        Guid current = _context.TopicId(partition.Topic);
+        return current == Guid.Empty || offset.TopicId == Guid.Empty || offset.TopicId == current;
+    }
+
+    private ErrorCode CheckSize(GroupPartition partition, CommittedOffset offset) =>
+        offset.Metadata.Length > _context.Options.MaxOffsetMetadata ? ErrorCode.OffsetMetadataTooLarge
+        : !_offsets.TryGet(partition, out _)
+            && _offsets.Bytes + GroupOffsets.BytesOf(partition, offset) > _context.Options.MaxOffsetBytes ? ErrorCode.InvalidCommitOffsetSize
+        : ErrorCode.None;
+
+    private async Task<bool> TryCreateAsync()
+    {
+        try
+        {
+            await _writer.WriteAsync();
+            return true;
+        }
+        catch (GroupLimitException e)
+        {
+            _context.Logger.GroupRefused(e.Message);
+            return false;
+        }
+    }
+
+    private async Task RemoveAsync(IReadOnlyCollection<GroupPartition> partitions)
+    {
+        foreach (GroupPartition partition in partitions)
+        {
+            _writer.Remove(partition);
+        }
+        await (partitions.Count > 0 ? _writer.WriteAsync() : Task.CompletedTask);
+    }
+
+    /// <summary>Waits until the group isn't being deleted.</summary>
+    private async Task ReadyAsync()
+    {
+        ThrowIfOver();
+        while (_writer.Deletion is { } deletion)
+        {
+            await deletion;
+            ThrowIfOver();
+        }
+    }
+
+    private void ThrowIfOver()
+    {
+        if (_isOver)
+        {
+            throw new InvalidOperationException($"group '{_id}' is worked for elsewhere, or in a moment");
+        }
+    }
+
+    /// <summary>A write is durable: what it had becomes what is known.</summary>
+    private void Stored(GroupBatch batch)
+    {
+        if (batch.Deletes)
+        {
+            _group = new ConsumerGroup(_context.Options, null, Now);
+            _offsets.Clear();
+        }
+        else
+        {
+            _offsets.Apply(batch.Offsets);
+            _group.Stored(Now, batch.RecordNumber);
+        }
+        Changed();
+    }
+
+    private void Fail(Exception reason)
+    {
+        if (!_isOver)
+        {
+            _context.Logger.GroupFailed(reason, _id);
+            Dispose();
+            _ended();
+        }
+    }
+
+    /// <summary>Does what the state machine has left to do.</summary>
+    private void Changed()
+    {
+        while (_group.TryTakeAnswer(out GroupAnswer answer))
+        {
+            if (answer.Joined is not null && _joins.Remove(answer.Token, out TaskCompletionSource<JoinGroupResponse>? join))
+            {
+                join.SetResult(answer.Joined);
+            }
+            else if (answer.Synced is not null && _syncs.Remove(answer.Token, out TaskCompletionSource<SyncGroupResponse>? sync))
+            {
+                sync.SetResult(answer.Synced);
+            }
+        }
+        if (_group.Unstored is { } record && _writer.Exists)
+        {
+            _writer.Set(record, _group.UnstoredNumber);
+        }
+        Show();
+        if (!_isOver && _group.NextDeadline < _armedFor)
+        {
+            _armedFor = _group.NextDeadline;
+            _timer?.Change(NeededFor, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    private void Show()
+    {
+        if (_isOver)
+        {
+            return;
+        }
+        if (!_writer.Exists)
+        {
+            _context.Directory.Remove(_id);
+            return;
+        }
+        _context.Directory.Set(new GroupListing(_id, _group.ProtocolType ?? "", _group.State));
+        bool isSettled = _group.State is GroupState.Stable or GroupState.Empty;
+        if (isSettled && _shown != (_group.State, _group.Generation))
+        {
+            _shown = (_group.State, _group.Generation);
+            _context.Logger.GroupSettled(_id, _group.State, _group.Generation, _group.Members.Count);
+        }
+    }
+
+    private void WakeUp() => Task.Factory.StartNew(Tick, CancellationToken.None, TaskCreationOptions.DenyChildAttach, _scheduler);
+
+    private void Tick()
+    {
+        if (!_isOver)
+        {
+            _armedFor = ConsumerGroup.Never;
+            _group.Tick(Now);
+            Changed();
+        }
+    }
+}

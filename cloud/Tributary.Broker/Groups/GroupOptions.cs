@@ -1,0 +1,63 @@
+namespace Tributary.Broker.Groups;
+
+/// <summary>Limits and times of consumer groups. Immutable. Where Kafka has a broker config of the same meaning, its name is given.</summary>
+public sealed record GroupOptions
+{
+    /// <summary>
+    /// How long an empty group waits for more members after the first one (<c>group.initial.rebalance.delay.ms</c>); it waits anew, up to
+    /// the rebalance timeout, while members come.
+    /// </summary>
+    public TimeSpan InitialRebalanceDelay { get; init; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>Shortest session timeout that a member may ask for (<c>group.min.session.timeout.ms</c>).</summary>
+    public TimeSpan MinSessionTimeout { get; init; } = TimeSpan.FromSeconds(6);
+
+    /// <summary>Longest session timeout that a member may ask for (<c>group.max.session.timeout.ms</c>).</summary>
+    public TimeSpan MaxSessionTimeout { get; init; } = TimeSpan.FromMinutes(30);
+
+    /// <summary>Most members of a group (<c>group.max.size</c>).</summary>
+    public int MaxMembers { get; init; } = 10_000;
+
+    /// <summary>Most groups.</summary>
+    public int MaxGroups { get; init; } = 10_000;
+
+    /// <summary>Most bytes of a member's names and of the metadata of all its protocols.</summary>
+    public int MaxMemberBytes { get; init; } = 1 << 20;
+
+    /// <summary>Most bytes of a group's members, and as many of their assignments.</summary>
+    public long MaxGroupBytes { get; init; } = 32L << 20;
+
+    /// <summary>Most bytes of a group's committed offsets: names of topics, metadata and 64 bytes for each partition.</summary>
+    public long MaxOffsetBytes { get; init; } = 64L << 20;
+
+    /// <summary>Most characters of the metadata of an offset (<c>offset.metadata.max.bytes</c>).</summary>
+    public int MaxOffsetMetadata { get; init; } = 4096;
+
+    /// <summary>
+    /// How long offsets are kept once nobody needs them (<c>offsets.retention.minutes</c>, KIP-211): counted from when the group became
+    /// empty, or from the commit of a group without members or of a topic that members read no more.
+    /// </summary>
+    public TimeSpan OffsetRetention { get; init; } = TimeSpan.FromDays(7);
+
+    /// <summary>Time between two looks for offsets and groups that are kept no longer (<c>offsets.retention.check.interval.ms</c>).</summary>
+    public TimeSpan OffsetRetentionInterval { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Finds what can't be.</summary>
+    /// <returns>The setting as users write it and the rule that it breaks; null if there is none.</returns>
+    internal (string Setting, string Rule)? FindFault() =>
+        InitialRebalanceDelay < TimeSpan.Zero || InitialRebalanceDelay > TimeSpan.FromHours(1)
+            ? ("groups:initialRebalanceDelayMs", "must be 0 to 3600000")
+        : MinSessionTimeout <= TimeSpan.Zero || MinSessionTimeout > MaxSessionTimeout
+            ? ("groups:minSessionTimeoutMs", "must be above zero and at most groups:maxSessionTimeoutMs")
+        : MaxSessionTimeout > TimeSpan.FromDays(1) ? ("groups:maxSessionTimeoutMs", "must be at most a day")
+        : MaxMembers <= 0 ? ("groups:maxMembers", "must be positive")
+        : MaxGroups <= 0 ? ("groups:maxGroups", "must be positive")
+        : MaxMemberBytes <= 0 ? ("groups:maxMemberBytes", "must be positive")
+        : MaxGroupBytes < MaxMemberBytes ? ("groups:maxGroupBytes", "must be at least groups:maxMemberBytes")
+        : MaxOffsetBytes <= 0 ? ("groups:maxOffsetBytes", "must be positive")
+        : MaxOffsetMetadata is < 0 or > short.MaxValue ? ("groups:maxOffsetMetadata", "must be 0 to 32767")
+        : OffsetRetention <= TimeSpan.Zero ? ("groups:offsetRetentionMinutes", "must be positive")
+        : OffsetRetentionInterval <= TimeSpan.Zero || OffsetRetentionInterval > TimeSpan.FromDays(1)
+            ? ("groups:offsetRetentionIntervalMs", "must be above zero and at most a day")
+        : default((string, string)?);
+}

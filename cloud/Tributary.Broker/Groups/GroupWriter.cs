@@ -1,0 +1,152 @@
+namespace Tributary.Broker.Groups;
+
+/// <summary>What is written together.</summary>
+internal sealed class GroupBatch
+{
+    public Dictionary<GroupPartition, CommittedOffset?> Offsets { get; } = [];
+
+    public GroupRecord? Record { get; set; }
+
+    public long RecordNumber { get; set; }
+
+    public bool Deletes { get; set; }
+
+    public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+}
+
+/// <summary>
+/// The writes of one group: one at a time, and whatever is noted meanwhile is in the next one. Used on the host's scheduler.
+/// </summary>
+/// <param name="group">The group's id.</param>
+/// <param name="store">Where it is kept.</param>
+/// <param name="stored">Told of each batch when it is durable, before whoever waits for it.</param>
+/// <param name="failed">Told when a write failed: nothing is written any more.</param>
+internal sealed class GroupWriter(string group, IGroupStore store, Action<GroupBatch> stored, Action<Exception> failed)
+{
+    private GroupBatch? _next;
+    private bool _isWriting;
+    private bool _hasFailed;
+    private bool _hasWritten;
+    private long _version;
+
+    /// <summary>Number of the record that is being written, −1 for none.</summary>
+    private long _underWay = -1;
+
+    /// <summary>Whether the group is stored.</summary>
+    public bool Exists => _version > 0;
+
+    public bool IsIdle => !_isWriting && _next is null;
+
+    /// <summary>The deletion that is under way, null if there is none.</summary>
+    public Task? Deletion { get; private set; }
+
+    /// <summary>The group was read in this version.</summary>
+    public void Begin(long version) => _version = version;
+
+    /// <summary>Notes an offset for the next write, which <see cref="WriteAsync"/> starts.</summary>
+    public void Set(GroupPartition partition, CommittedOffset offset) => Next.Offsets[partition] = offset;
+
+    /// <summary>Notes that an offset goes with the next write, which <see cref="WriteAsync"/> starts.</summary>
+    public void Remove(GroupPartition partition) => Next.Offsets[partition] = null;
+
+    /// <summary>Has a record written, in place of an earlier one that isn't yet.</summary>
+    public void Set(GroupRecord record, long number)
+    {
+        if (number == _underWay || number == _next?.RecordNumber)
+        {
+            return;
+        }
+        Next.Record = record;
+        Next.RecordNumber = number;
+        Start();
+    }
+
+    /// <summary>Writes what is noted, and the group if there is none; completes when all that is durable.</summary>
+    /// <exception cref="GroupLimitException">There is no such group and it would be one too many.</exception>
+    public Task WriteAsync()
+    {
+        Task done = Next.Done.Task;
+        Start();
+        return done;
+    }
+
+    /// <summary>Deletes the group with all it has.</summary>
+    public async Task DeleteAsync()
+    {
+        Next.Deletes = true;
+        Task deletion = WriteAsync();
+        Deletion = deletion;
+        try
+        {
+            await deletion;
+        }
+        finally
+        {
+            Deletion = null;
+        }
+    }
+
+    private GroupBatch Next => _next ??= new GroupBatch();
+
+    private void Start()
+    {
+        if (_hasFailed)
+        {
+            _next!.Done.TrySetException(new InvalidOperationException($"group '{group}' could not be stored"));
+            _next = null;
+        }
+        else if (!_isWriting)
+        {
+            _isWriting = true;
+            _ = WriteAllAsync();
+        }
+    }
+
+    private async Task WriteAllAsync()
+    {
+        while (_next is { } batch)
+        {
+            _next = null;
+            _underWay = batch.Record is null ? -1 : batch.RecordNumber;
+            try
+            {
+                await WriteAsync(batch);
+                _underWay = -1;
+                stored(batch);
+                batch.Done.SetResult();
+            }
+            catch (GroupLimitException e)
+            {
+                batch.Done.SetException(e); // nothing of the group is stored, so nothing is in doubt
+            }
+            catch (Exception e)
+            {
+                _hasFailed = true;
+                batch.Done.TrySetException(e);
+                _next?.Done.TrySetException(e);
+                _next = null;
+                failed(e);
+            }
+        }
+        _isWriting = false;
+    }
+
+    private async Task WriteAsync(GroupBatch batch)
+    {
+        if (batch.Deletes && !Exists)
+        {
+            return;
+        }
+        var write = new GroupWrite(group, _version)
+        {
+            IsFirst = !_hasWritten,
+            Record = batch.Record ?? (Exists ? null : new GroupRecord()),
+            Offsets = [.. batch.Offsets.Where(one => one.Value is not null).Select(one => KeyValuePair.Create(one.Key, one.Value!))],
+            Removed = [.. batch.Offsets.Where(one => one.Value is null).Select(one => one.Key)],
+            Deletes = batch.Deletes,
+        };
+        long version = await store.WriteAsync(write);
+        _version = batch.Deletes ? 0 : version;
+        _hasWritten = !batch.Deletes;
+    }
+}
