@@ -44,6 +44,11 @@ public sealed record PartitionLogOptions
     /// <summary>Bytes of log between two entries of an index.</summary>
     public int IndexIntervalBytes { get; init; } = 16 << 10;
 
+    /// <summary>
+    /// Bytes flushed between two recovery points: recovery after a crash reads about as many, and each point flushes a few small files.
+    /// </summary>
+    public int RecoveryStepBytes { get; init; } = 16 << 20;
+
     /// <summary>Age of a segment, from its last append, after which it may be removed; null: never.</summary>
     public TimeSpan? RetentionTime { get; init; }
 
@@ -66,6 +71,7 @@ public sealed record PartitionLogOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(SegmentBytes, SmallestSegment);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(SegmentBytes, LargestSegment);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxBatchBytes);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RecoveryStepBytes);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(IndexIntervalBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(RetentionBytes ?? 0);
         ArgumentOutOfRangeException.ThrowIfLessThan(RetentionTime ?? TimeSpan.Zero, TimeSpan.Zero);

@@ -50,13 +50,13 @@ internal sealed record Manifest
     /// producers, at the start and anywhere above it, follows without them from a snapshot. If not, one more segment stays until the
     /// start has passed a snapshot.
     /// </summary>
-    public bool CanSpare(long endOffset)
+    public static bool CanSpare(ImmutableArray<SnapshotPoint> snapshots, long endOffset, long startOffset)
     {
-        foreach (SnapshotPoint point in Snapshots)
+        foreach (SnapshotPoint point in snapshots)
         {
             if (point.Offset >= endOffset)
             {
-                return point.Offset <= StartOffset;
+                return point.Offset <= startOffset;
             }
         }
         return false;

@@ -55,6 +55,7 @@ public sealed partial class PartitionLog
         while (true)
         {
             LogSegment segment;
+            Place? place = null;
             long end;
             int epoch;
             lock (_lock)
@@ -82,11 +83,15 @@ public sealed partial class PartitionLog
                 (epoch, long epochEnd) = _epochs.At(offset);
                 end = Math.Min(end, epochEnd);
                 segment.Holds++;
+                if (segment.File is not null)
+                {
+                    Touch(segment);
+                    place = Place.In(segment, offset, maxBytes);
+                }
             }
             try
             {
-                Place place = Load(segment, offset, maxBytes);
-                if (ReadBatches(place, offset, maxBytes, end, out long suspect) is { } read)
+                if (ReadBatches(place ?? Load(segment, offset, maxBytes), offset, maxBytes, end, out long suspect) is { } read)
                 {
                     CorrectEpochs(read, epoch);
                     return read;
@@ -207,7 +212,8 @@ public sealed partial class PartitionLog
     /// <returns>Null if on the way to <paramref name="suspect"/> there is not the batch that should be there.</returns>
     private LogRead? ReadBatches(Place place, long offset, int maxBytes, long end, out long suspect)
     {
-        (IStorageFile file, IndexEntry entry, int border, int limit) = place;
+        (IStorageFile file, IndexEntry entry, IndexEntry last, int limit) = place;
+        int border = last.Position;
         (long Offset, int Position) at = (entry.Offset, entry.Position);
         suspect = offset;
         byte[] buffer = ArrayPool<byte>.Shared.Rent(
@@ -225,7 +231,7 @@ public sealed partial class PartitionLog
                 int asked = Math.Min(buffer.Length, (border > from ? border : limit) - from);
                 border = -1;
                 int read = Read(file, from, buffer.AsSpan(0, asked), ref salvaged);
-                BatchWalk walk = Walk(buffer.AsSpan(0, read), ref at, limit, offset, maxBytes, end);
+                BatchWalk walk = Walk(buffer.AsSpan(0, read), ref at, last, limit, offset, maxBytes, end);
                 bool isCutShort = walk.MissingBytes > 0 && walk.MissingBytes <= asked && at.Position == from;
                 bool isSpoiled = salvaged is not null && walk.Size > 0
                     && !AreWhole(buffer.AsSpan(walk.Position, walk.Size), ref suspect);
@@ -265,8 +271,9 @@ public sealed partial class PartitionLog
     /// the next begins, with the next offset: that is looked at for each, since a batch whose offsets are damaged would lead over good ones.
     /// </summary>
     /// <param name="at">Moved to the batch of which more bytes are needed.</param>
+    /// <param name="border">A batch that the index knows, behind those that are asked for.</param>
     private static BatchWalk Walk(
-        ReadOnlySpan<byte> bytes, ref (long Offset, int Position) at, int limit, long offset, int maxBytes, long end)
+        ReadOnlySpan<byte> bytes, ref (long Offset, int Position) at, IndexEntry border, int limit, long offset, int maxBytes, long end)
     {
         int first = -1;
         int position = 0;
@@ -310,7 +317,8 @@ public sealed partial class PartitionLog
             position += (int)size;
             at = (next, at.Position + (int)size);
         }
-        if (position > 0 && !IsConfirmed(bytes, last.Position, position, next))
+        if (position > 0 && !(at.Position == border.Position && next == border.Offset)
+            && !IsConfirmed(bytes, last.Position, position, next))
         {
             isDamaged = true;
             (position, next) = last;
@@ -387,15 +395,15 @@ public sealed partial class PartitionLog
     /// <summary>Where to read in a segment.</summary>
     /// <param name="File">Its file.</param>
     /// <param name="Entry">A batch at the offset or before.</param>
-    /// <param name="Border">Where the last batch begins that may still be read, as far as the index knows; −1 if it doesn't.</param>
+    /// <param name="Border">The last batch that begins within what is asked for, as far as the index knows; at −1 if it doesn't.</param>
     /// <param name="Limit">Where the segment ends.</param>
-    private readonly record struct Place(IStorageFile File, IndexEntry Entry, int Border, int Limit)
+    private readonly record struct Place(IStorageFile File, IndexEntry Entry, IndexEntry Border, int Limit)
     {
         /// <summary>In a segment that is loaded. Called under the lock.</summary>
         public static Place In(LogSegment segment, long offset, int maxBytes)
         {
-            IndexEntry entry = segment.Index!.Find(offset, segment.BaseOffset);
-            return new Place(segment.File!, entry, segment.Index.LastStartAtMost((long)entry.Position + maxBytes), segment.EndPosition);
+            IndexEntry entry = segment.Index!.FindRange(offset, segment.BaseOffset, maxBytes, out IndexEntry border);
+            return new Place(segment.File!, entry, border, segment.EndPosition);
         }
     }
 

@@ -10,9 +10,6 @@ namespace Tributary.Log;
 /// </summary>
 public sealed partial class PartitionLog
 {
-    /// <summary>Bytes flushed between two recovery points, so that recovery scans little more than that.</summary>
-    private const long SaveStepBytes = 8 << 20;
-
     /// <summary>A recovery point waits for this many times the bytes that the last snapshot of producers took.</summary>
     private const int SnapshotShare = 4;
 
@@ -31,7 +28,6 @@ public sealed partial class PartitionLog
     // Under _lock; snapshots are those of the starts of new segments, to be saved.
     private readonly List<Snapshot> _snapshots = [];
     private long _bytesSinceSave;
-    private bool _rolled;
     private bool _saveWanted;
     private long _stateBytes;
 
@@ -42,13 +38,12 @@ public sealed partial class PartitionLog
     /// <exception cref="IOException">It could not be saved.</exception>
     public void SaveBeside(Action save) => _directory.Save(save);
 
-    /// <summary>Called under both locks.</summary>
-    private bool IsSaveDue() => _rolled || _saveWanted || _snapshots.Count > 0
-        || (IsTrimDue() && _segments[0].EndOffset > _manifest.RecoveryOffset)
-        || _bytesSinceSave >= Math.Max(SaveStepBytes, SnapshotShare * _snapshotBytes);
-
-    /// <summary>Whether the first segment isn't needed any more. Called under the lock.</summary>
-    private bool IsTrimDue() => _segments.Count > 0 && _segments[0] is var first && first != _active && first.EndOffset <= _start;
+    /// <summary>
+    /// Each save flushes several small files while appends wait, so one serves several purposes: a new segment needs none of its own, and
+    /// what is trimmed goes with the recovery point that then follows later. Called under both locks.
+    /// </summary>
+    private bool IsSaveDue() => _saveWanted || _trimmed.Count > 0 || _snapshots.Count == MaxUnsaved || CanTrim()
+        || _bytesSinceSave >= Math.Max(_options.RecoveryStepBytes, SnapshotShare * _snapshotBytes);
 
     /// <summary>The state of producers at the flushed end. Called under the lock.</summary>
     private Snapshot TakeSnapshot()
@@ -73,13 +68,17 @@ public sealed partial class PartitionLog
             {
                 isDue = IsSaveDue();
             }
+            if (!isDue)
+            {
+                return;
+            }
             try
             {
-                SaveAndTrim(isDue);
+                SaveAll(clean: false);
             }
             catch (IOException e) when (_directory.TryFreeReserve(e))
             {
-                SaveAndTrim(isDue);
+                SaveAll(clean: false);
             }
             _saveFailing = false;
         }
@@ -92,15 +91,6 @@ public sealed partial class PartitionLog
             }
             _saveFailing = true;
         }
-    }
-
-    private void SaveAndTrim(bool isSaveDue)
-    {
-        if (isSaveDue)
-        {
-            SaveAll(clean: false);
-        }
-        RemoveTrimmed();
     }
 
     /// <summary>So that the next recovery has less to do. A disk that is full must not keep the log from being opened and trimmed.</summary>
@@ -133,7 +123,7 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Makes a recovery point of the flushed end, or of the start of the last segment if that is new. Called under the files lock.</summary>
+    /// <summary>Makes a recovery point of the flushed end, and gives up what was trimmed. Called under the files lock.</summary>
     private void SaveAll(bool clean)
     {
         SaveEpochs(); // recovery looks for epochs above the recovery point only
@@ -141,7 +131,7 @@ public sealed partial class PartitionLog
         Snapshot[] taken;
         lock (_lock)
         {
-            if (_snapshots.Count == 0 || clean)
+            if (clean || _snapshots.Count == 0 || _snapshots[^1].Point.Offset < _flushedEnd)
             {
                 _snapshots.Add(TakeSnapshot());
             }
@@ -158,6 +148,7 @@ public sealed partial class PartitionLog
             points[snapshot.Point.Offset] = snapshot.Point;
         }
         ImmutableArray<SnapshotPoint> kept = ToKeep([.. points.Values]);
+        TakeTrimmed(kept);
         SaveManifest(clean, kept);
         foreach (SnapshotPoint point in points.Values)
         {
@@ -170,9 +161,9 @@ public sealed partial class PartitionLog
         {
             _snapshots.RemoveRange(0, taken.Length);
             _bytesSinceSave = 0;
-            _rolled = false;
             _saveWanted = false;
         }
+        DiscardTrimmed();
     }
 
     /// <summary>

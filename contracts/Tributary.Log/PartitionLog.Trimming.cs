@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Tributary.Contracts.Records;
 using Tributary.Log.Storage;
 
@@ -163,7 +164,7 @@ public sealed partial class PartitionLog
             }
             expired = _active;
             _active = null;
-            _rolled = true;
+            _saveWanted = true;
             (from, to) = (_start, _flushedEnd);
             AdvanceStartLocked(to);
         }
@@ -179,13 +180,20 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Called under the files lock, on the writer thread.</summary>
-    private void RemoveTrimmed()
+    /// <summary>Whether the first segment isn't needed any more. Called under the lock.</summary>
+    private bool IsTrimDue() => _segments.Count > 0 && _segments[0] is var first && first != _active && first.EndOffset <= _start;
+
+    /// <summary>Whether a save now would give a segment back. Called under both locks.</summary>
+    private bool CanTrim() => IsTrimDue() && _segments[0].EndOffset is var end
+        && (end > _manifest.RecoveryOffset || Manifest.CanSpare(_manifest.Snapshots, end, _start));
+
+    /// <summary>Takes segments that aren't needed any more out of the log. The manifest that says so is saved before their files go.</summary>
+    /// <param name="snapshots">Those that the manifest will name.</param>
+    private void TakeTrimmed(ImmutableArray<SnapshotPoint> snapshots)
     {
         lock (_lock)
         {
-            Manifest? next = IsTrimDue() ? _manifest with { StartOffset = _start } : null;
-            while (next is not null && IsTrimDue() && next.CanSpare(_segments[0].EndOffset))
+            while (IsTrimDue() && Manifest.CanSpare(snapshots, _segments[0].EndOffset, _start))
             {
                 LogSegment segment = _segments[0];
                 _segments.RemoveAt(0);
@@ -198,11 +206,18 @@ public sealed partial class PartitionLog
                 _holes.RemoveAll(hole => hole.To <= _start);
             }
         }
+    }
+
+    /// <summary>
+    /// Recycles the files of what was trimmed. Their names are synced with whatever is synced next; until then recovery, which goes by
+    /// the manifest, would do this again.
+    /// </summary>
+    private void DiscardTrimmed()
+    {
         if (_trimmed.Count == 0)
         {
             return;
         }
-        SaveManifest(clean: false, _manifest.Snapshots);
         lock (_lock)
         {
             _epochs.TruncateFromStart(_manifest.StartOffset); // not before: after a crash the log may begin where it did
@@ -213,7 +228,6 @@ public sealed partial class PartitionLog
             _store.Discard(segment, recycle);
             _trimmed.RemoveAt(0);
         }
-        _store.Sync();
         _directory.Reserve.TryTake();
     }
 

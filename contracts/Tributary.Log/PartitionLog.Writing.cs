@@ -194,7 +194,6 @@ public sealed partial class PartitionLog
         _round.Bytes = 0;
         _round.IsTouched = false;
         _newEntries.Clear();
-        _rolled = true;
         LogSegment closed = _active;
         _active = null;
         KeepLoaded(closed);
@@ -311,7 +310,7 @@ public sealed partial class PartitionLog
         }
         segment.IsRecyclable = false;
         _active = null;
-        _rolled = true;
+        _saveWanted = true;
         if (segment.EndOffset > segment.BaseOffset)
         {
             return null;

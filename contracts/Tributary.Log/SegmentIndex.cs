@@ -63,12 +63,24 @@ internal sealed class SegmentIndex
     }
 
     /// <summary>
-    /// Where the last batch begins that has an entry and begins at <paramref name="position"/> or before; −1 if there is none.
+    /// What <see cref="Find"/> finds, and the last batch that has an entry and begins at most <paramref name="bytes"/> behind it; at
+    /// position −1 if no batch has an entry.
     /// </summary>
-    public int LastStartAtMost(long position)
+    public IndexEntry FindRange(long offset, long baseOffset, int bytes, out IndexEntry border)
     {
-        int low = 0;
+        int at = LastAtMost(offset);
+        IndexEntry first = at < 0 ? new IndexEntry(baseOffset, 0, long.MinValue) : _entries[at];
+        long position = (long)first.Position + bytes;
+        // The two are near each other in a large index.
+        int low = Math.Max(at, 0);
         int high = _entries.Count;
+        for (int step = 1; low + step < high; step *= 2)
+        {
+            if (_entries[low + step].Position > position)
+            {
+                high = low + step;
+            }
+        }
         while (low < high)
         {
             int middle = (low + high) / 2;
@@ -81,7 +93,8 @@ internal sealed class SegmentIndex
                 high = middle;
             }
         }
-        return low == 0 ? -1 : _entries[low - 1].Position;
+        border = low == 0 ? new IndexEntry(-1, -1, long.MinValue) : _entries[low - 1];
+        return first;
     }
 
     /// <summary>The last entry before which all timestamps are below <paramref name="timestamp"/>.</summary>
@@ -138,7 +151,9 @@ internal sealed class SegmentIndex
         }
         var reader = new StateReader(payload.Span);
         info = SegmentInfo.Decode(ref reader);
-        for (int left = reader.ReadCount(EntrySize); left > 0; left--)
+        int count = reader.ReadCount(EntrySize);
+        index._entries.EnsureCapacity(count);
+        for (int left = count; left > 0; left--)
         {
             index._entries.Add(new IndexEntry(reader.ReadInt64(), reader.ReadInt32(), reader.ReadInt64()));
         }

@@ -2,7 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using Tributary.Benchmarks.Harness;
 using Tributary.Benchmarks.Peers;
-using Tributary.Contracts.Records;
+using Tributary.Benchmarks.Load;
 using Tributary.Log;
 using Tributary.Log.Storage;
 
@@ -92,7 +92,7 @@ internal static class CommitBenchmark
         public Pump(string path, int size, int group)
         {
             _group = group;
-            _batch = Batch(size);
+            _batch = SampleBatch.OfSize(size);
             _directory = LogDirectory.Open(new FileStorage(), path, new LogDirectoryOptions(), TimeProvider.System, this);
             _log = _directory.OpenPartition("bench-0", new PartitionLogOptions { SegmentBytes = SegmentBytes });
             _log.Subscribe(this);
@@ -128,11 +128,7 @@ internal static class CommitBenchmark
                 return;
             }
             _flushes++;
-            long kept = (long)KeptSegments * SegmentBytes / _batch.Length;
-            if (_flushes % 64 == 0 && flushedEnd > kept)
-            {
-                log.AdvanceStart(flushedEnd - kept);
-            }
+            log.AdvanceStart(Math.Max(flushedEnd - ((long)KeptSegments * SegmentBytes / _batch.Length), 0));
             if (--_left <= 0 || Stopwatch.GetElapsedTime(_start) >= _time)
             {
                 _done.TrySetResult();
@@ -148,22 +144,5 @@ internal static class CommitBenchmark
         public void Report(LogEvent what) => Console.Error.WriteLine($"log: {what.Message}");
 
         public ValueTask DisposeAsync() => _directory.DisposeAsync();
-
-        /// <summary>A batch of exactly so many bytes.</summary>
-        private static byte[] Batch(int size)
-        {
-            byte[] value = new byte[size];
-            Random.Shared.NextBytes(value);
-            int over = Build(value).Length - size;
-            byte[] batch = Build(value.AsSpan(0, size - over));
-            return batch.Length <= size ? batch : Build(value.AsSpan(0, size - over - (batch.Length - size)));
-        }
-
-        private static byte[] Build(ReadOnlySpan<byte> value)
-        {
-            using var builder = new RecordBatchBuilder();
-            builder.Add(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), "device"u8, value, EncodedHeaders.None);
-            return builder.Build(BatchProducer.None).ToArray();
-        }
     }
 }

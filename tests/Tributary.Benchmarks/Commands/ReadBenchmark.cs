@@ -2,7 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 using Tributary.Benchmarks.Harness;
-using Tributary.Contracts.Records;
+using Tributary.Benchmarks.Load;
 using Tributary.Log;
 using Tributary.Log.Storage;
 
@@ -16,7 +16,7 @@ internal static class ReadBenchmark
 {
     private const int SegmentBytes = 64 << 20;
     private const int BatchBytes = 16 << 10;
-    private const int Turns = 5;
+    private const int Turns = 10;
 
     public static Command Create()
     {
@@ -68,11 +68,7 @@ internal static class ReadBenchmark
         await using LogDirectory directory = LogDirectory.Open(
             new FileStorage(), path, new LogDirectoryOptions(), TimeProvider.System, new Events());
         PartitionLog log = directory.OpenPartition("bench-0", options);
-        using var builder = new RecordBatchBuilder();
-        byte[] value = new byte[BatchBytes];
-        Random.Shared.NextBytes(value);
-        builder.Add(DateTimeOffset.UtcNow.ToUnixTimeMilliseconds(), "device"u8, value, EncodedHeaders.None);
-        byte[] batch = builder.Build(BatchProducer.None).ToArray();
+        byte[] batch = SampleBatch.OfSize(BatchBytes);
         AppendResult last = default;
         for (long at = 0; at < bytes; at += batch.Length)
         {

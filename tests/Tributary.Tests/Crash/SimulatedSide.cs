@@ -43,10 +43,13 @@ internal abstract class SimulatedSide : ILogEvents
         _storage = new FaultyStorage(_disk);
         _room = new SmallStorage(_storage);
         Time = new SimulatedTime(network);
+        int segment = 1 << (10 + random.Next(3));
+        int interval = 1 << (6 + random.Next(5));
         Options = new PartitionLogOptions
         {
-            SegmentBytes = 1 << (10 + random.Next(3)),
-            IndexIntervalBytes = 1 << (6 + random.Next(5)),
+            SegmentBytes = segment,
+            IndexIntervalBytes = interval,
+            RecoveryStepBytes = 8 * interval,
             ProducerExpiration = null,
         };
     }

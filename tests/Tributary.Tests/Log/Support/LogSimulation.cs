@@ -38,10 +38,13 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
         _models = [.. Enumerable.Range(0, 1 + _random.Next(3)).Select(_ => new PartitionModel())];
         _logs = new PartitionLog[_models.Length];
         _storage = new FaultyStorage(_disk);
+        int segment = 1 << (11 + _random.Next(4));
+        int interval = 1 << (6 + _random.Next(6));
         _options = new PartitionLogOptions
         {
-            SegmentBytes = 1 << (11 + _random.Next(4)),
-            IndexIntervalBytes = 1 << (6 + _random.Next(6)),
+            SegmentBytes = segment,
+            IndexIntervalBytes = interval,
+            RecoveryStepBytes = 8 * interval,
             RetentionTime = _random.Next(2) == 0 ? TimeSpan.FromHours(1) : null,
             RetentionBytes = _random.Next(2) == 0 ? 1 << (13 + _random.Next(3)) : null,
             ProducerExpiration = null,
