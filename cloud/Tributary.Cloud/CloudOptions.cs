@@ -63,6 +63,7 @@ internal sealed record CloudOptions
         Require(Log.TailCacheBytes >= 0, "log:tailCacheBytes", "must not be negative");
         Require(
             Log.CommitWindow >= TimeSpan.Zero && Log.CommitWindow <= TimeSpan.FromSeconds(1), "log:commitWindowMs", "must be 0 to 1000");
+        Require(Log.FlushTogetherFrom >= 0, "log:flushTogetherFrom", "must not be negative; 0 stands for never");
         Broker.Validate();
         return this;
     }

@@ -35,7 +35,8 @@ public sealed class LogDirectory : IAsyncDisposable
         _cache = new TailCache(options.TailCacheBytes);
         Reserve = new SpaceReserve(storage, path, options.ReserveBytes);
         Reserve.TryTake();
-        Writer = new LogWriter(_cache, options.CommitWindow, time, path, hasThread);
+        IFileSystemFlush? together = options.FlushTogetherFrom > 0 ? storage.OpenFileSystem(path) : null;
+        Writer = new LogWriter(_cache, options.CommitWindow, together, options.FlushTogetherFrom, time, path, hasThread);
     }
 
     /// <summary>Opens (or creates) the directory and takes its lock; a second process that tries gets a sentence.</summary>

@@ -12,6 +12,12 @@ public sealed record LogDirectoryOptions
     /// <summary>How long the writer thread waits for more before it flushes. Zero: as soon as the flush before is done.</summary>
     public TimeSpan CommitWindow { get; init; } = TimeSpan.Zero;
 
+    /// <summary>
+    /// Dirty files from which one flush of the whole file system replaces one of each, where the system can and tells its errors; 0: never.
+    /// It also writes what others have on that file system, and its failure is shared by all that it covered.
+    /// </summary>
+    public int FlushTogetherFrom { get; init; } = 4;
+
     /// <summary>Bytes taken in vain, for what must be saved on a disk that is full before space can be given back; 0: none.</summary>
     public int ReserveBytes { get; init; } = 256 << 10;
 
@@ -25,6 +31,7 @@ public sealed record LogDirectoryOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxUnflushedBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(TailCacheBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(ReserveBytes);
+        ArgumentOutOfRangeException.ThrowIfNegative(FlushTogetherFrom);
         ArgumentOutOfRangeException.ThrowIfLessThan(CommitWindow, TimeSpan.Zero);
     }
 }

@@ -1,3 +1,5 @@
+using Tributary.Log.Storage;
+
 namespace Tributary.Log;
 
 /// <summary>
@@ -16,6 +18,8 @@ internal sealed class LogWriter
     private readonly TailCache _cache;
     private readonly TimeSpan _window;
     private readonly bool _hasThread;
+    private readonly IFileSystemFlush? _together;
+    private readonly int _togetherFrom;
     private readonly ITimer? _windowTimer;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -29,10 +33,20 @@ internal sealed class LogWriter
     private List<IAppendSource> _takenSources = [];
     private List<PartitionLog> _taken = [];
 
-    public LogWriter(TailCache cache, TimeSpan window, TimeProvider time, string name, bool hasThread)
+    /// <param name="cache">The tails of all partitions.</param>
+    /// <param name="window">How long to wait for more before a flush.</param>
+    /// <param name="together">Flushes all files at once, null if there is no way to.</param>
+    /// <param name="togetherFrom">Dirty files from which it does.</param>
+    /// <param name="time">For the window.</param>
+    /// <param name="name">Of the directory.</param>
+    /// <param name="hasThread">Whether rounds run by themselves.</param>
+    public LogWriter(
+        TailCache cache, TimeSpan window, IFileSystemFlush? together, int togetherFrom, TimeProvider time, string name, bool hasThread)
     {
         _cache = cache;
         _window = window;
+        _together = together;
+        _togetherFrom = togetherFrom;
         _hasThread = hasThread;
         if (!hasThread)
         {
@@ -77,7 +91,7 @@ internal sealed class LogWriter
             while (RunRound())
             {
             }
-            _ended.TrySetResult();
+            End();
         }
         return _ended.Task;
     }
@@ -101,11 +115,12 @@ internal sealed class LogWriter
             (_dirty, _taken) = (_taken, _dirty);
         }
         any |= _taken.Count > 0;
+        int dirty = 0;
         foreach (PartitionLog partition in _taken)
         {
-            partition.Write();
+            dirty += partition.Write() ? 1 : 0;
         }
-        FlushRound();
+        FlushRound(dirty);
         _taken.Clear();
         _cache.Trim();
         return any;
@@ -117,19 +132,39 @@ internal sealed class LogWriter
         {
             RunRound();
         }
+        End();
+    }
+
+    private void End()
+    {
         _windowTimer?.Dispose();
-        _ended.SetResult();
+        _together?.Dispose();
+        _ended.TrySetResult();
     }
 
     /// <summary>
-    /// One flush of each dirty file, each partition told as soon as its own is done. This is the place for other strategies: all files
-    /// are written before the first is flushed.
+    /// All files are written before the first is flushed. Few are flushed one after the other, and each partition is told as soon as its
+    /// own is done; many are flushed at once, which costs about as much as two or three of them, and share a failure.
     /// </summary>
-    private void FlushRound()
+    private void FlushRound(int dirty)
     {
+        SharedFlush? shared = _together is not null && dirty >= _togetherFrom ? FlushTogether(_together) : null;
         foreach (PartitionLog partition in _taken)
         {
-            partition.Flush();
+            partition.Flush(shared);
+        }
+    }
+
+    private static SharedFlush FlushTogether(IFileSystemFlush together)
+    {
+        try
+        {
+            together.Flush();
+            return SharedFlush.Done;
+        }
+        catch (Exception e)
+        {
+            return new SharedFlush(e);
         }
     }
 
@@ -167,4 +202,12 @@ internal sealed class LogWriter
             Monitor.Pulse(_queue);
         }
     }
+}
+
+/// <summary>A flush that covered whatever was written before it, in all partitions.</summary>
+/// <param name="Failure">Why what was written may not be durable, null if it is.</param>
+internal sealed record SharedFlush(Exception? Failure)
+{
+    /// <summary>One that succeeded.</summary>
+    public static SharedFlush Done { get; } = new((Exception?)null);
 }

@@ -33,7 +33,8 @@ public sealed partial class PartitionLog
     private long _toldEnd;
 
     /// <summary>Gathers what was appended and writes it.</summary>
-    internal void Write()
+    /// <returns>Whether something is to be flushed.</returns>
+    internal bool Write()
     {
         lock (_files)
         {
@@ -43,14 +44,14 @@ public sealed partial class PartitionLog
                 _queued = false;
                 if (_closed)
                 {
-                    return;
+                    return false;
                 }
                 _tail.CollectUnflushed(_pieces, _held);
                 _round.End = _appendedEnd;
             }
             if (_pieces.Count == 0)
             {
-                return;
+                return false;
             }
             try
             {
@@ -62,15 +63,17 @@ public sealed partial class PartitionLog
             {
                 _round.Failure = e;
             }
+            return _round.Failure is null;
         }
     }
 
     /// <summary>Makes durable what was written, tells those who wait, and looks after files.</summary>
-    internal void Flush()
+    /// <param name="shared">A flush that was made since the write and covers it, null if there was none.</param>
+    internal void Flush(SharedFlush? shared = null)
     {
         lock (_files)
         {
-            CompleteRound();
+            CompleteRound(shared);
         }
         Tell();
         lock (_files)
@@ -80,7 +83,7 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>Called under the files lock.</summary>
-    private void CompleteRound()
+    private void CompleteRound(SharedFlush? shared = null)
     {
         if (_pieces.Count == 0)
         {
@@ -90,7 +93,14 @@ public sealed partial class PartitionLog
         {
             try
             {
-                _active!.File!.Flush();
+                if (shared is null)
+                {
+                    _active!.File!.Flush();
+                }
+                else if (shared.Failure is { } failed)
+                {
+                    throw new IOException($"the flush of all files failed: {failed.Message}", failed);
+                }
                 SaveEpochs();
                 Advance(_round.Bytes, _round.End);
                 _failures = 0;

@@ -39,6 +39,8 @@ internal static class Settings
             (log, value) => log with { TailCacheBytes = Setting.Int64(value) }),
         OfLog("commitWindowMs", "MS", "How long a flush waits for more",
             (log, value) => log with { CommitWindow = Setting.Milliseconds(value) }),
+        OfLog("flushTogetherFrom", "N", "Dirty files from which one flush of the file system replaces one of each; 0: never",
+            (log, value) => log with { FlushTogetherFrom = Setting.Int32(value) }),
         OfLog("allowVolatile", "BOOL", "Take a data directory that can't keep what is flushed (tmpfs, volatile overlay, no barriers)",
             (log, value) => log with { AllowVolatile = Setting.Boolean(value) }),
     ];

@@ -10,6 +10,7 @@ namespace Tributary.Log.Storage;
 /// </summary>
 public sealed partial class FileStorage : IStorage
 {
+    private static readonly Version ErrorsAreTold = new(5, 8);
     private const int LinuxWouldBlock = 11;
     private const int MacWouldBlock = 35;
     private const int WindowsSharingViolation = unchecked((int)0x80070020);
@@ -96,6 +97,18 @@ public sealed partial class FileStorage : IStorage
     {
         const string Table = "/proc/self/mountinfo";
         return File.Exists(Table) ? MountTable.WhyVolatile(File.ReadAllText(Table), Resolve(Path.GetFullPath(path))) : null;
+    }
+
+    /// <inheritdoc/>
+    /// <remarks><c>syncfs</c> tells of failed writes since Linux 5.8, through the descriptor that was open when they failed.</remarks>
+    public IFileSystemFlush? OpenFileSystem(string path)
+    {
+        if (!OperatingSystem.IsLinux() || Environment.OSVersion.Version < ErrorsAreTold)
+        {
+            return null;
+        }
+        int fd = Native.Open(path, Native.OpenReadOnly);
+        return fd < 0 ? throw Native.Error("open", path) : new FileSystem(path, fd);
     }
 
     /// <summary>Without links in its directories.</summary>
@@ -188,7 +201,29 @@ public sealed partial class FileStorage : IStorage
         public void Dispose() => handle.Dispose();
     }
 
-    /// <summary>The few calls that .NET does not offer: data-only flush, allocation of an open file, flush of a directory.</summary>
+    private sealed class FileSystem(string path, int fd) : IFileSystemFlush
+    {
+        private int _fd = fd;
+
+        public void Flush()
+        {
+            if (Native.SyncFileSystem(_fd) != 0)
+            {
+                throw Native.Error("syncfs", path);
+            }
+        }
+
+        public void Dispose()
+        {
+            int open = Interlocked.Exchange(ref _fd, -1);
+            if (open >= 0)
+            {
+                _ = Native.Close(open);
+            }
+        }
+    }
+
+    /// <summary>The few calls that .NET does not offer: data-only flush, flush of everything, allocation of an open file, flush of a directory.</summary>
     private static partial class Native
     {
         public const int OpenReadOnly = 0;
@@ -204,6 +239,9 @@ public sealed partial class FileStorage : IStorage
 
         [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
         public static partial int FDataSync(SafeFileHandle file);
+
+        [LibraryImport("libc", EntryPoint = "syncfs", SetLastError = true)]
+        public static partial int SyncFileSystem(int fd);
 
         [LibraryImport("libc", EntryPoint = "posix_fallocate")]
         private static partial int Allocate64(SafeFileHandle file, long offset, long length);

@@ -39,6 +39,12 @@ public interface IStorage
     string? WhyVolatile(string path) => null;
 
     /// <summary>
+    /// A way to make everything on the file system of <paramref name="path"/> durable at once; null where there is none that tells its
+    /// errors. It tells of what failed since it was opened, so open it before the first write that it is to cover.
+    /// </summary>
+    IFileSystemFlush? OpenFileSystem(string path) => null;
+
+    /// <summary>
     /// Takes the lock file <paramref name="path"/>, making it if need be, until what is returned is disposed or the process ends.
     /// </summary>
     /// <returns>Null if somebody else holds it.</returns>
@@ -74,4 +80,15 @@ public interface IStorageFile : IDisposable
     /// Reserves blocks up to <paramref name="length"/>, so that later writes can't fail for want of space; new bytes read as zero.
     /// </summary>
     void Allocate(long length);
+}
+
+/// <summary>Makes a file system durable as a whole (<c>syncfs</c>). Called by one thread at a time.</summary>
+public interface IFileSystemFlush : IDisposable
+{
+    /// <summary>
+    /// Makes durable whatever was written to any file. After a failure nothing written since the last success may be believed, in whichever
+    /// file: it isn't told which one it was.
+    /// </summary>
+    /// <exception cref="IOException">Something was not written, somebody else's file perhaps.</exception>
+    void Flush();
 }

@@ -65,6 +65,19 @@ public sealed class MemoryStorage : IStorage
         }
     }
 
+    /// <summary>What a failed flush of the file system does, to all of its files.</summary>
+    public void FailFlush(Func<bool> survives)
+    {
+        lock (_lock)
+        {
+            ThrowIfCrashed();
+            ForEachNode(_root, node => (node as FileNode)?.MarkClean(survives));
+        }
+    }
+
+    /// <inheritdoc/>
+    public IFileSystemFlush OpenFileSystem(string path) => new FileSystem(this);
+
     /// <inheritdoc/>
     public IStorageFile Open(string path, bool create)
     {
@@ -451,6 +464,42 @@ public sealed class MemoryStorage : IStorage
             {
                 storage.ThrowIfCrashed();
                 node.Resize(Math.Max(node.Length, checked((int)length)));
+            }
+        }
+
+        public void Dispose()
+        {
+        }
+    }
+
+    private static void ForEachNode(DirectoryNode directory, Action<Node> action)
+    {
+        action(directory);
+        foreach (Node node in directory.Children.Values)
+        {
+            if (node is DirectoryNode inner)
+            {
+                ForEachNode(inner, action);
+            }
+            else
+            {
+                action(node);
+            }
+        }
+    }
+
+    private sealed class FileSystem(MemoryStorage storage) : IFileSystemFlush
+    {
+        public void Flush()
+        {
+            lock (storage._lock)
+            {
+                storage.ThrowIfCrashed();
+                ForEachNode(storage._root, static node =>
+                {
+                    (node as FileNode)?.Flush();
+                    (node as DirectoryNode)?.Sync();
+                });
             }
         }
 

@@ -57,6 +57,9 @@ internal sealed record EdgeBufferOptions
     /// </summary>
     public TimeSpan CommitWindow { get; init; } = TimeSpan.Zero;
 
+    /// <summary>Dirty files from which one flush of the whole file system replaces one of each; 0: never.</summary>
+    public int FlushTogetherFrom { get; init; } = 4;
+
     /// <summary>Time between two looks at the free space while little is written.</summary>
     public TimeSpan SpaceCheckInterval { get; init; } = TimeSpan.FromSeconds(1);
 
@@ -74,6 +77,7 @@ internal sealed record EdgeBufferOptions
         Settings.Range("buffer:deadLetterBytes", DeadLetterBytes, 64L << 10, MaxDiskBytes / DeadLetterShare);
         Settings.Range("buffer:maxUnflushedBytes", MaxUnflushedBytes, 64L << 10, 1L << 30);
         Settings.Range("buffer:tailCacheBytes", TailCacheBytes, 0, 1L << 30);
+        Settings.Range("buffer:flushTogetherFrom", FlushTogetherFrom, 0, int.MaxValue);
         Settings.Range("buffer:commitWindow", CommitWindow, TimeSpan.Zero, TimeSpan.FromSeconds(10));
         Settings.Range("buffer:spaceCheckInterval", SpaceCheckInterval, TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(1));
         return this;
@@ -85,6 +89,7 @@ internal sealed record EdgeBufferOptions
         MaxUnflushedBytes = MaxUnflushedBytes,
         TailCacheBytes = TailCacheBytes,
         CommitWindow = CommitWindow,
+        FlushTogetherFrom = FlushTogetherFrom,
         AllowVolatile = AllowVolatile,
     };
 

@@ -100,6 +100,7 @@ internal sealed record EdgeOptions
             MaxUnflushedBytes = values.Size64("buffer:maxUnflushedBytes", otherwise.MaxUnflushedBytes),
             TailCacheBytes = values.Size64("buffer:tailCacheBytes", otherwise.TailCacheBytes),
             CommitWindow = values.Duration("buffer:commitWindow", otherwise.CommitWindow),
+            FlushTogetherFrom = values.Int32("buffer:flushTogetherFrom", otherwise.FlushTogetherFrom),
             SpaceCheckInterval = values.Duration("buffer:spaceCheckInterval", otherwise.SpaceCheckInterval),
         }.Validate();
     }

@@ -101,7 +101,8 @@ internal abstract class SimulatedSide : ILogEvents
             }
             try
             {
-                var options = new LogDirectoryOptions { TailCacheBytes = 1 << Random.Next(16), ReserveBytes = 1 << 10 };
+                int draw = Random.Next(16);
+                var options = new LogDirectoryOptions { TailCacheBytes = 1 << draw, ReserveBytes = 1 << 10, FlushTogetherFrom = draw % 3 };
                 Directory = LogDirectory.Open(Storage, Root, options, Time, this, hasThread: false);
                 for (int i = 0; i < Logs.Length; i++)
                 {

@@ -19,6 +19,7 @@ public sealed class EdgeBufferOptionsTests
         AssertRefused("'buffer:minFreeBytes'", Valid with { MinFreeBytes = -1 });
         AssertRefused("'buffer:maxUnflushedBytes'", Valid with { MaxUnflushedBytes = 0 });
         AssertRefused("'buffer:tailCacheBytes'", Valid with { TailCacheBytes = -1 });
+        AssertRefused("'buffer:flushTogetherFrom'", Valid with { FlushTogetherFrom = -1 });
         AssertRefused("'buffer:commitWindow'", Valid with { CommitWindow = TimeSpan.FromMinutes(1) });
         AssertRefused("'buffer:spaceCheckInterval'", Valid with { SpaceCheckInterval = TimeSpan.Zero });
     }

@@ -16,6 +16,9 @@ internal sealed class FaultyStorage(MemoryStorage inner) : IStorage
     /// <summary>Changes made so far: writes, flushes, and whatever becomes of names.</summary>
     public long Changes { get; private set; }
 
+    /// <summary>Flushes of the whole file system that were tried.</summary>
+    public int FlushedTogether { get; private set; }
+
     /// <summary>What is left, once it has crashed.</summary>
     public MemoryStorage? Left { get; private set; }
 
@@ -88,6 +91,8 @@ internal sealed class FaultyStorage(MemoryStorage inner) : IStorage
     public long FreeBytes(string path) => IsFull ? 0 : inner.FreeBytes(path);
 
     public IDisposable? TryLock(string path) => inner.TryLock(path);
+
+    public IFileSystemFlush OpenFileSystem(string path) => new FaultyFileSystem(this, inner.OpenFileSystem(path));
 
     private void Change()
     {
@@ -176,6 +181,24 @@ internal sealed class FaultyStorage(MemoryStorage inner) : IStorage
                 throw new IOException("the test left no space on the disk");
             }
             inner.Allocate(length);
+        }
+
+        public void Dispose() => inner.Dispose();
+    }
+
+    private sealed class FaultyFileSystem(FaultyStorage storage, IFileSystemFlush inner) : IFileSystemFlush
+    {
+        public void Flush()
+        {
+            storage.FlushedTogether++;
+            storage.OnSlow?.Invoke();
+            storage.Change();
+            if (storage.Left is null && storage.IsChosen(FaultPoint.SegmentFlush))
+            {
+                storage.Inner.FailFlush(storage.SurvivesFailedFlush);
+                throw new IOException("the test failed this flush of the file system");
+            }
+            inner.Flush();
         }
 
         public void Dispose() => inner.Dispose();

@@ -301,9 +301,10 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
 
     private string? Open()
     {
+        int draw = _random.Next(16);
         _directory = LogDirectory.Open(
             _bug == PlantedBug.None ? _storage : new PlantedStorage(_storage, _bug), Root,
-            new LogDirectoryOptions { TailCacheBytes = 1 << _random.Next(16), ReserveBytes = 1 << 10 }, _time, this, hasThread: false);
+            new LogDirectoryOptions { TailCacheBytes = 1 << draw, ReserveBytes = 1 << 10, FlushTogetherFrom = draw % 3 }, _time, this, hasThread: false);
         for (int i = 0; i < _logs.Length; i++)
         {
             PartitionLog log = _directory.OpenPartition($"p-{i}", _options);

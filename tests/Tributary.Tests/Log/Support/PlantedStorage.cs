@@ -96,6 +96,41 @@ internal sealed class PlantedStorage(IStorage inner, PlantedBug bug) : IStorage
 
     public IDisposable? TryLock(string path) => inner.TryLock(path);
 
+    public IFileSystemFlush? OpenFileSystem(string path) =>
+        inner.OpenFileSystem(path) is { } flush ? new PlantedFileSystem(flush, bug) : null;
+
+    private static void Retry(Action flush)
+    {
+        try
+        {
+            flush();
+        }
+        catch (IOException)
+        {
+            flush();
+        }
+    }
+
+    private sealed class PlantedFileSystem(IFileSystemFlush inner, PlantedBug bug) : IFileSystemFlush
+    {
+        public void Flush()
+        {
+            switch (bug)
+            {
+                case PlantedBug.FlushesNothing:
+                    return;
+                case PlantedBug.RetriesFlush:
+                    Retry(inner.Flush);
+                    return;
+                default:
+                    inner.Flush();
+                    return;
+            }
+        }
+
+        public void Dispose() => inner.Dispose();
+    }
+
     private sealed class PlantedFile(IStorageFile inner, string path, PlantedBug bug) : IStorageFile
     {
         private readonly string _name = Path.GetFileName(path);
@@ -119,7 +154,7 @@ internal sealed class PlantedStorage(IStorage inner, PlantedBug bug) : IStorage
                 case PlantedBug.FlushesNoCheckpoint when _name.StartsWith(CheckpointPrefix, StringComparison.Ordinal):
                     return;
                 case PlantedBug.RetriesFlush when IsSegment:
-                    Retry();
+                    Retry(inner.Flush);
                     return;
                 default:
                     inner.Flush();
@@ -147,18 +182,6 @@ internal sealed class PlantedStorage(IStorage inner, PlantedBug bug) : IStorage
             }
             catch (IOException e) when (bug == PlantedBug.IgnoresFullDisk && IsSegment && SpaceReserve.IsDiskFull(e))
             {
-            }
-        }
-
-        private void Retry()
-        {
-            try
-            {
-                inner.Flush();
-            }
-            catch (IOException)
-            {
-                inner.Flush();
             }
         }
     }
