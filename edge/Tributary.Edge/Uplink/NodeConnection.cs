@@ -238,17 +238,16 @@ internal sealed class NodeConnection : IAsyncDisposable
         Pending? oldest;
         lock (_lock)
         {
-            _pending.TryDequeue(out oldest);
-        }
-        if (oldest is null)
-        {
-            throw new CloudException("the node answered what was not asked");
-        }
-        if (oldest.CorrelationId != correlationId)
-        {
-            var wrong = new CloudException($"the node answered request {correlationId} before {oldest.CorrelationId}");
-            oldest.Answer.TrySetException(wrong);
-            throw wrong;
+            if (!_pending.TryPeek(out oldest))
+            {
+                throw new CloudException("the node answered what was not asked");
+            }
+            if (oldest.CorrelationId != correlationId)
+            {
+                // Whoever waits hears of it when nobody can ask this connection any more.
+                throw new CloudException($"the node answered request {correlationId} before {oldest.CorrelationId}");
+            }
+            _pending.Dequeue();
         }
         oldest.Answer.TrySetResult(answer);
     }

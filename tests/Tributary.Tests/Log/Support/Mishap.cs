@@ -45,8 +45,9 @@ internal sealed class Mishap<T>(Func<IStorage, T> open, Func<T, PartitionLog> lo
             case LogEventKind.Rebuilt:
                 return await AfterEndAsync(holder, static disk => Overwrite(disk, LogFiles.Manifest, 20));
             case LogEventKind.SaveFailed:
-                storage.Fail(FaultPoint.StateFlush);
                 await FillSegmentAsync(opened);
+                storage.Fail(FaultPoint.StateFlush);
+                opened.AdvanceStart(opened.FlushedEnd);
                 return holder;
             case LogEventKind.Expired:
                 await FillSegmentAsync(opened);
