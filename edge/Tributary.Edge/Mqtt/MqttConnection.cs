@@ -55,8 +55,14 @@ internal sealed partial class MqttConnection : ICommitListener
             static state => ((MqttConnection)state!)._gone.TrySetResult(), this);
         Task sending = SendAsync();
         await ReadAsync();
-        EndSession();
-        _readingEnded.SetResult();
+        try
+        {
+            EndSession();
+        }
+        finally
+        {
+            _readingEnded.SetResult(); // or whoever takes the identifier over would wait for ever
+        }
         await sending;
         await DeliverRestAsync();
         await _connection.Transport.Input.CompleteAsync();
