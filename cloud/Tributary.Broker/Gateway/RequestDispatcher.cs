@@ -18,6 +18,7 @@ internal sealed class RequestDispatcher
             new ProduceHandler(broker),
             new FetchHandler(broker),
             new ListOffsetsHandler(broker),
+            new OffsetForLeaderEpochHandler(broker),
             new MetadataHandler(broker),
             new CreateTopicsHandler(broker),
             new InitProducerIdHandler(broker),

@@ -16,7 +16,8 @@ public sealed class FuzzTargetTests
 
     /// <summary>The order in which the entry point knows the APIs.</summary>
     private static readonly string[] ApiOrder =
-        ["ApiVersions", "CreateTopics", "DescribeProducers", "Fetch", "InitProducerId", "ListOffsets", "Metadata", "Produce"];
+        ["ApiVersions", "CreateTopics", "DescribeProducers", "Fetch", "InitProducerId", "ListOffsets", "Metadata", "Produce",
+            "OffsetForLeaderEpoch"];
 
     private delegate void Target(ReadOnlySpan<byte> bytes);
 

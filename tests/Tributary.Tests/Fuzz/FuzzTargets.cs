@@ -31,6 +31,7 @@ internal static class FuzzTargets
         Of<DescribeProducersRequest, DescribeProducersResponse>(), Of<FetchRequest, FetchResponse>(),
         Of<InitProducerIdRequest, InitProducerIdResponse>(), Of<ListOffsetsRequest, ListOffsetsResponse>(),
         Of<MetadataRequest, MetadataResponse>(), Of<ProduceRequest, ProduceResponse>(),
+        Of<OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse>(),
     ];
 
     /// <summary>A request's frame without its length, as the broker reads it.</summary>

@@ -43,6 +43,7 @@ internal sealed class KafkaInputs
             TimeoutMs = 50,
         });
         Add(new InitProducerIdRequest());
+        Add(new OffsetForLeaderEpochRequest { ReplicaId = -2, Topics = [new() { Topic = topic, Partitions = [new() { LeaderEpoch = 0 }] }] });
         Add(new DescribeProducersRequest { Topics = [new() { Name = topic, PartitionIndexes = [0, 1] }], ProducerIds = [1, 2] });
         _bombs = [.. Codecs.Where(codec => codec != CompressionCodec.None).Select(codec => Batches.WithPayload(new byte[BombBytes], 1, codec))];
         Topic = topic;

@@ -13,6 +13,7 @@ internal static class GoldenCases
         .. ListOffsetsGolden.Cases,
         .. MetadataGolden.Cases,
         .. OffsetGolden.Cases,
+        .. OffsetForLeaderEpochGolden.Cases,
         .. ProduceGolden.Cases,
         .. ProducerIdGolden.Cases,
         .. SampleGolden.Cases,
