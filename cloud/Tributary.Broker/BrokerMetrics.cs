@@ -59,6 +59,7 @@ public sealed class BrokerMetrics : IDisposable
 
     private readonly Meter _meter = new(MeterName);
     private readonly Counter<long> _closedCounter;
+    private readonly Counter<long> _evictedSessionCounter;
     private readonly Counter<long> _requestCounter;
     private readonly Counter<long> _errorCounter;
     private readonly Counter<long> _producedBytesCounter;
@@ -81,6 +82,12 @@ public sealed class BrokerMetrics : IDisposable
         _meter.CreateObservableGauge(
             "tributary.broker.response_memory", () => ResponseBytesHeld, "By",
             "Record batches, and large responses, that are not sent yet.");
+        _meter.CreateObservableGauge("tributary.broker.fetch_sessions", () => FetchSessions?.Counts.Sessions ?? 0, "{session}", "Fetch sessions.");
+        _meter.CreateObservableGauge(
+            "tributary.broker.fetch_session_partitions", () => FetchSessions?.Counts.Partitions ?? 0, "{partition}",
+            "Partitions in fetch sessions.");
+        _evictedSessionCounter = _meter.CreateCounter<long>(
+            "tributary.broker.fetch_sessions_evicted", "{session}", "Fetch sessions that made room for others.");
         _closedCounter = _meter.CreateCounter<long>(
             "tributary.broker.connections_closed", "{connection}", "Connections that ended, by reason.");
         _requestCounter = _meter.CreateCounter<long>("tributary.broker.requests", "{request}", "Requests, by API.");
@@ -122,6 +129,11 @@ public sealed class BrokerMetrics : IDisposable
 
     /// <summary>What <see cref="ResponseBytesHeld"/> reads.</summary>
     internal ByteBudget? ResponseMemory { get; set; }
+
+    /// <summary>What the gauges of fetch sessions read.</summary>
+    internal FetchSessionCache? FetchSessions { get; set; }
+
+    internal void FetchSessionEvicted() => _evictedSessionCounter.Add(1);
 
     internal void ConnectionOpened() => Interlocked.Increment(ref _connections);
 

@@ -74,6 +74,20 @@ public sealed record BrokerOptions
     /// <summary>Longest time that a Fetch may wait for bytes, whatever it asks for.</summary>
     public TimeSpan MaxFetchWait { get; init; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>
+    /// Most fetch sessions (<c>max.incremental.fetch.session.cache.slots</c>, KIP-227). Who gets none sends whole requests.
+    /// </summary>
+    public int MaxFetchSessions { get; init; } = 1_000;
+
+    /// <summary>Most partitions in all fetch sessions together.</summary>
+    public int MaxFetchSessionPartitions { get; init; } = 200_000;
+
+    /// <summary>
+    /// Idle time after which a fetch session gives way to any other; age from which it gives way to a larger one
+    /// (<c>min.incremental.fetch.session.eviction.ms</c>).
+    /// </summary>
+    public TimeSpan FetchSessionEviction { get; init; } = TimeSpan.FromMinutes(2);
+
     /// <summary>Longest time that a Produce waits for its flush and the in-sync replicas, whatever it asks for.</summary>
     public TimeSpan MaxProduceWait { get; init; } = TimeSpan.FromMinutes(2);
 
@@ -137,6 +151,9 @@ public sealed record BrokerOptions
         Require(
             MaxListenerResponseBytes >= MaxFetchBytes, nameof(MaxListenerResponseBytes), $"must be at least {User(nameof(MaxFetchBytes))}");
         RequireTime(MaxFetchWait, nameof(MaxFetchWait));
+        Require(MaxFetchSessions >= 0, nameof(MaxFetchSessions), "must not be negative");
+        Require(MaxFetchSessionPartitions is >= 0 and <= 10_000_000, nameof(MaxFetchSessionPartitions), "must be 0 to 10000000");
+        RequireTime(FetchSessionEviction, nameof(FetchSessionEviction));
         RequireTime(MaxProduceWait, nameof(MaxProduceWait));
         RequireTime(MaxCreateWait, nameof(MaxCreateWait));
         RequireTime(DescribeProducersWait, nameof(DescribeProducersWait));

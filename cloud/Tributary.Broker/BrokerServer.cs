@@ -37,6 +37,7 @@ public sealed class BrokerServer : IAsyncDisposable
         var context = new BrokerContext(
             options, logs, Partitions, control, groups, time, Metrics, loggers.CreateLogger<KafkaConnectionHandler>());
         Metrics.ResponseMemory = context.ResponseMemory;
+        Metrics.FetchSessions = context.FetchSessions;
         _connections = new KafkaConnectionHandler(context);
     }
 

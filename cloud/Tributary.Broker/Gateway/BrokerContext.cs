@@ -14,6 +14,9 @@ internal sealed record BrokerContext(
     /// <summary>Bytes that requests may hold until they are answered.</summary>
     public RequestMemory RequestMemory { get; } = new(Options, Metrics);
 
+    /// <summary>Fetch sessions of all connections.</summary>
+    public FetchSessionCache FetchSessions { get; } = new(Options, Time, Metrics);
+
     /// <summary>Bytes that Fetch responses, and other large ones, may hold until they are sent.</summary>
     public ByteBudget ResponseMemory { get; } = new(Options.MaxListenerResponseBytes);
 }

@@ -191,4 +191,7 @@ public enum ErrorCode : short
 
     /// <summary>The transactional id has no state here.</summary>
     TransactionalIdNotFound = 105,
+
+    /// <summary>The fetch session names topics by id and the request by name, or the other way round. Retriable.</summary>
+    FetchSessionTopicIdError = 106,
 }

@@ -27,6 +27,8 @@ internal sealed class KafkaInputs
         Add(Ask.Produce(topic, Batches.Of(2, new BatchProducer(1, 0, 10)), timeoutMs: 50));
         Add(Ask.Produce(topic, Batches.Of(), acks: 0));
         Add(Ask.Fetch(topic, 0, maxWaitMs: 5, maxBytes: 4096, id: id));
+        Add(Ask.Fetch(topic, 0, maxWaitMs: 5, id: id).InSession(0, 0), from: 7);
+        Add(Ask.Fetch(topic, 0, maxWaitMs: 5, id: id).InSession(1, 1), from: 7);
         Add(Ask.Offsets(topic, Batches.Time + 1));
         Add(Ask.Offsets(topic, -1));
         Add(Ask.Metadata(topic));

@@ -13,35 +13,27 @@ namespace Tributary.Broker.Gateway.Handlers;
 /// </summary>
 internal sealed class FetchTarget : RecordsSource, IDisposable
 {
-    private readonly int _clientEpoch;
-    private readonly int _lastFetchedEpoch;
-    private readonly int _maxBytes;
     /// <summary>Damaged batches that are made holes of for one fetch; more of them wait for the next one.</summary>
     private const int MaxDamaged = 16;
 
-    private readonly long _offset;
+    private readonly FetchWish _wish;
     private LogRead? _read;
     private long _measuredTo;
     private long _measured;
     private int _size;
 
     /// <summary>Takes what the client asks of one partition.</summary>
-    /// <param name="index">Number of the partition.</param>
-    /// <param name="offset">The first offset wanted.</param>
-    /// <param name="maxBytes">Most bytes wanted of it.</param>
-    /// <param name="clientEpoch">The leader epoch that the client knows, −1 if it doesn't say (KIP-320).</param>
-    /// <param name="lastFetchedEpoch">The epoch of the last record that the client has, −1 if it doesn't say (KIP-595).</param>
-    public FetchTarget(int index, long offset, int maxBytes, int clientEpoch, int lastFetchedEpoch)
+    public FetchTarget(in FetchWish wish)
     {
-        Index = index;
-        _offset = _measuredTo = offset;
-        _maxBytes = Math.Max(maxBytes, 0);
-        _clientEpoch = clientEpoch;
-        _lastFetchedEpoch = lastFetchedEpoch;
+        _wish = wish;
+        _measuredTo = wish.Offset;
     }
 
+    /// <summary>What the client asks.</summary>
+    public ref readonly FetchWish Wish => ref _wish;
+
     /// <summary>Number of the partition.</summary>
-    public int Index { get; }
+    public int Index => _wish.Key.Partition;
 
     /// <summary>The partition, null if there is none: then <see cref="Error"/> says why.</summary>
     public Partition? Partition { get; init; }
@@ -59,7 +51,7 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
     public (int Epoch, long EndOffset)? Diverging { get; private set; }
 
     /// <summary>Whether there are records to read.</summary>
-    public bool HasRecords => Error == ErrorCode.None && Diverging is null && HighWatermark > _offset;
+    public bool HasRecords => Error == ErrorCode.None && Diverging is null && HighWatermark > _wish.Offset;
 
     /// <summary>Whether more would exceed what is wanted of this partition.</summary>
     public bool IsFull { get; private set; }
@@ -80,13 +72,13 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         ErrorCode error = partition.Unavailable;
         if (error == ErrorCode.None)
         {
-            error = TopicLookup.CheckEpoch(partition, _clientEpoch);
+            error = TopicLookup.CheckEpoch(partition, _wish.ClientEpoch);
         }
-        if (error == ErrorCode.None && (_offset < StartOffset || _offset > partition.Log.AppendedEnd))
+        if (error == ErrorCode.None && (_wish.Offset < StartOffset || _wish.Offset > partition.Log.AppendedEnd))
         {
             error = ErrorCode.OffsetOutOfRange;
         }
-        if (error == ErrorCode.None && _lastFetchedEpoch >= 0)
+        if (error == ErrorCode.None && _wish.LastFetchedEpoch >= 0)
         {
             error = CheckDivergence(partition);
         }
@@ -105,7 +97,7 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
     {
         while (HasRecords && !IsFull && _measured < most && _measuredTo < HighWatermark)
         {
-            long room = Math.Min(_maxBytes, most) - _measured;
+            long room = Math.Min(MaxBytes, most) - _measured;
             using LogRead? read = TryRead(_measuredTo, room, logger);
             if (read is null || read.NextOffset <= _measuredTo)
             {
@@ -113,7 +105,7 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
             }
             _measured += read.Size;
             _measuredTo = read.NextOffset;
-            IsFull = _measured >= _maxBytes;
+            IsFull = _measured >= MaxBytes;
         }
         return _measured;
     }
@@ -127,9 +119,9 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         {
             return;
         }
-        long most = Math.Min(room, _maxBytes);
-        LogRead? read = TryReadWhole(_offset, most, logger);
-        while (read is { Size: 0 } && read.NextOffset < HighWatermark && read.NextOffset > _offset)
+        long most = Math.Min(room, MaxBytes);
+        LogRead? read = TryReadWhole(_wish.Offset, most, logger);
+        while (read is { Size: 0 } && read.NextOffset < HighWatermark && read.NextOffset > _wish.Offset)
         {
             long behindHole = read.NextOffset;
             read.Dispose();
@@ -160,13 +152,15 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         _size = 0;
     }
 
+    private int MaxBytes => Math.Max(_wish.MaxBytes, 0);
+
     private ErrorCode CheckDivergence(Partition partition)
     {
-        if (partition.Log.EndOffsetForEpoch(_lastFetchedEpoch) is not { } common)
+        if (partition.Log.EndOffsetForEpoch(_wish.LastFetchedEpoch) is not { } common)
         {
             return ErrorCode.OffsetOutOfRange;
         }
-        if (common.Epoch < _lastFetchedEpoch || common.EndOffset < _offset)
+        if (common.Epoch < _wish.LastFetchedEpoch || common.EndOffset < _wish.Offset)
         {
             Diverging = common;
         }

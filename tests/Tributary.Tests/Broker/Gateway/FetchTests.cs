@@ -221,25 +221,6 @@ public sealed class FetchTests
     }
 
     [Fact]
-    public async Task Who_asks_for_a_session_is_answered_without_one_and_who_believes_to_have_one_is_told_it_is_gone()
-    {
-        await using var broker = new TestBroker();
-        await broker.CreateTopicAsync("t");
-        await using TestClient client = broker.Connect();
-        await client.AskAsync(Ask.Produce("t", Batches.Of()), 9);
-        FetchRequest request = Ask.Fetch("t", 0);
-        request.SessionEpoch = 0;
-        FetchResponse full = await client.AskAsync(request, 11);
-        Assert.Equal((ErrorCode.None, 0), (full.ErrorCode, full.SessionId));
-        Assert.NotEqual(0, full.Single().Records.Size);
-        request.SessionId = 77;
-        request.SessionEpoch = 1;
-        FetchResponse incremental = await client.AskAsync(request, 11);
-        Assert.Equal(ErrorCode.FetchSessionIdNotFound, incremental.ErrorCode);
-        Assert.Empty(incremental.Responses);
-    }
-
-    [Fact]
     public async Task A_fetch_of_nothing_is_answered_at_once()
     {
         await using var broker = new TestBroker();

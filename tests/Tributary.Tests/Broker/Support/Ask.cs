@@ -33,6 +33,17 @@ internal static class Ask
         ],
         };
 
+    /// <summary>The same, in a fetch session.</summary>
+    public static FetchRequest InSession(this FetchRequest request, int id, int epoch)
+    {
+        (request.SessionId, request.SessionEpoch) = (id, epoch);
+        return request;
+    }
+
+    /// <summary>An incremental request of a session that changes nothing.</summary>
+    public static FetchRequest More(int session, int epoch, int maxWaitMs = 0, int minBytes = 1) =>
+        new FetchRequest { MaxWaitMs = maxWaitMs, MinBytes = minBytes, MaxBytes = 1 << 20 }.InSession(session, epoch);
+
     public static ListOffsetsRequest Offsets(string topic, long timestamp, int leaderEpoch = -1) => new()
     {
         ReplicaId = -1,
