@@ -174,6 +174,9 @@ public enum ErrorCode : short
     /// <summary>The group's members read the topic.</summary>
     GroupSubscribedToTopic = 86,
 
+    /// <summary>The preferred leader leads already, or no leader is missing.</summary>
+    ElectionNotNeeded = 84,
+
     /// <summary>A record is invalid; per-record errors say which.</summary>
     InvalidRecord = 87,
 
@@ -182,6 +185,9 @@ public enum ErrorCode : short
 
     /// <summary>A newer producer with the same transactional id exists.</summary>
     ProducerFenced = 90,
+
+    /// <summary>No broker is reached at the kind of endpoint that is asked for.</summary>
+    UnsupportedEndpointType = 115,
 
     /// <summary>No such topic id. Retriable.</summary>
     UnknownTopicId = 100,

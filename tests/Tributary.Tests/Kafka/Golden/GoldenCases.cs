@@ -6,6 +6,8 @@ internal static class GoldenCases
     public static IReadOnlyList<GoldenCase> All { get; } =
     [
         .. ApiVersionsGolden.Cases,
+        .. ClusterGolden.Cases,
+        .. ConfigsGolden.Cases,
         .. CreateTopicsGolden.Cases,
         .. FetchGolden.Cases,
         .. GroupAdminGolden.Cases,
@@ -17,6 +19,7 @@ internal static class GoldenCases
         .. ProduceGolden.Cases,
         .. ProducerIdGolden.Cases,
         .. SampleGolden.Cases,
+        .. TopicAdminGolden.Cases,
     ];
 
     /// <summary>Each case once, in a version of its range.</summary>
