@@ -4,7 +4,8 @@ namespace Tributary.Log;
 
 /// <summary>
 /// A data directory: the partitions in it and the one thread that writes and flushes them (group commit). Whatever is appended
-/// while one flush is under way is covered by the next. Callable from any thread; partitions are opened and deleted one at a time.
+/// while one flush is under way is covered by the next. Callable from any thread, for one partition by one at a time: several may be
+/// opened and deleted beside each other.
 /// A crash leaves the partitions' files, and perhaps a half-deleted partition, which the next start removes.
 /// </summary>
 public sealed class LogDirectory : IAsyncDisposable
@@ -18,7 +19,9 @@ public sealed class LogDirectory : IAsyncDisposable
     private readonly IDisposable _held;
     private readonly TailCache _cache;
     private readonly Lock _opening = new();
-    private readonly Dictionary<string, PartitionLog> _open = new(StringComparer.Ordinal);
+
+    // Under _opening; null while it is being opened.
+    private readonly Dictionary<string, PartitionLog?> _open = new(StringComparer.Ordinal);
     private bool _closed;
     private long _unflushed;
     private TaskCompletionSource? _waitingForRoom;
@@ -128,24 +131,21 @@ public sealed class LogDirectory : IAsyncDisposable
         lock (_opening)
         {
             ObjectDisposedException.ThrowIf(_closed, this);
-            if (_open.ContainsKey(name))
+            if (!_open.TryAdd(name, null))
             {
                 throw new LogException($"the log of {name} is open already");
             }
-            string directory = $"{Path}/{name}";
-            if (!_storage.Exists(directory))
-            {
-                _storage.CreateDirectory(directory);
-                _storage.SyncDirectory(Path);
-            }
-            var files = new PartitionFiles(_storage, directory, options.SegmentBytes);
-            var quarantine = new Quarantine(_storage, directory);
-            long now = _time.GetUtcNow().ToUnixTimeMilliseconds();
-            RecoveredLog recovered = new LogRecovery(files, name, options, quarantine, _events, now).Run();
-            var log = new PartitionLog(this, _cache, files, name, options, quarantine, recovered, _time, _events);
-            _open.Add(name, log);
-            return log;
         }
+        PartitionLog? log = null;
+        try
+        {
+            log = Recover(name, options);
+        }
+        finally
+        {
+            Settle(name, log);
+        }
+        return log;
     }
 
     /// <summary>
@@ -155,27 +155,26 @@ public sealed class LogDirectory : IAsyncDisposable
     public void DeletePartition(string name)
     {
         CheckName(name);
+        PartitionLog? log;
         lock (_opening)
         {
-            if (_open.Remove(name, out PartitionLog? log))
-            {
-                log.Close(save: false);
-            }
-            string directory = $"{Path}/{name}";
-            if (!_storage.Exists(directory))
-            {
-                return;
-            }
-            int number = 0;
-            string doomed;
-            while (_storage.Exists(doomed = $"{Path}/{name}.{number}{DeletedSuffix}"))
-            {
-                number++;
-            }
-            _storage.Rename(directory, doomed);
-            _storage.SyncDirectory(Path);
-            _storage.DeleteDirectory(doomed);
+            _open.Remove(name, out log);
         }
+        log?.Close(save: false);
+        string directory = $"{Path}/{name}";
+        if (!_storage.Exists(directory))
+        {
+            return;
+        }
+        int number = 0;
+        string doomed;
+        while (_storage.Exists(doomed = $"{Path}/{name}.{number}{DeletedSuffix}"))
+        {
+            number++;
+        }
+        _storage.Rename(directory, doomed);
+        _storage.SyncDirectory(Path);
+        _storage.DeleteDirectory(doomed);
     }
 
     /// <summary>
@@ -217,7 +216,7 @@ public sealed class LogDirectory : IAsyncDisposable
         await Writer.StopAsync().ConfigureAwait(false);
         lock (_opening)
         {
-            foreach (PartitionLog log in _open.Values)
+            foreach (PartitionLog log in _open.Values.OfType<PartitionLog>())
             {
                 CloseQuietly(log);
             }
@@ -232,6 +231,40 @@ public sealed class LogDirectory : IAsyncDisposable
         if (Interlocked.Add(ref _unflushed, bytes) < _options.MaxUnflushedBytes && bytes < 0)
         {
             Interlocked.Exchange(ref _waitingForRoom, null)?.TrySetResult();
+        }
+    }
+
+    private PartitionLog Recover(string name, PartitionLogOptions options)
+    {
+        string directory = $"{Path}/{name}";
+        if (!_storage.Exists(directory))
+        {
+            _storage.CreateDirectory(directory);
+            _storage.SyncDirectory(Path);
+        }
+        var files = new PartitionFiles(_storage, directory, options.SegmentBytes);
+        var quarantine = new Quarantine(_storage, directory);
+        long now = _time.GetUtcNow().ToUnixTimeMilliseconds();
+        RecoveredLog recovered = new LogRecovery(files, name, options, quarantine, _events, now).Run();
+        return new PartitionLog(this, _cache, files, name, options, quarantine, recovered, _time, _events);
+    }
+
+    /// <summary>A partition is open, or could not be opened. One that comes when everything is closed is closed too.</summary>
+    private void Settle(string name, PartitionLog? log)
+    {
+        lock (_opening)
+        {
+            if (log is not null && !_closed)
+            {
+                _open[name] = log;
+                return;
+            }
+            _open.Remove(name);
+        }
+        if (log is not null)
+        {
+            CloseQuietly(log);
+            throw new ObjectDisposedException(nameof(LogDirectory));
         }
     }
 

@@ -56,6 +56,12 @@ public sealed record PartitionLogOptions
     /// </summary>
     public int RecoveryStepBytes { get; init; } = 16 << 20;
 
+    /// <summary>
+    /// Age of a segment that is written, from its making, after which it is closed: retention gives up whole closed segments. Null: never.
+    /// After a restart it counts from the last append to the segment before, or anew if there is none.
+    /// </summary>
+    public TimeSpan? SegmentTime { get; init; }
+
     /// <summary>Age of a segment, from its last append, after which it may be removed; null: never.</summary>
     public TimeSpan? RetentionTime { get; init; }
 
@@ -81,6 +87,7 @@ public sealed record PartitionLogOptions
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RecoveryStepBytes);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(IndexIntervalBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(RetentionBytes ?? 0);
+        ArgumentOutOfRangeException.ThrowIfLessThan(SegmentTime ?? TimeSpan.Zero, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfLessThan(RetentionTime ?? TimeSpan.Zero, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfLessThan(ProducerExpiration ?? TimeSpan.Zero, TimeSpan.Zero);
     }

@@ -77,6 +77,9 @@ internal sealed class LogSegment(string directory, long baseOffset)
     /// <summary>The greatest timestamp written. Under the files lock.</summary>
     public long WriteMaxTimestamp { get; set; } = long.MinValue;
 
+    /// <summary>When it was made, Unix ms, as far as that is known.</summary>
+    public long MadeMs { get; set; }
+
     /// <summary>When it was last written, Unix ms. Under the files lock.</summary>
     public long LastWriteMs { get; set; }
 

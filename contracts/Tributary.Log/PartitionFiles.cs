@@ -15,8 +15,15 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
     private const int MaxSpares = 2;
 
     private readonly List<(string Path, long Bytes)> _spares = [];
+    private int _segmentBytes = segmentBytes;
     private long _nextSpare;
     private long _spareBytes;
+
+    /// <summary>Size of the segments that are made from now on, and most that a spare may have.</summary>
+    public int SegmentBytes
+    {
+        set => _segmentBytes = value;
+    }
 
     public IStorage Storage { get; } = storage;
 
@@ -35,7 +42,7 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
         {
             bytes = file.Length;
         }
-        if (_spares.Count >= MaxSpares || bytes > segmentBytes)
+        if (_spares.Count >= MaxSpares || bytes > _segmentBytes)
         {
             Storage.Delete(path);
             return;
@@ -85,7 +92,7 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
         {
             step *= 2;
         }
-        step = Math.Max(Math.Min(step, segmentBytes), end);
+        step = Math.Max(Math.Min(step, _segmentBytes), end);
         try
         {
             segment.File!.Allocate(step);
@@ -102,7 +109,7 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
     public void Discard(LogSegment segment, bool recycle)
     {
         Storage.Delete($"{Directory}/{LogFiles.Index(segment.BaseOffset)}");
-        if (!recycle || _spares.Count >= MaxSpares || segment.FileBytes > segmentBytes)
+        if (!recycle || _spares.Count >= MaxSpares || segment.FileBytes > _segmentBytes)
         {
             Storage.Delete(segment.Path);
             return;

@@ -63,6 +63,7 @@ public sealed partial class PartitionLog
                 return;
             }
             CloseExpired();
+            CloseOld();
             bool isDue;
             lock (_lock)
             {

@@ -66,6 +66,7 @@ public sealed partial class PartitionLog
                 if (segment == _active)
                 {
                     _activeExpired = IsExpired(segment, now);
+                    _activeOld = !_activeExpired && IsOld(segment, now);
                     break;
                 }
                 if (!isTooMuch && !IsExpired(segment, now))
@@ -76,7 +77,7 @@ public sealed partial class PartitionLog
                 start = segment.EndOffset;
             }
             AdvanceStartLocked(start);
-            if (_activeExpired)
+            if (_activeExpired || _activeOld)
             {
                 EnqueueLocked();
             }

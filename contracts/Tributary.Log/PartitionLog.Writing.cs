@@ -213,6 +213,7 @@ public sealed partial class PartitionLog
     private LogSegment NewSegment(long baseOffset)
     {
         LogSegment segment = _store.Create(baseOffset);
+        segment.MadeMs = NowMs;
         lock (_lock)
         {
             _segments.Add(segment);

@@ -23,11 +23,10 @@ public sealed partial class PartitionLog
     private readonly Lock _lock = new();
     private readonly LogDirectory _directory;
     private readonly PartitionFiles _store;
-    private readonly PartitionLogOptions _options;
+    private PartitionLogOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogEvents _events;
     private readonly Quarantine _quarantine;
-    private readonly int _maxBatchBytes;
 
     // Under _lock.
     private readonly PartitionTail _tail;
@@ -59,7 +58,6 @@ public sealed partial class PartitionLog
         _time = time;
         _events = events;
         _quarantine = quarantine;
-        _maxBatchBytes = Math.Min(options.MaxBatchBytes, options.SegmentBytes);
         _tail = new PartitionTail(this, cache);
         _waiters = new FlushWaiters(_lock);
         _producers = recovered.Producers;
@@ -68,6 +66,7 @@ public sealed partial class PartitionLog
         _active = recovered.Active;
         if (_active is not null)
         {
+            _active.MadeMs = _segments.Count > 0 ? _segments[^1].LastAppendMs : NowMs;
             _segments.Add(_active);
         }
         _holes = recovered.Holes;
@@ -144,7 +143,7 @@ public sealed partial class PartitionLog
         {
             return Refused(AppendError.Malformed);
         }
-        if (batch.Length > _maxBatchBytes)
+        if (batch.Length > MaxBatchBytes)
         {
             return Refused(AppendError.TooLarge);
         }
@@ -298,6 +297,8 @@ public sealed partial class PartitionLog
         }
         FlushWaiters.Complete(failed, new LogException($"the log of {Name} was closed"));
     }
+
+    private int MaxBatchBytes => Math.Min(Volatile.Read(ref _options).MaxBatchBytes, Volatile.Read(ref _options).SegmentBytes);
 
     private long NowMs => _time.GetUtcNow().ToUnixTimeMilliseconds();
 
