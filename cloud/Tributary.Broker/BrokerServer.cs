@@ -14,7 +14,7 @@ namespace Tributary.Broker;
 /// <see cref="Connections"/> on a Kestrel listener, and hands every new snapshot of the cluster to <see cref="ApplyAsync"/>; it
 /// disposes first this and then the log directory.
 /// </summary>
-public sealed class BrokerServer : IAsyncDisposable
+public sealed class BrokerServer : IBrokerPartitions, IAsyncDisposable
 {
     private readonly KafkaConnectionHandler _connections;
 
@@ -51,8 +51,11 @@ public sealed class BrokerServer : IAsyncDisposable
     public BrokerMetrics Metrics { get; }
 
     /// <inheritdoc cref="PartitionManager.ApplyAsync"/>
-    public ValueTask ApplyAsync(ClusterSnapshot snapshot, CancellationToken cancellation = default) =>
+    public Task ApplyAsync(ClusterSnapshot snapshot, CancellationToken cancellation = default) =>
         Partitions.ApplyAsync(snapshot, cancellation);
+
+    /// <inheritdoc cref="PartitionManager.RemoveAsync"/>
+    public Task RemoveAsync(DeletedTopic topic, CancellationToken cancellation = default) => Partitions.RemoveAsync(topic, cancellation);
 
     /// <summary>Closes all connections, once what they have appended is answered or failed, and ends retention.</summary>
     public async ValueTask DisposeAsync()

@@ -26,6 +26,9 @@ internal static partial class LogMessages
     [LoggerMessage(6, LogLevel.Error, "Retention of partition {Partition} failed and is tried again later")]
     public static partial void RetentionFailed(this ILogger logger, Exception reason, string partition);
 
+    [LoggerMessage(7, LogLevel.Information, "Nothing is left on the disk of topic {Topic} with id {TopicId}, which was deleted")]
+    public static partial void TopicRemoved(this ILogger logger, string topic, Guid topicId);
+
     [LoggerMessage(10, LogLevel.Debug, "Connection {Connection} from {Remote} opened")]
     public static partial void ConnectionOpened(this ILogger logger, string connection, string remote);
 
@@ -43,6 +46,9 @@ internal static partial class LogMessages
 
     [LoggerMessage(20, LogLevel.Error, "Topic {Topic} could not be created")]
     public static partial void TopicCreationFailed(this ILogger logger, Exception reason, string topic);
+
+    [LoggerMessage(23, LogLevel.Error, "Topic {Topic} could not be changed")]
+    public static partial void TopicChangeFailed(this ILogger logger, Exception reason, string topic);
 
     [LoggerMessage(21, LogLevel.Error, "No producer id could be had")]
     public static partial void ProducerIdFailed(this ILogger logger, Exception reason);

@@ -30,7 +30,7 @@ internal sealed class BrokerService(
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         HasBegun = true;
-        await control.StartAsync(CloudOptions.BrokerName, advertised.Value, broker.ApplyAsync, cancellationToken);
+        await control.StartAsync(CloudOptions.BrokerName, advertised.Value, broker, cancellationToken);
         var census = new PartitionCensus(broker, control);
         metrics.Watch(census);
         readiness.Started(census);

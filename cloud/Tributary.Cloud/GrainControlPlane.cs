@@ -1,7 +1,6 @@
-using System.Collections.Frozen;
+using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
-using Tributary.Broker;
 using Tributary.Broker.Metadata;
 using Tributary.Cloud.Grains;
 using Tributary.Contracts.Telemetry;
@@ -14,15 +13,18 @@ namespace Tributary.Cloud;
 /// </summary>
 /// <remarks>
 /// Callable from any thread once <see cref="StartAsync"/> has returned. Snapshots follow one another in one order: whoever changes the
-/// snapshot holds <c>_changing</c>. A creation goes on when its caller has gone, so what grains have stored is always applied. Nothing is
-/// kept here that a crash could lose: the next start registers the broker anew, reads every topic, and takes a new block of producer ids.
+/// snapshot holds <c>_changing</c>. A change goes on when its caller has gone, so what grains have stored is always applied; one whose
+/// outcome isn't known is looked up again by <see cref="ReapplyAsync"/>. Nothing is kept here that a crash could lose: the next start
+/// registers the broker anew, reads every topic, finishes deletions, and takes a new block of producer ids.
 /// </remarks>
-internal sealed class GrainControlPlane(IGrainFactory grains, ILogger<GrainControlPlane> logger) : IControlPlane
+internal sealed partial class GrainControlPlane(
+    IGrainFactory grains, IEnumerable<ITopicFollower> followers, ILogger<GrainControlPlane> logger) : IControlPlane
 {
     private const int TopicsAtATime = 16;
     private readonly SemaphoreSlim _changing = new(1, 1);
     private readonly SemaphoreSlim _takingIds = new(1, 1);
-    private Func<ClusterSnapshot, CancellationToken, ValueTask>? _apply;
+    private readonly ConcurrentQueue<TopicInfo> _created = new();
+    private IBrokerPartitions? _partitions;
     private ClusterSnapshot? _snapshot;
     private long _nextProducerId;
     private long _producerIdsEnd;
@@ -36,10 +38,10 @@ internal sealed class GrainControlPlane(IGrainFactory grains, ILogger<GrainContr
     /// </summary>
     /// <param name="name">The broker's name.</param>
     /// <param name="advertised">Where clients reach it.</param>
-    /// <param name="apply">How it takes a snapshot: <see cref="BrokerServer.ApplyAsync"/>.</param>
+    /// <param name="partitions">What takes snapshots: the broker.</param>
     /// <param name="cancellation">Gives up.</param>
     public async Task StartAsync(
-        string name, HostPort advertised, Func<ClusterSnapshot, CancellationToken, ValueTask> apply, CancellationToken cancellation)
+        string name, HostPort advertised, IBrokerPartitions partitions, CancellationToken cancellation)
     {
         BrokerRegistration registration =
             await Cluster.RegisterBrokerAsync(name, advertised.Host, advertised.Port).WaitAsync(cancellation);
@@ -51,14 +53,19 @@ internal sealed class GrainControlPlane(IGrainFactory grains, ILogger<GrainContr
             node,
             [.. registration.Brokers.Select(known => new BrokerNode(known.NodeId, known.Host, known.Port))],
             await StartTopicsAsync(registration.Topics, node, cancellation));
-        await apply(snapshot, cancellation);
-        _apply = apply;
+        _partitions = partitions;
+        foreach (TopicListing deleted in registration.Deleted)
+        {
+            await FinishDeletionAsync(deleted); // first: another topic may have its name in a moment
+        }
+        await partitions.ApplyAsync(snapshot, cancellation);
         Volatile.Write(ref _snapshot, snapshot);
     }
 
-    /// <summary>Has the broker look again at what it could not open.</summary>
+    /// <summary>Has the broker look again at what it could not open, and at changes whose outcome isn't known.</summary>
     public async Task ReapplyAsync()
     {
+        await SettleAllAsync();
         await _changing.WaitAsync();
         try
         {
@@ -82,7 +89,7 @@ internal sealed class GrainControlPlane(IGrainFactory grains, ILogger<GrainContr
             return Task.FromResult(
                 new CreateTopicOutcome(ErrorCode.InvalidPartitions, $"Number of partitions {topic.PartitionCount} is below 1.", null));
         }
-        return CreateAsync(topic).WaitAsync(cancellation);
+        return TryAsync(topic.Name, () => CreateAsync(topic)).WaitAsync(cancellation);
     }
 
     /// <inheritdoc/>
@@ -107,12 +114,13 @@ internal sealed class GrainControlPlane(IGrainFactory grains, ILogger<GrainContr
 
     private IClusterGrain Cluster => grains.GetGrain<IClusterGrain>(IClusterGrain.Key);
 
-    private ValueTask ApplyAsync(ClusterSnapshot snapshot) =>
-        _apply?.Invoke(snapshot, CancellationToken.None) ?? throw new InvalidOperationException("the broker isn't registered yet");
+    private IBrokerPartitions Partitions => _partitions ?? throw new InvalidOperationException("the broker isn't registered yet");
+
+    private Task ApplyAsync(ClusterSnapshot snapshot) => Partitions.ApplyAsync(snapshot, CancellationToken.None);
 
     private ITopicGrain Topic(string name) => grains.GetGrain<ITopicGrain>(ITopicGrain.KeyOf(name));
 
-    private async Task<FrozenDictionary<string, TopicInfo>> StartTopicsAsync(
+    private async Task<Dictionary<string, TopicInfo>> StartTopicsAsync(
         ImmutableArray<TopicListing> listed, int node, CancellationToken cancellation)
     {
         var started = new TopicInfo?[listed.Length];
@@ -127,7 +135,7 @@ internal sealed class GrainControlPlane(IGrainFactory grains, ILogger<GrainContr
             }
             started[i] = topic.ToInfo();
         });
-        return started.OfType<TopicInfo>().ToFrozenDictionary(topic => topic.Name, StringComparer.Ordinal);
+        return started.OfType<TopicInfo>().ToDictionary(topic => topic.Name, StringComparer.Ordinal);
     }
 
     private async Task<CreateTopicOutcome> CreateAsync(NewTopic topic)
@@ -145,22 +153,31 @@ internal sealed class GrainControlPlane(IGrainFactory grains, ILogger<GrainContr
             : new CreateTopicOutcome(ErrorCode.None, null, info);
     }
 
+    /// <summary>Applies a created topic, and whatever was created beside it: one snapshot for all.</summary>
     private async Task AddAsync(TopicInfo topic)
     {
+        _created.Enqueue(topic);
         await _changing.WaitAsync();
         try
         {
             ClusterSnapshot before = Snapshot;
-            if (before.Topics.ContainsKey(topic.Name))
+            var topics = new Dictionary<string, TopicInfo>(before.Topics, StringComparer.Ordinal);
+            var added = new List<TopicInfo>();
+            while (_created.TryDequeue(out TopicInfo? created))
             {
-                return;
+                if (topics.TryAdd(created.Name, created))
+                {
+                    added.Add(created);
+                }
             }
-            Dictionary<string, TopicInfo> topics = before.Topics.ToDictionary(StringComparer.Ordinal);
-            topics.Add(topic.Name, topic);
-            ClusterSnapshot next = before with { Topics = topics.ToFrozenDictionary(StringComparer.Ordinal) };
+            if (added.Count == 0)
+            {
+                return; // somebody else has applied it
+            }
+            ClusterSnapshot next = before with { Topics = topics };
             await ApplyAsync(next);
             Volatile.Write(ref _snapshot, next);
-            logger.TopicCreated(topic.Name, topic.Id, topic.Partitions.Length);
+            added.ForEach(created => logger.TopicCreated(created.Name, created.Id, created.Partitions.Length));
         }
         finally
         {

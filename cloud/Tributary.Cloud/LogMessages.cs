@@ -17,6 +17,16 @@ internal static partial class LogMessages
         "Topic {Topic} with id {TopicId} is listed and has no such record in the control database: it is not served. Restore the database")]
     public static partial void TopicRecordMissing(this ILogger logger, string topic, Guid topicId);
 
+    [LoggerMessage(103, LogLevel.Information, "Topic {Topic} changed: it has {Partitions} partitions, and {Configs} configs are set on it")]
+    public static partial void TopicChanged(this ILogger logger, string topic, int partitions, int configs);
+
+    [LoggerMessage(104, LogLevel.Information, "Topic {Topic} with id {TopicId} deleted")]
+    public static partial void TopicDeleted(this ILogger logger, string topic, Guid topicId);
+
+    [LoggerMessage(105, LogLevel.Error,
+        "Topic {Topic} with id {TopicId} was deleted, and what is left of it can't be removed from the disk; it is tried again later")]
+    public static partial void TopicNotRemoved(this ILogger logger, Exception reason, string topic, Guid topicId);
+
     [LoggerMessage(110, LogLevel.Information, "Kafka clients connect to {Kafka} (advertised {Advertised}), HTTP {Http}, silo {Silo}, data {Data}")]
     public static partial void Serving(
         this ILogger logger, HostPort kafka, HostPort advertised, HostPort http, System.Net.IPEndPoint silo, string data);

@@ -1,4 +1,4 @@
-using System.Collections.Frozen;
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Tributary.Broker.Metadata;
 using Tributary.Contracts.Kafka;
@@ -12,22 +12,25 @@ namespace Tributary.Broker.Partitions;
 /// <c>TOPIC-PARTITION</c>, with the topic's id in <c>partition.meta</c> beside its records.
 /// </summary>
 /// <remarks>
-/// Invariants: a partition is served only under the topic id its directory names; one directory is open once. Snapshots are applied one
-/// after the other; look-ups never wait and see one snapshot's partitions as a whole. Callable from any thread. After a crash, the next
-/// process opens what its first snapshot names. A directory whose topic isn't in the snapshot stays where it is, unserved.
+/// Invariants: a partition is served only under the topic id its directory names; one directory is open once. Snapshots are applied, and
+/// deleted topics removed, one after the other; of a snapshot only what changed is looked at. Look-ups never wait and see one snapshot's
+/// partitions as a whole. Callable from any thread. After a crash, the next process opens what its first snapshot names. A directory whose
+/// topic isn't in the snapshot stays where it is, unserved, until <see cref="RemoveAsync"/> says that the topic was deleted.
 /// </remarks>
 public sealed class PartitionManager : IAsyncDisposable
 {
     /// <summary>Where directories go, beside the log directory, whose topic id is not the one that is wanted.</summary>
     public const string AsideDirectory = "aside";
 
+    /// <summary>Partitions that are opened at a time: each waits for its disk.</summary>
+    private const int OpenAtATime = 16;
+
     private readonly LogDirectory _logs;
     private readonly BrokerOptions _options;
-    private readonly IStorage _storage;
-    private readonly TimeProvider _time;
+    private readonly PartitionDirectories _directories;
     private readonly ILogger _logger;
     private readonly SemaphoreSlim _applying = new(1, 1);
-    private readonly Dictionary<string, Partition> _open = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, Partition> _open = new(StringComparer.Ordinal);
     private readonly ITimer _retention;
     private int _retaining;
     private Served _served = Served.Nothing;
@@ -36,8 +39,7 @@ public sealed class PartitionManager : IAsyncDisposable
     {
         _logs = logs;
         _options = options;
-        _storage = storage;
-        _time = time;
+        _directories = new PartitionDirectories(logs, storage, time, logger);
         _logger = logger;
         _retention = time.CreateTimer(_ => Retain(), null, options.RetentionInterval, options.RetentionInterval);
     }
@@ -56,22 +58,19 @@ public sealed class PartitionManager : IAsyncDisposable
         Find(Volatile.Read(ref _served).ById.GetValueOrDefault(topicId), index, ErrorCode.UnknownTopicId, out partition);
 
     /// <summary>
-    /// Opens what the snapshot says this node leads, begins new leader epochs and ends service of what it leads no longer. When it
-    /// returns, the partitions can be used. A partition that can't be opened answers with an error and is tried again with the next
-    /// snapshot; the others are not held up.
+    /// Opens what the snapshot says this node leads, begins new leader epochs, takes changed configs over and ends service of what it leads
+    /// no longer. When it returns, the partitions can be used. A partition that can't be opened answers with an error and is tried again
+    /// with the next snapshot; the others are not held up.
     /// </summary>
-    public async ValueTask ApplyAsync(ClusterSnapshot snapshot, CancellationToken cancellation = default)
-    {
-        await _applying.WaitAsync(cancellation);
-        try
-        {
-            await Task.Run(() => Apply(snapshot), CancellationToken.None); // recovery reads files: not on the caller's thread
-        }
-        finally
-        {
-            _applying.Release();
-        }
-    }
+    public Task ApplyAsync(ClusterSnapshot snapshot, CancellationToken cancellation = default) =>
+        InTurnAsync(() => Apply(snapshot), cancellation);
+
+    /// <summary>
+    /// Removes, durably, whatever there is of a topic that was deleted: no applied snapshot has it any more. Nothing happens to a topic of
+    /// the same name that was made anew. May be repeated.
+    /// </summary>
+    /// <exception cref="IOException">The disk failed; it may be tried again.</exception>
+    public Task RemoveAsync(DeletedTopic topic, CancellationToken cancellation = default) => InTurnAsync(() => Remove(topic), cancellation);
 
     /// <summary>Ends retention. The log directory belongs to whoever opened it.</summary>
     public async ValueTask DisposeAsync()
@@ -100,37 +99,91 @@ public sealed class PartitionManager : IAsyncDisposable
         return error;
     }
 
+    private async Task InTurnAsync(Action work, CancellationToken cancellation)
+    {
+        await _applying.WaitAsync(cancellation);
+        try
+        {
+            await Task.Run(work, CancellationToken.None); // files are read and written: not on the caller's thread
+        }
+        finally
+        {
+            _applying.Release();
+        }
+    }
+
     private void Apply(ClusterSnapshot snapshot)
     {
-        var byName = new Dictionary<string, TopicSlots>(StringComparer.Ordinal);
-        var left = new HashSet<string>(_open.Keys, StringComparer.Ordinal);
-        foreach (TopicInfo topic in snapshot.Topics.Values)
+        Served before = _served;
+        TopicSlots[] changed =
+        [
+            .. snapshot.Topics.Values.Where(topic => !before.Has(topic)).Select(topic => new TopicSlots(topic, new Slot[topic.Partitions.Length])),
+        ];
+        TopicSlots[] gone =
+        [
+            .. before.ByName.Values.Where(
+                slots => !snapshot.Topics.TryGetValue(slots.Topic.Name, out TopicInfo? now) || now.Id != slots.Topic.Id),
+        ];
+        if (changed.Length == 0 && gone.Length == 0)
         {
-            var settings = TopicSettings.From(topic.Configs);
-            var slots = new Slot[topic.Partitions.Length];
-            for (int i = 0; i < slots.Length; i++)
+            return;
+        }
+        (TopicSlots Slots, int Index)[] work = [.. changed.SelectMany(slots => Enumerable.Range(0, slots.Slots.Length).Select(i => (slots, i)))];
+        var settings = changed.ToDictionary(slots => slots, slots => TopicSettings.From(slots.Topic.Configs));
+        Parallel.ForEach(
+            work, new ParallelOptions { MaxDegreeOfParallelism = OpenAtATime },
+            one => one.Slots.Slots[one.Index] =
+                Take(one.Slots.Topic, one.Slots.Topic.Partitions[one.Index], settings[one.Slots], snapshot.NodeId));
+        Volatile.Write(ref _served, before.With(changed, gone));
+        foreach (TopicSlots slots in gone)
+        {
+            Resign(slots.Topic);
+        }
+    }
+
+    private void Resign(TopicInfo gone)
+    {
+        for (int i = 0; i < gone.Partitions.Length; i++)
+        {
+            if (_open.TryGetValue(PartitionDirectories.NameOf(gone.Name, i), out Partition? partition) && partition.TopicId == gone.Id)
             {
-                slots[i] = Take(topic, topic.Partitions[i], settings, snapshot.NodeId);
-                left.Remove(DirectoryName(topic.Name, i));
+                partition.Resign(ErrorCode.UnknownTopicOrPartition);
             }
-            byName.Add(topic.Name, new TopicSlots(topic.Id, slots));
         }
-        Volatile.Write(ref _served, new Served(byName));
-        foreach (string name in left)
+    }
+
+    private void Remove(DeletedTopic topic)
+    {
+        if (_served.ById.ContainsKey(topic.Id))
         {
-            _open[name].Resign(ErrorCode.UnknownTopicOrPartition);
+            throw new InvalidOperationException($"topic '{topic.Name}' is served and can't be removed");
         }
+        for (int i = 0; i < topic.Partitions; i++)
+        {
+            string name = PartitionDirectories.NameOf(topic.Name, i);
+            if (_open.TryGetValue(name, out Partition? partition) && partition.TopicId == topic.Id)
+            {
+                partition.Resign(ErrorCode.UnknownTopicOrPartition);
+                _open.TryRemove(name, out _);
+                _logs.DeletePartition(name);
+            }
+            else if (partition is null && _directories.BelongsTo(name, topic.Id))
+            {
+                _logs.DeletePartition(name);
+            }
+        }
+        _logger.TopicRemoved(topic.Name, topic.Id);
     }
 
     private Slot Take(TopicInfo topic, PartitionAssignment assignment, TopicSettings settings, int node)
     {
-        string name = DirectoryName(topic.Name, assignment.Index);
+        string name = PartitionDirectories.NameOf(topic.Name, assignment.Index);
         try
         {
             if (_open.TryGetValue(name, out Partition? partition) && partition.TopicId != topic.Id)
             {
                 partition.Resign(ErrorCode.UnknownTopicId);
-                _open.Remove(name);
+                _open.TryRemove(name, out _);
                 _logs.DeletePartition(name);
                 _logger.PartitionOfFormerTopicDeleted(name, partition.TopicId, topic.Id);
                 partition = null;
@@ -140,18 +193,20 @@ public sealed class PartitionManager : IAsyncDisposable
                 partition?.Resign(ErrorCode.NotLeaderOrFollower);
                 return new Slot(null, ErrorCode.NotLeaderOrFollower);
             }
+            PartitionLogOptions options =
+                settings.ToLogOptions(_options.ProducerExpiration) with { MaxLeaderEpoch = assignment.LeaderEpoch };
             if (partition is null)
             {
-                if (!TryIdentify(name, topic.Id))
+                if (!_directories.TryIdentify(name, topic.Id))
                 {
                     return new Slot(null, ErrorCode.KafkaStorageError);
                 }
-                PartitionLogOptions logOptions = settings.ToLogOptions(_options.ProducerExpiration) with { MaxLeaderEpoch = assignment.LeaderEpoch };
-                PartitionLog log = _logs.OpenPartition(name, logOptions);
+                PartitionLog log = _logs.OpenPartition(name, options);
                 partition = new Partition(topic.Name, topic.Id, log, settings, assignment, node);
-                _open.Add(name, partition);
+                _open[name] = partition;
                 _logger.PartitionOpened(name, assignment.LeaderEpoch, log.StartOffset, log.FlushedEnd);
             }
+            partition.Log.Reconfigure(options);
             partition.Lead(assignment, settings);
             return new Slot(partition, ErrorCode.None);
         }
@@ -160,42 +215,6 @@ public sealed class PartitionManager : IAsyncDisposable
             _logger.PartitionUnavailable(e, name);
             return new Slot(null, ErrorCode.KafkaStorageError);
         }
-    }
-
-    /// <summary>Sees to it that the directory belongs to the topic. What belongs to another is moved aside.</summary>
-    private bool TryIdentify(string name, Guid topicId)
-    {
-        string directory = $"{_logs.Path}/{name}";
-        IdentityStatus status = PartitionIdentity.Read(_storage, directory, out Guid found);
-        if (status == IdentityStatus.Unreadable)
-        {
-            _logger.PartitionIdentityUnreadable(name, PartitionIdentity.FileName, AsideDirectory);
-            return false;
-        }
-        if (status == IdentityStatus.Known && found == topicId)
-        {
-            return true;
-        }
-        if (status == IdentityStatus.Known)
-        {
-            MoveAside(name, directory, found, topicId);
-        }
-        PartitionIdentity.Write(_storage, _logs.Path, name, topicId);
-        return true;
-    }
-
-    private void MoveAside(string name, string directory, Guid found, Guid wanted)
-    {
-        string data = Path.GetDirectoryName(_logs.Path) is { Length: > 0 } parent ? parent : ".";
-        string aside = $"{data}/{AsideDirectory}";
-        string index = name[(name.LastIndexOf('-') + 1)..]; // a topic's name may be as long as a file's
-        string target = $"{aside}/{found:N}-{index}.{_time.GetUtcNow().ToUnixTimeMilliseconds()}";
-        _storage.CreateDirectory(aside);
-        _storage.SyncDirectory(data);
-        _storage.Rename(directory, target);
-        _storage.SyncDirectory(aside);
-        _storage.SyncDirectory(_logs.Path);
-        _logger.PartitionMovedAside(name, found, wanted, target);
     }
 
     private void Retain()
@@ -218,24 +237,52 @@ public sealed class PartitionManager : IAsyncDisposable
         Volatile.Write(ref _retaining, 0);
     }
 
-    private static string DirectoryName(string topic, int index) => $"{topic}-{index}";
-
     /// <summary>One partition: served, or why not.</summary>
     private readonly record struct Slot(Partition? Partition, ErrorCode Error);
 
     /// <summary>One topic's partitions by index.</summary>
-    private sealed record TopicSlots(Guid Id, Slot[] Slots);
-
-    /// <summary>What one snapshot made of it.</summary>
-    private sealed class Served(Dictionary<string, TopicSlots> byName)
+    private sealed class TopicSlots(TopicInfo topic, Slot[] slots)
     {
-        public static readonly Served Nothing = new([]);
+        public TopicInfo Topic { get; } = topic;
 
-        public FrozenDictionary<string, TopicSlots> ByName { get; } = byName.ToFrozenDictionary(StringComparer.Ordinal);
+        public Slot[] Slots { get; } = slots;
 
-        public FrozenDictionary<Guid, TopicSlots> ById { get; } = byName.Values.ToFrozenDictionary(topic => topic.Id);
+        /// <summary>Whether none of them has to be tried again.</summary>
+        public bool IsWhole => Array.TrueForAll(Slots, slot => slot.Error != ErrorCode.KafkaStorageError);
+    }
+
+    /// <summary>What one snapshot made of it; never changed.</summary>
+    private sealed class Served(Dictionary<string, TopicSlots> byName, Dictionary<Guid, TopicSlots> byId)
+    {
+        public static readonly Served Nothing = new(new(StringComparer.Ordinal), []);
+
+        public Dictionary<string, TopicSlots> ByName { get; } = byName;
+
+        public Dictionary<Guid, TopicSlots> ById { get; } = byId;
 
         public IEnumerable<Partition> All =>
             ByName.Values.SelectMany(topic => topic.Slots).Select(slot => slot.Partition).OfType<Partition>();
+
+        /// <summary>Whether the topic is served as it is now.</summary>
+        public bool Has(TopicInfo topic) =>
+            ByName.TryGetValue(topic.Name, out TopicSlots? slots) && ReferenceEquals(slots.Topic, topic) && slots.IsWhole;
+
+        /// <summary>Copies: to copy thousands of entries takes microseconds.</summary>
+        public Served With(TopicSlots[] changed, TopicSlots[] gone)
+        {
+            var names = new Dictionary<string, TopicSlots>(ByName, StringComparer.Ordinal);
+            var ids = new Dictionary<Guid, TopicSlots>(ById);
+            foreach (TopicSlots slots in gone)
+            {
+                names.Remove(slots.Topic.Name);
+                ids.Remove(slots.Topic.Id);
+            }
+            foreach (TopicSlots slots in changed)
+            {
+                names[slots.Topic.Name] = slots;
+                ids[slots.Topic.Id] = slots;
+            }
+            return new Served(names, ids);
+        }
     }
 }

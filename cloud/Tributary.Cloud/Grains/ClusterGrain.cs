@@ -20,14 +20,14 @@ internal sealed class ClusterGrain(
     {
         await StoreAsync(Record.Register(name, host, port, NewClusterId()));
         BrokerRecord broker = Record.Brokers.Single(known => known.Name == name);
-        return new BrokerRegistration(Record.ClusterId, broker, Record.Brokers, [.. Record.Topics.Values]);
+        return new BrokerRegistration(Record.ClusterId, broker, Record.Brokers, [.. Record.Topics.Values], [.. Record.Deleted.Values]);
     }
 
     /// <inheritdoc/>
     public Task<Placement> PlaceTopicAsync(string name, int partitions, int replicationFactor)
     {
         int factor = replicationFactor < 0 ? DefaultReplicationFactor : replicationFactor;
-        Refusal? refusal = FindRefusal(name, partitions);
+        Refusal? refusal = FindRefusal(name) ?? FindRefusal(name, partitions);
         if (factor < 1 || factor > Record.Brokers.Length)
         {
             refusal ??= new Refusal(
@@ -45,13 +45,56 @@ internal sealed class ClusterGrain(
                 ? null
                 : throw new InvalidOperationException($"topic '{topic.Name}' is listed with id {listed.Id}, its record has {topic.Id}");
         }
-        if (FindRefusal(topic.Name, topic.Partitions) is { } refusal)
+        if ((FindRefusal(topic.Name) ?? FindRefusal(topic.Name, topic.Partitions)) is { } refusal)
         {
             return refusal;
         }
         await StoreAsync(Record.List(topic));
         return null;
     }
+
+    /// <inheritdoc/>
+    public async Task<Placement> GrowTopicAsync(string name, Guid id, int partitions, bool validateOnly)
+    {
+        Refusal? refusal = null;
+        if (!Record.Topics.TryGetValue(name, out TopicListing? topic) || topic.Id != id)
+        {
+            refusal = new Refusal(ErrorCode.UnknownTopicOrPartition, $"Topic '{name}' does not exist.");
+        }
+        else if (partitions > topic.Partitions)
+        {
+            refusal = FindRefusal(name, partitions - topic.Partitions);
+            if (refusal is null && !validateOnly)
+            {
+                await StoreAsync(Record.Grow(topic, partitions));
+            }
+        }
+        return new Placement(refusal, [.. Record.Brokers.Select(broker => broker.NodeId)], DefaultReplicationFactor);
+    }
+
+    /// <inheritdoc/>
+    public async Task<TopicListing?> DeleteTopicAsync(string name, Guid id)
+    {
+        if (Record.Topics.TryGetValue(name, out TopicListing? topic) && topic.Id == id)
+        {
+            await StoreAsync(Record.Delete(topic));
+            return topic;
+        }
+        return Record.Deleted.TryGetValue(name, out TopicListing? deleted) && deleted.Id == id ? deleted : null;
+    }
+
+    /// <inheritdoc/>
+    public async Task ForgetTopicAsync(string name, Guid id)
+    {
+        if (Record.Deleted.TryGetValue(name, out TopicListing? deleted) && deleted.Id == id)
+        {
+            await StoreAsync(Record.Forget(deleted));
+        }
+    }
+
+    /// <inheritdoc/>
+    public Task<TopicStanding> FindTopicAsync(string name) =>
+        Task.FromResult(new TopicStanding(Record.Topics.GetValueOrDefault(name), Record.Deleted.GetValueOrDefault(name)));
 
     /// <inheritdoc/>
     public async Task<ProducerIdBlock> TakeProducerIdsAsync()
@@ -61,13 +104,17 @@ internal sealed class ClusterGrain(
         return new ProducerIdBlock(first, ClusterRecord.ProducerIdBlockSize);
     }
 
+    /// <summary>Why no topic of that name can be added, whatever it has.</summary>
+    private Refusal? FindRefusal(string name) => Record.Deleted.ContainsKey(name)
+        ? new Refusal(ErrorCode.TopicAlreadyExists, $"Topic '{name}' is marked for deletion.")
+        : Record.Topics.Count >= limits.MaxTopics
+            ? new Refusal(
+                ErrorCode.PolicyViolation, $"Topic '{name}' would be one too many: there are {Record.Topics.Count}, and maxTopics is {limits.MaxTopics}")
+            : null;
+
+    /// <summary>Why a topic can't have so many partitions more.</summary>
     private Refusal? FindRefusal(string name, int partitions)
     {
-        if (Record.Topics.Count >= limits.MaxTopics)
-        {
-            return new Refusal(
-                ErrorCode.PolicyViolation, $"Topic '{name}' would be one too many: there are {Record.Topics.Count}, and maxTopics is {limits.MaxTopics}");
-        }
         long existing = Record.Topics.Values.Sum(topic => (long)topic.Partitions);
         return existing + partitions <= limits.MaxPartitions ? null : new Refusal(
             ErrorCode.PolicyViolation,

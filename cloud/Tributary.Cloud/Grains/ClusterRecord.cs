@@ -28,6 +28,12 @@ internal sealed record ClusterRecord
     [Id(3)]
     public long NextProducerId { get; init; }
 
+    /// <summary>
+    /// Topics that were deleted, by name, of which brokers may still hold something. Until they don't, no topic of that name is created.
+    /// </summary>
+    [Id(4)]
+    public ImmutableDictionary<string, TopicListing> Deleted { get; init; } = ImmutableDictionary<string, TopicListing>.Empty;
+
     /// <summary>A broker has started: it gets the node id of its name, a new one if the name is new, and a higher broker epoch.</summary>
     /// <param name="name">The broker's name; it is its identity.</param>
     /// <param name="host">Host that clients reach it at.</param>
@@ -53,6 +59,17 @@ internal sealed record ClusterRecord
 
     /// <summary>A topic whose record is stored exists from now on.</summary>
     public ClusterRecord List(TopicListing topic) => this with { Topics = Topics.Add(topic.Name, topic) };
+
+    /// <summary>A topic has as many partitions from now on.</summary>
+    public ClusterRecord Grow(TopicListing topic, int partitions) =>
+        this with { Topics = Topics.SetItem(topic.Name, topic with { Partitions = partitions }) };
+
+    /// <summary>A topic exists no longer.</summary>
+    public ClusterRecord Delete(TopicListing topic) =>
+        this with { Topics = Topics.Remove(topic.Name), Deleted = Deleted.SetItem(topic.Name, topic) };
+
+    /// <summary>Nothing is left of a deleted topic.</summary>
+    public ClusterRecord Forget(TopicListing topic) => this with { Deleted = Deleted.Remove(topic.Name) };
 
     /// <summary>The next block of producer ids is taken.</summary>
     public ClusterRecord TakeProducerIds() => this with { NextProducerId = checked(NextProducerId + ProducerIdBlockSize) };

@@ -30,6 +30,32 @@ internal interface IClusterGrain : IGrainWithIntegerKey
     [Alias("ListTopic")]
     Task<Refusal?> ListTopicAsync(TopicListing topic);
 
+    /// <summary>Says that a topic will have more partitions, before its own record says so.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="id">Its id.</param>
+    /// <param name="partitions">How many it will have in all.</param>
+    /// <param name="validateOnly">Store nothing.</param>
+    /// <returns>Which brokers take them, or an error, with a sentence, if there is no room.</returns>
+    [Alias("GrowTopic")]
+    Task<Placement> GrowTopicAsync(string name, Guid id, int partitions, bool validateOnly);
+
+    /// <summary>
+    /// Deletes a topic: from now on it doesn't exist, whatever is left of it. One that is deleted already, and not yet forgotten, is no error.
+    /// </summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="id">Its id.</param>
+    /// <returns>What was deleted; null if there is no such topic.</returns>
+    [Alias("DeleteTopic")]
+    Task<TopicListing?> DeleteTopicAsync(string name, Guid id);
+
+    /// <summary>Nothing is left of a deleted topic.</summary>
+    [Alias("ForgetTopic")]
+    Task ForgetTopicAsync(string name, Guid id);
+
+    /// <summary>How a topic is listed now.</summary>
+    [Alias("FindTopic")]
+    Task<TopicStanding> FindTopicAsync(string name);
+
     /// <summary>Takes a block of producer ids that nobody had before.</summary>
     [Alias("TakeProducerIds")]
     Task<ProducerIdBlock> TakeProducerIdsAsync();
@@ -41,7 +67,14 @@ internal sealed record BrokerRegistration(
     [property: Id(0)] string ClusterId,
     [property: Id(1)] BrokerRecord Broker,
     [property: Id(2)] ImmutableArray<BrokerRecord> Brokers,
-    [property: Id(3)] ImmutableArray<TopicListing> Topics);
+    [property: Id(3)] ImmutableArray<TopicListing> Topics,
+    [property: Id(4)] ImmutableArray<TopicListing> Deleted);
+
+/// <summary>What the cluster knows of a name.</summary>
+/// <param name="Topic">The topic that exists, null if there is none.</param>
+/// <param name="Deleted">The topic that was deleted and of which something may be left, null if there is none.</param>
+[GenerateSerializer, Immutable, Alias("Tributary.TopicStanding")]
+internal sealed record TopicStanding([property: Id(0)] TopicListing? Topic, [property: Id(1)] TopicListing? Deleted);
 
 /// <summary>Why something isn't done.</summary>
 [GenerateSerializer, Immutable, Alias("Tributary.Refusal")]

@@ -16,6 +16,27 @@ internal interface ITopicGrain : IGrainWithStringKey
     [Alias("Create")]
     Task<TopicCreationAnswer> CreateAsync(TopicSpec spec);
 
+    /// <summary>Gives the topic more partitions.</summary>
+    /// <param name="count">How many it shall have in all.</param>
+    /// <param name="validateOnly">Only say what would happen.</param>
+    [Alias("CreatePartitions")]
+    Task<TopicChangeAnswer> CreatePartitionsAsync(int count, bool validateOnly);
+
+    /// <summary>Changes the topic's configs, all or none.</summary>
+    /// <param name="edits">The changes.</param>
+    /// <param name="replaceAll">Whatever isn't set by them has its default again.</param>
+    /// <param name="validateOnly">Only say what would happen.</param>
+    [Alias("AlterConfigs")]
+    Task<TopicChangeAnswer> AlterConfigsAsync(ImmutableArray<StoredConfigEdit> edits, bool replaceAll, bool validateOnly);
+
+    /// <summary>The topic as it is stored, null if nothing is. Whether it exists, the cluster's list says.</summary>
+    [Alias("Get")]
+    Task<TopicRecord?> GetAsync();
+
+    /// <summary>Forgets the record of a topic that was deleted, unless it is another one's.</summary>
+    [Alias("Forget")]
+    Task ForgetAsync(Guid id);
+
     /// <summary>A broker has started: new leader epochs begin where it led.</summary>
     /// <returns>The topic as it is now, null if there is none.</returns>
     [Alias("BrokerStarted")]
@@ -42,3 +63,16 @@ internal sealed record TopicSpec(
 /// made.</param>
 [GenerateSerializer, Immutable, Alias("Tributary.TopicCreationAnswer")]
 internal sealed record TopicCreationAnswer([property: Id(0)] Refusal? Refusal, [property: Id(1)] TopicRecord? Topic);
+
+/// <summary>What became of a change.</summary>
+/// <param name="Refusal">Why nothing was changed, null if it was.</param>
+/// <param name="Topic">The topic as it is now, or would be; null if there is none.</param>
+[GenerateSerializer, Immutable, Alias("Tributary.TopicChangeAnswer")]
+internal sealed record TopicChangeAnswer([property: Id(0)] Refusal? Refusal, [property: Id(1)] TopicRecord? Topic);
+
+/// <summary>A change of a config on its way to the grain.</summary>
+/// <param name="Name">Which config.</param>
+/// <param name="Operation">What is done to it, as <see cref="Broker.Configs.ConfigOperation"/> counts.</param>
+/// <param name="Value">The value.</param>
+[GenerateSerializer, Immutable, Alias("Tributary.StoredConfigEdit")]
+internal sealed record StoredConfigEdit([property: Id(0)] string Name, [property: Id(1)] sbyte Operation, [property: Id(2)] string? Value);

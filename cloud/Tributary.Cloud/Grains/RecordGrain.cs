@@ -14,6 +14,22 @@ internal abstract class RecordGrain<T>(IPersistentState<T> stored) : Grain
     /// <summary>Whether a record is stored.</summary>
     protected bool Exists => stored.RecordExists;
 
+    /// <summary>
+    /// Forgets the record, by compare-and-swap too. Its place keeps its version, so whoever still holds the old record can't write it again.
+    /// </summary>
+    protected async Task ClearAsync()
+    {
+        try
+        {
+            await stored.ClearStateAsync();
+        }
+        catch
+        {
+            DeactivateOnIdle();
+            throw;
+        }
+    }
+
     /// <summary>Replaces the record. When it fails, the grain goes away, and the next call finds what is really stored.</summary>
     protected async Task StoreAsync(T next)
     {

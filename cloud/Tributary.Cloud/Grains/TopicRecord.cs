@@ -41,6 +41,21 @@ internal sealed record TopicRecord
         ],
     };
 
+    /// <summary>The topic with more partitions. The new ones begin with their brokers in turn, as if they had been there from the start.</summary>
+    public TopicRecord Grow(int count, ImmutableArray<int> brokers)
+    {
+        int factor = Math.Clamp(Partitions.IsEmpty ? 1 : Partitions[0].Replicas.Length, 1, brokers.Length);
+        return this with
+        {
+            Partitions =
+            [
+                .. Partitions,
+                .. Enumerable.Range(Partitions.Length, count - Partitions.Length).Select(
+                    index => PartitionRecord.Create([.. Enumerable.Range(index, factor).Select(i => brokers[i % brokers.Length])])),
+            ],
+        };
+    }
+
     /// <summary>
     /// A broker has started: a new leader epoch begins wherever it led, since it may have lost a tail that it hadn't flushed, and
     /// wherever nobody led and it is in sync. The same record if that is nowhere.

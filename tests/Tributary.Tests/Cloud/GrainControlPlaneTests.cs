@@ -197,24 +197,53 @@ public sealed class GrainControlPlaneTests : IDisposable
         Assert.All(started.Applied, snapshot => Assert.Same(started.Control.Snapshot, snapshot));
     }
 
-    private static async Task<Started> StartAsync(TestSilo silo, Task? gate = null)
+    private static async Task<Started> StartAsync(TestSilo silo, Task? gate = null, bool removalFails = false)
     {
-        var started = new Started(new GrainControlPlane(silo.Grains, NullLogger<GrainControlPlane>.Instance), []);
-        await started.Control.StartAsync(
-            CloudOptions.BrokerName,
-            new HostPort("cloud.example", 9092),
-            async (snapshot, _) =>
-            {
-                await (started.Applied.Count > 0 && gate is not null ? gate : Task.CompletedTask);
-                started.Applied.Add(snapshot);
-            },
-            default);
+        var followed = new List<DeletedTopic>();
+        var started = new Started(
+            new GrainControlPlane(silo.Grains, [new RecordingFollower(followed)], NullLogger<GrainControlPlane>.Instance), [], [], followed)
+        {
+            Gate = gate,
+            RemovalFails = removalFails,
+        };
+        await started.Control.StartAsync(CloudOptions.BrokerName, new HostPort("cloud.example", 9092), started, default);
         return started;
     }
 
     private static NewTopic NewTopic(string name, int partitions) => new(
         name, partitions, -1, ImmutableDictionary<string, string>.Empty.Add("retention.ms", "5"), ValidateOnly: false);
 
-    /// <summary>A control plane and the snapshots that it had the broker take.</summary>
-    private sealed record Started(GrainControlPlane Control, List<ClusterSnapshot> Applied);
+    /// <summary>A control plane, the snapshots that it had the broker take and the deleted topics that it had removed and forgotten.</summary>
+    private sealed record Started(
+        GrainControlPlane Control, List<ClusterSnapshot> Applied, List<DeletedTopic> Removed, List<DeletedTopic> Followed) : IBrokerPartitions
+    {
+        public Task? Gate { get; init; }
+
+        public bool RemovalFails { get; set; }
+
+        public async Task ApplyAsync(ClusterSnapshot snapshot, CancellationToken cancellation)
+        {
+            await (Applied.Count > 0 && Gate is not null ? Gate : Task.CompletedTask);
+            Applied.Add(snapshot);
+        }
+
+        public Task RemoveAsync(DeletedTopic topic, CancellationToken cancellation)
+        {
+            if (RemovalFails)
+            {
+                throw new IOException("the test fails this removal");
+            }
+            Removed.Add(topic);
+            return Task.CompletedTask;
+        }
+    }
+
+    private sealed class RecordingFollower(List<DeletedTopic> followed) : ITopicFollower
+    {
+        public Task TopicDeletedAsync(string name, Guid id)
+        {
+            followed.Add(new DeletedTopic(name, id, 0));
+            return Task.CompletedTask;
+        }
+    }
 }

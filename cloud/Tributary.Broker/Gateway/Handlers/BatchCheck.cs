@@ -19,14 +19,17 @@ internal static class BatchCheck
     /// <param name="records">The field as it came.</param>
     /// <param name="version">Version of the request.</param>
     /// <param name="settings">Configs of the topic.</param>
+    /// <param name="nowMs">The broker's time, Unix milliseconds.</param>
     /// <param name="maxDecompressedBytes">Most bytes that compressed records may have.</param>
     /// <param name="batch">The batch, when there is no error.</param>
     /// <param name="message">What is wrong, for the client.</param>
+    /// <param name="recordFaults">What is wrong with single records, null if nothing is.</param>
     public static ErrorCode Check(
-        ReadOnlySpan<byte> records, short version, TopicSettings settings, int maxDecompressedBytes, out RecordBatch batch,
-        out string? message)
+        ReadOnlySpan<byte> records, short version, TopicSettings settings, long nowMs, int maxDecompressedBytes, out RecordBatch batch,
+        out string? message, out List<RecordFault>? recordFaults)
     {
         message = null;
+        recordFaults = null;
         BatchStatus status = RecordBatch.TryRead(records, out batch);
         if (status != BatchStatus.Ok || batch.Size != records.Length)
         {
@@ -43,12 +46,18 @@ internal static class BatchCheck
             return ErrorCode.CorruptMessage;
         }
         ErrorCode error = CheckHeader(batch, version, out message);
-        if (error == ErrorCode.None && FindFault(batch, maxDecompressedBytes) is { } fault)
+        if (error != ErrorCode.None)
+        {
+            return error;
+        }
+        var rules = new RecordRules(settings, nowMs, batch.BaseTimestamp);
+        if (FindFault(batch, maxDecompressedBytes, ref rules) is { } fault)
         {
             message = fault;
-            error = ErrorCode.InvalidRecord;
+            return ErrorCode.InvalidRecord;
         }
-        return error;
+        (recordFaults, message) = (rules.Faults, rules.Message);
+        return rules.Error;
     }
 
     /// <summary>Stamps the broker's time on a batch, as <c>message.timestamp.type=LogAppendTime</c> asks for.</summary>
@@ -104,17 +113,17 @@ internal static class BatchCheck
     }
 
     /// <returns>What is wrong with the batch's records, null if nothing is.</returns>
-    private static string? FindFault(RecordBatch batch, int maxDecompressedBytes)
+    private static string? FindFault(RecordBatch batch, int maxDecompressedBytes, ref RecordRules rules)
     {
         if (batch.Codec == CompressionCodec.None)
         {
-            return FindFault(batch.Payload, batch.RecordCount);
+            return FindFault(batch.Payload, batch.RecordCount, ref rules);
         }
         byte[]? decompressed = null;
         try
         {
             int size = Compression.Decompress(batch.Codec, batch.Payload, ref decompressed, maxDecompressedBytes);
-            return FindFault(decompressed.AsSpan(0, size), batch.RecordCount);
+            return FindFault(decompressed.AsSpan(0, size), batch.RecordCount, ref rules);
         }
         catch (InvalidDataException e)
         {
@@ -130,7 +139,7 @@ internal static class BatchCheck
         }
     }
 
-    private static string? FindFault(ReadOnlySpan<byte> records, int count)
+    private static string? FindFault(ReadOnlySpan<byte> records, int count, ref RecordRules rules)
     {
         var reader = new RecordReader(records, count);
         int expected = 0;
@@ -149,6 +158,7 @@ internal static class BatchCheck
             {
                 return $"the headers of record {expected} of the batch are malformed, or bytes follow them";
             }
+            rules.Check(record, expected);
             expected++;
         }
         return !reader.IsMalformed && expected == count ? null

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
+using Tributary.Broker.Configs;
 using Tributary.Broker.Metadata;
-using Tributary.Broker.Partitions;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Contracts.Telemetry;
@@ -15,21 +15,20 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
     private const int UseDefault = -1;
     private const short DefaultsSince = 4;
     private const string OrDefault = ", or -1 for the default from version 4 on";
-    private const sbyte SourceOfTopic = 1;
-    private const sbyte SourceOfDefault = 5;
+
+    /// <summary>Topics of a request that are created beside each other: their writes and flushes are shared.</summary>
+    private const int AtATime = 16;
     private readonly TopicCreation _creation = new(broker);
 
     /// <inheritdoc/>
     protected override async ValueTask<CreateTopicsResponse> AnswerAsync(
         Request request, CreateTopicsRequest body, CancellationToken cancellation)
     {
-        TimeSpan most = Broker.Options.MaxCreateWait;
-        var asked = TimeSpan.FromMilliseconds(Math.Max(body.TimeoutMs, 0));
-        using var timer = new CancellationTokenSource(asked < most ? asked : most, Broker.Time);
-        using var both = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, cancellation);
+        using var limit = new AdminLimit(Broker, body.TimeoutMs, cancellation);
         var duplicates = body.Topics.CountBy(topic => topic.Name).Where(name => name.Value > 1).Select(name => name.Key).ToHashSet();
         var results = new CreateTopicsResponse.CreatableTopicResult[body.Topics.Length];
-        for (int i = 0; i < results.Length; i++)
+        var limits = new ParallelOptions { MaxDegreeOfParallelism = AtATime };
+        await Parallel.ForAsync(0, results.Length, limits, async (i, _) =>
         {
             CreateTopicsRequest.CreatableTopic topic = body.Topics[i];
             (ErrorCode error, string? message) = duplicates.Contains(topic.Name) ? (ErrorCode.InvalidRequest, "Duplicate topic name.")
@@ -39,9 +38,9 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
             results[i] = Answer(
                 topic.Name,
                 error == ErrorCode.None
-                    ? await _creation.CreateAsync(ToNew(topic, body.ValidateOnly), both.Token)
+                    ? await _creation.CreateAsync(ToNew(topic, body.ValidateOnly), limit.Token)
                     : new CreateTopicOutcome(error, message, null));
-        }
+        });
         return new CreateTopicsResponse { Topics = results };
     }
 
@@ -59,13 +58,14 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
         var names = new HashSet<string>(StringComparer.Ordinal);
         foreach (CreateTopicsRequest.CreatableTopicConfig config in topic.Configs)
         {
-            string? problem = names.Add(config.Name) ? TopicSettings.Validate(config.Name, config.Value) : $"{config.Name} is given twice";
+            string? problem = names.Add(config.Name) ? TopicConfigs.FindFault(config.Name, config.Value) : $"{config.Name} is given twice";
             if (problem is not null)
             {
                 return (ErrorCode.InvalidConfig, problem);
             }
         }
-        return (ErrorCode.None, null);
+        var configs = topic.Configs.ToDictionary(config => config.Name, config => config.Value!, StringComparer.Ordinal);
+        return TopicConfigs.FindConflict(configs) is { } conflict ? (ErrorCode.InvalidConfig, conflict) : (ErrorCode.None, null);
     }
 
     private (ErrorCode Error, string? Message) CheckCounts(CreateTopicsRequest.CreatableTopic topic, short version)
@@ -128,11 +128,11 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
             result.ReplicationFactor = (short)(topic.Partitions is [var first, ..] ? first.Replicas.Length : UseDefault);
             result.Configs =
             [
-                .. TopicSettings.Describe(topic.Configs).Select(config => new CreateTopicsResponse.CreatableTopicConfigs
+                .. TopicConfigs.All.Select(config => new CreateTopicsResponse.CreatableTopicConfigs
                 {
                     Name = config.Name,
-                    Value = config.Value,
-                    ConfigSource = config.IsSet ? SourceOfTopic : SourceOfDefault,
+                    Value = topic.Configs.GetValueOrDefault(config.Name, config.Default),
+                    ConfigSource = (sbyte)(topic.Configs.ContainsKey(config.Name) ? ConfigSource.Topic : ConfigSource.Default),
                 }),
             ];
         }

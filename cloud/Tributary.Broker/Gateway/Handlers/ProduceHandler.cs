@@ -91,8 +91,10 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
             return error;
         }
         TopicSettings settings = partition!.Settings;
+        long nowMs = Broker.Time.GetUtcNow().ToUnixTimeMilliseconds();
         error = BatchCheck.Check(
-            data.Records.Span, version, settings, Broker.Options.MaxDecompressedBytes, out RecordBatch batch, out produced.Message);
+            data.Records.Span, version, settings, nowMs, Broker.Options.MaxDecompressedBytes, out RecordBatch batch, out produced.Message,
+            out produced.Faults);
         if (error != ErrorCode.None)
         {
             return error;
@@ -103,8 +105,8 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
         produced.AppendTimeMs = -1;
         if (settings.LogAppendTime)
         {
-            produced.AppendTimeMs = Broker.Time.GetUtcNow().ToUnixTimeMilliseconds();
-            error = AppendStamped(partition, batch.Bytes, produced.AppendTimeMs, sender, wait, slot, committed, out result);
+            produced.AppendTimeMs = nowMs;
+            error = AppendStamped(partition, batch.Bytes, nowMs, sender, wait, slot, committed, out result);
         }
         else
         {
@@ -170,7 +172,14 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
 
     private static ProduceResponse.PartitionProduceResponse AnswerPartition(int index, ErrorCode outcome, in ProducedBatch batch) =>
         outcome != ErrorCode.None
-            ? new() { Index = index, ErrorCode = outcome, BaseOffset = -1, ErrorMessage = batch.Message }
+            ? new()
+            {
+                Index = index,
+                ErrorCode = outcome,
+                BaseOffset = -1,
+                ErrorMessage = batch.Message,
+                RecordErrors = batch.Faults is null ? [] : [.. batch.Faults.Select(ToError)],
+            }
             : new()
             {
                 Index = index,
@@ -178,6 +187,9 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
                 LogAppendTimeMs = batch.AppendTimeMs >= 0 && batch.Result.IsDuplicate ? AppendTimeOf(batch) : batch.AppendTimeMs,
                 LogStartOffset = batch.Partition!.Log.StartOffset,
             };
+
+    private static ProduceResponse.BatchIndexAndErrorMessage ToError(RecordFault fault) =>
+        new() { BatchIndex = fault.Index, BatchIndexErrorMessage = fault.Message };
 
     /// <summary>The time that the broker stamped on the original of a duplicate; −1 if it can't be had any more.</summary>
     private static long AppendTimeOf(in ProducedBatch duplicate)
@@ -206,6 +218,7 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
         public AppendResult Result;
         public long AppendTimeMs;
         public string? Message;
+        public List<RecordFault>? Faults;
     }
 
     private sealed class Pending(

@@ -1,61 +1,50 @@
-using System.Collections.Immutable;
+using Tributary.Broker.Configs;
 using Tributary.Broker.Partitions;
+using Tributary.Log;
 using Xunit;
 
 namespace Tributary.Tests.Broker.Partitions;
 
 public sealed class TopicSettingsTests
 {
-    [Theory]
-    [InlineData("retention.ms", "-1")]
-    [InlineData("retention.ms", "3600000")]
-    [InlineData("retention.bytes", "9223372036854775807")]
-    [InlineData("segment.bytes", "1048576")]
-    [InlineData("max.message.bytes", "0")]
-    [InlineData("min.insync.replicas", "1")]
-    [InlineData("message.timestamp.type", "LogAppendTime")]
-    [InlineData("cleanup.policy", "delete")]
-    [InlineData("compression.type", "producer")]
-    public void A_good_value_is_accepted(string name, string value) => Assert.Null(TopicSettings.Validate(name, value));
-
-    [Theory]
-    [InlineData("retention.ms", "-2")]
-    [InlineData("retention.ms", "soon")]
-    [InlineData("retention.ms", "9223372036854775808")]
-    [InlineData("retention.ms", null)]
-    [InlineData("segment.bytes", "1")]
-    [InlineData("max.message.bytes", "2147483648")]
-    [InlineData("min.insync.replicas", "0")]
-    [InlineData("message.timestamp.type", "createtime")]
-    [InlineData("cleanup.policy", "compact")]
-    [InlineData("no.such.config", "1")]
-    public void A_bad_value_is_refused_and_named(string name, string? value) => Assert.Contains(name, TopicSettings.Validate(name, value));
+    [Fact]
+    public void Defaults_that_are_set_are_the_default_settings() => Assert.Equal(
+        TopicSettings.Default,
+        TopicSettings.From(TopicConfigs.All.Select(config => KeyValuePair.Create(config.Name, config.Default))));
 
     [Fact]
-    public void Defaults_described_are_valid_and_give_the_default_settings()
+    public void Values_of_a_newer_broker_are_ignored()
     {
-        (string Name, string Value, bool IsSet)[] described = [.. TopicSettings.Describe(ImmutableSortedDictionary<string, string>.Empty)];
-        Assert.All(described, config => Assert.Null(TopicSettings.Validate(config.Name, config.Value)));
-        Assert.All(described, config => Assert.False(config.IsSet));
-        Assert.Equal(
-            TopicSettings.Default, TopicSettings.From(described.Select(config => KeyValuePair.Create(config.Name, config.Value))));
-    }
-
-    [Fact]
-    public void What_was_set_is_described_as_set()
-    {
-        ImmutableSortedDictionary<string, string> configs = ImmutableSortedDictionary<string, string>.Empty.Add("retention.ms", "5");
-        Assert.Contains(("retention.ms", "5", true), TopicSettings.Describe(configs));
-        Assert.Equal(5, TopicSettings.From(configs).RetentionMs);
-        Assert.Equal(TimeSpan.FromMilliseconds(5), TopicSettings.From(configs).ToLogOptions(TimeSpan.FromDays(1)).RetentionTime);
+        TopicSettings settings = Of(("retention.ms", "for a while"), ("no.such.config", "1"), ("segment.ms", "5"));
+        Assert.Equal(TopicSettings.Default with { SegmentMs = 5 }, settings);
     }
 
     [Theory]
     [InlineData("-1")]
     [InlineData("9223372036854775807")]
-    public void Retention_for_ever_reaches_the_log_without_overflow(string value)
+    public void Retention_for_ever_reaches_the_log_without_overflow(string value) =>
+        Assert.True(Log(("retention.ms", value), ("segment.ms", "9223372036854775807")).RetentionTime is null or { TotalDays: > 365_000 });
+
+    [Fact]
+    public void Only_a_topic_that_is_not_just_compacted_gives_up_by_time_and_size()
     {
-        TopicSettings settings = TopicSettings.From([KeyValuePair.Create("retention.ms", value)]);
-        Assert.True(settings.ToLogOptions(TimeSpan.FromDays(1)).RetentionTime is null or { TotalDays: > 365_000 });
+        (string, string)[] retention = [("retention.ms", "5"), ("retention.bytes", "6")];
+        Assert.Equal((TimeSpan.FromMilliseconds(5), 6L), Retention(retention));
+        Assert.Equal((TimeSpan.FromMilliseconds(5), 6L), Retention([.. retention, ("cleanup.policy", "compact,delete")]));
+        Assert.Equal(((TimeSpan?)null, (long?)null), Retention([.. retention, ("cleanup.policy", "compact")]));
     }
+
+    [Fact]
+    public void The_older_bound_of_timestamps_holds_where_it_is_the_closer_one()
+    {
+        TopicSettings settings = Of(("message.timestamp.difference.max.ms", "10"), ("message.timestamp.after.max.ms", "5"));
+        Assert.Equal((10, 5), (settings.TimestampBeforeMaxMs, settings.TimestampAfterMaxMs));
+    }
+
+    private static TopicSettings Of(params (string Name, string Value)[] configs) =>
+        TopicSettings.From(configs.Select(config => KeyValuePair.Create(config.Name, config.Value)));
+
+    private static PartitionLogOptions Log(params (string Name, string Value)[] configs) => Of(configs).ToLogOptions(TimeSpan.FromDays(1));
+
+    private static (TimeSpan?, long?) Retention((string, string)[] configs) => (Log(configs).RetentionTime, Log(configs).RetentionBytes);
 }

@@ -1,6 +1,6 @@
-using System.Collections.Frozen;
 using System.Collections.Immutable;
 using Tributary.Broker;
+using Tributary.Broker.Configs;
 using Tributary.Broker.Metadata;
 using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 
@@ -27,17 +27,14 @@ internal sealed class TestControlPlane : IControlPlane
     public void Hold() => _creating.Wait();
 
     public ClusterSnapshot Snapshot { get; private set; } = new(
-        "AAAAAAAAAAAAAAAAAAAAAA", NodeId, NodeId, [new BrokerNode(NodeId, "localhost", 9092)], FrozenDictionary<string, TopicInfo>.Empty);
+        "AAAAAAAAAAAAAAAAAAAAAA", NodeId, NodeId, [new BrokerNode(NodeId, "localhost", 9092)], new Dictionary<string, TopicInfo>());
 
     public async Task<CreateTopicOutcome> CreateTopicAsync(NewTopic topic, CancellationToken cancellation)
     {
         await _creating.WaitAsync(cancellation);
         try
         {
-            if (Failure is not null)
-            {
-                throw Failure;
-            }
+            ThrowIfFailing();
             Asked.Add(topic);
             if (Snapshot.Topics.ContainsKey(topic.Name))
             {
@@ -60,6 +57,67 @@ internal sealed class TestControlPlane : IControlPlane
         }
     }
 
+    public async Task<TopicOutcome> DeleteTopicAsync(string name, Guid id, CancellationToken cancellation)
+    {
+        await _creating.WaitAsync(cancellation);
+        try
+        {
+            ThrowIfFailing();
+            if (!Snapshot.Topics.TryGetValue(name, out TopicInfo? topic) || topic.Id != id)
+            {
+                return new TopicOutcome(ErrorCode.UnknownTopicOrPartition, "it is gone");
+            }
+            await ApplyAsync(Snapshot.Without(name));
+            await Server!.RemoveAsync(new DeletedTopic(name, id, topic.Partitions.Length), default);
+            return TopicOutcome.Done;
+        }
+        finally
+        {
+            _creating.Release();
+        }
+    }
+
+    public Task<TopicOutcome> CreatePartitionsAsync(MorePartitions more, CancellationToken cancellation) =>
+        ChangeAsync(more.Topic, more.ValidateOnly, cancellation, topic => more.Count <= topic.Partitions.Length
+            ? (ErrorCode.InvalidPartitions, "not an increase", topic)
+            : (ErrorCode.None, null, Make(topic.Name, topic.Id, more.Count, topic.Configs)));
+
+    public Task<TopicOutcome> AlterConfigsAsync(ConfigAlteration alteration, CancellationToken cancellation) =>
+        ChangeAsync(alteration.Topic, alteration.ValidateOnly, cancellation, topic =>
+        {
+            (ErrorCode error, string? message) = ConfigEdits.Apply(
+                topic.Configs.ToImmutableDictionary(), alteration.Edits, alteration.ReplaceAll, out ImmutableDictionary<string, string> next);
+            return (error, message, topic with { Configs = next.ToImmutableSortedDictionary(StringComparer.Ordinal) });
+        });
+
+    private async Task<TopicOutcome> ChangeAsync(
+        string name, bool validateOnly, CancellationToken cancellation, Func<TopicInfo, (ErrorCode Error, string? Message, TopicInfo Next)> change)
+    {
+        await _creating.WaitAsync(cancellation);
+        try
+        {
+            ThrowIfFailing();
+            (ErrorCode error, string? message, TopicInfo next) = change(Snapshot.Topics[name]);
+            if (error == ErrorCode.None && !validateOnly)
+            {
+                await SetAsync(next);
+            }
+            return new TopicOutcome(error, message);
+        }
+        finally
+        {
+            _creating.Release();
+        }
+    }
+
+    private void ThrowIfFailing()
+    {
+        if (Failure is not null)
+        {
+            throw Failure;
+        }
+    }
+
     public ValueTask<long> NextProducerIdAsync(CancellationToken cancellation) =>
         Failure is null ? new(Interlocked.Increment(ref _nextProducerId)) : throw Failure;
 
@@ -70,17 +128,15 @@ internal sealed class TestControlPlane : IControlPlane
         (configs ?? ImmutableDictionary<string, string>.Empty).ToImmutableSortedDictionary(StringComparer.Ordinal));
 
     /// <summary>Puts a topic into the snapshot, or replaces it.</summary>
-    public ValueTask SetAsync(TopicInfo topic)
+    public Task SetAsync(TopicInfo topic)
     {
-        Dictionary<string, TopicInfo> topics = Snapshot.Topics.ToDictionary();
-        topics[topic.Name] = topic;
-        return ApplyAsync(Snapshot with { Topics = topics.ToFrozenDictionary() });
+        return ApplyAsync(Snapshot.With(topic));
     }
 
     /// <summary>Replaces the snapshot.</summary>
-    public ValueTask ApplyAsync(ClusterSnapshot snapshot)
+    public Task ApplyAsync(ClusterSnapshot snapshot)
     {
         Snapshot = snapshot;
-        return Server?.ApplyAsync(Snapshot) ?? ValueTask.CompletedTask;
+        return Server?.ApplyAsync(Snapshot) ?? Task.CompletedTask;
     }
 }
