@@ -91,6 +91,9 @@ public sealed class LogDirectory : IAsyncDisposable
     /// <summary>Where the directory is.</summary>
     public string Path { get; }
 
+    /// <summary>Bytes that can still be written to its file system.</summary>
+    public long FreeBytes => _storage.FreeBytes(Path);
+
     /// <summary>Space for what must be saved on a disk that is full.</summary>
     internal SpaceReserve Reserve { get; }
 

@@ -19,10 +19,10 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
     private long _nextSpare;
     private long _spareBytes;
 
-    /// <summary>Size of the segments that are made from now on, and most that a spare may have.</summary>
+    /// <summary>Size of the segments that are made from now on, and most that a spare may have. Set by any thread.</summary>
     public int SegmentBytes
     {
-        set => _segmentBytes = value;
+        set => Volatile.Write(ref _segmentBytes, value);
     }
 
     public IStorage Storage { get; } = storage;

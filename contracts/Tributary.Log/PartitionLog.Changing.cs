@@ -8,22 +8,14 @@ public sealed partial class PartitionLog
 
     /// <summary>
     /// Changes the settings. Segments that exist keep their size and their index; the next batch, segment and round of retention go by the
-    /// new settings.
+    /// new settings. Waits for nothing.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">One is out of range; the exception names it.</exception>
     public void Reconfigure(PartitionLogOptions options)
     {
-        if (options == Volatile.Read(ref _options))
-        {
-            return;
-        }
         options.Validate();
-        lock (_files)
-        {
-            CompleteRound();
-            _store.SegmentBytes = options.SegmentBytes;
-            Volatile.Write(ref _options, options);
-        }
+        _store.SegmentBytes = options.SegmentBytes;
+        Volatile.Write(ref _options, options);
     }
 
     /// <summary>

@@ -43,6 +43,9 @@ internal enum ConfigSource : sbyte
 /// <param name="Documentation">What it does here, a sentence.</param>
 internal sealed record ConfigDefinition(string Name, ConfigType Type, string Default, ConfigRule Rule, string Documentation)
 {
+    /// <summary>Most characters of a value: it is kept for ever and told to everybody.</summary>
+    public const int MaxValueLength = 32_768;
+
     /// <summary>The broker config that gives topics their default; null if there is none.</summary>
     public string? BrokerName { get; init; }
 
@@ -52,5 +55,6 @@ internal sealed record ConfigDefinition(string Name, ConfigType Type, string Def
     /// <summary>What is wrong with a value, in the words of Kafka; null if nothing is.</summary>
     public string? FindFault(string? value) => value is null
         ? $"Null value not supported for topic configs: {Name}"
+        : value.Length > MaxValueLength ? $"Invalid value for configuration {Name}: it has more than {MaxValueLength} characters"
         : Rule.FindFault(value) is { } fault ? $"Invalid value {value} for configuration {Name}: {fault}" : null;
 }

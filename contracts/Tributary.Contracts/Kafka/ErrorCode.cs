@@ -174,6 +174,9 @@ public enum ErrorCode : short
     /// <summary>The group's members read the topic.</summary>
     GroupSubscribedToTopic = 86,
 
+    /// <summary>The preferred leader isn't there.</summary>
+    PreferredLeaderNotAvailable = 80,
+
     /// <summary>The preferred leader leads already, or no leader is missing.</summary>
     ElectionNotNeeded = 84,
 
@@ -185,6 +188,9 @@ public enum ErrorCode : short
 
     /// <summary>A newer producer with the same transactional id exists.</summary>
     ProducerFenced = 90,
+
+    /// <summary>The kind of endpoint that is asked for is another one than this.</summary>
+    MismatchedEndpointType = 114,
 
     /// <summary>No broker is reached at the kind of endpoint that is asked for.</summary>
     UnsupportedEndpointType = 115,

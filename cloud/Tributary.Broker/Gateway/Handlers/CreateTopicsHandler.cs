@@ -15,9 +15,6 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
     private const int UseDefault = -1;
     private const short DefaultsSince = 4;
     private const string OrDefault = ", or -1 for the default from version 4 on";
-
-    /// <summary>Topics of a request that are created beside each other: their writes and flushes are shared.</summary>
-    private const int AtATime = 16;
     private readonly TopicCreation _creation = new(broker);
 
     /// <inheritdoc/>
@@ -26,16 +23,13 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
     {
         using var limit = new AdminLimit(Broker, body.TimeoutMs, cancellation);
         var duplicates = body.Topics.CountBy(topic => topic.Name).Where(name => name.Value > 1).Select(name => name.Key).ToHashSet();
-        var results = new CreateTopicsResponse.CreatableTopicResult[body.Topics.Length];
-        var limits = new ParallelOptions { MaxDegreeOfParallelism = AtATime };
-        await Parallel.ForAsync(0, results.Length, limits, async (i, _) =>
+        CreateTopicsResponse.CreatableTopicResult[] results = await TopicChange.ForEachAsync(body.Topics, async (topic, i) =>
         {
-            CreateTopicsRequest.CreatableTopic topic = body.Topics[i];
             (ErrorCode error, string? message) = duplicates.Contains(topic.Name) ? (ErrorCode.InvalidRequest, "Duplicate topic name.")
                 : i >= Broker.Options.MaxTopicsPerCreate
                     ? (ErrorCode.PolicyViolation, $"a request may create {Broker.Options.MaxTopicsPerCreate} topics at most")
                 : Check(topic, request.Version);
-            results[i] = Answer(
+            return Answer(
                 topic.Name,
                 error == ErrorCode.None
                     ? await _creation.CreateAsync(ToNew(topic, body.ValidateOnly), limit.Token)
@@ -98,10 +92,9 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
         }
         bool isConsecutive = topic.Assignments.Select(one => one.PartitionIndex).Order()
             .SequenceEqual(Enumerable.Range(0, topic.Assignments.Length));
-        bool isForced = brokers.Length == 1 && topic.Assignments.All(one => one.BrokerIds.SequenceEqual([brokers[0].NodeId]));
         return !isConsecutive ? (ErrorCode.InvalidReplicaAssignment, "Partitions of an assignment must be consecutive from 0.")
-            : !isForced ? (ErrorCode.InvalidReplicaAssignment,
-                "The cluster chooses where partitions go; only a broker that is alone may be named.")
+            : ManualAssignment.FindFault(brokers, topic.Assignments.Select(one => one.BrokerIds)) is { } fault
+                ? (ErrorCode.InvalidReplicaAssignment, fault)
             : (ErrorCode.None, null);
     }
 

@@ -14,14 +14,6 @@ internal sealed class MetadataHandler(BrokerContext broker) : ApiHandler<Metadat
     private const short EmptyAsksForAll = 0;
     private const short TopicsByIdSince = 12;
 
-    /// <summary>
-    /// READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS: whoever is connected may do all (KIP-430).
-    /// </summary>
-    private const int AllTopicOperations = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 11;
-
-    /// <summary>CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS and IDEMPOTENT_WRITE.</summary>
-    private const int AllClusterOperations = 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 12;
-
     /// <summary>About what a topic and a partition take in the answer.</summary>
     private const int TopicBytes = 64;
     private const int PartitionBytes = 48;
@@ -63,7 +55,7 @@ internal sealed class MetadataHandler(BrokerContext broker) : ApiHandler<Metadat
         {
             foreach (MetadataResponse.MetadataResponseTopic topic in topics.Where(topic => topic.ErrorCode == ErrorCode.None))
             {
-                topic.TopicAuthorizedOperations = AllTopicOperations;
+                topic.TopicAuthorizedOperations = AuthorizedOperations.OfTopic;
             }
         }
         return new MetadataResponse
@@ -80,7 +72,7 @@ internal sealed class MetadataHandler(BrokerContext broker) : ApiHandler<Metadat
             ClusterId = snapshot.ClusterId,
             ControllerId = snapshot.ControllerId,
             Topics = topics,
-            ClusterAuthorizedOperations = body.IncludeClusterAuthorizedOperations ? AllClusterOperations : int.MinValue,
+            ClusterAuthorizedOperations = body.IncludeClusterAuthorizedOperations ? AuthorizedOperations.OfCluster : AuthorizedOperations.Omitted,
         };
     }
 
