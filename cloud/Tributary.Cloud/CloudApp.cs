@@ -112,6 +112,7 @@ internal static class CloudApp
             topic => provider.GetRequiredService<IControlPlane>().Snapshot.Topics.GetValueOrDefault(topic)?.Id ?? Guid.Empty,
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<GroupHost>>()));
         services.AddSingleton<GrainGroupCoordinator>();
+        services.AddSingleton<ITopicFollower, GroupTopicFollower>();
     }
 
     private static void Listen(WebApplicationBuilder builder, Listeners listeners, BrokerOptions limits)

@@ -144,11 +144,15 @@ internal sealed partial class GrainControlPlane
         foreach (string name in _unsettled.Keys)
         {
             _unsettled.TryRemove(name, out _);
-            await TryAsync(name, async () =>
+            try
             {
                 await SettleAsync(name);
-                return true;
-            });
+            }
+            catch (Exception e)
+            {
+                _unsettled.TryAdd(name, true);
+                logger.TopicUnsettled(e, name);
+            }
         }
     }
 

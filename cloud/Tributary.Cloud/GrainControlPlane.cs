@@ -54,12 +54,13 @@ internal sealed partial class GrainControlPlane(
             [.. registration.Brokers.Select(known => new BrokerNode(known.NodeId, known.Host, known.Port))],
             await StartTopicsAsync(registration.Topics, node, cancellation));
         _partitions = partitions;
-        foreach (TopicListing deleted in registration.Deleted)
-        {
-            await FinishDeletionAsync(deleted); // first: another topic may have its name in a moment
-        }
         await partitions.ApplyAsync(snapshot, cancellation);
         Volatile.Write(ref _snapshot, snapshot);
+        foreach (TopicListing deleted in registration.Deleted)
+        {
+            _unsettled.TryAdd(deleted.Name, true);
+        }
+        await SettleAllAsync();
     }
 
     /// <summary>Has the broker look again at what it could not open, and at changes whose outcome isn't known.</summary>

@@ -27,6 +27,9 @@ internal static partial class LogMessages
         "Topic {Topic} with id {TopicId} was deleted, and what is left of it can't be removed from the disk; it is tried again later")]
     public static partial void TopicNotRemoved(this ILogger logger, Exception reason, string topic, Guid topicId);
 
+    [LoggerMessage(106, LogLevel.Warning, "What became of a change or deletion of topic {Topic} could not be found out, or not be finished; it is tried again later")]
+    public static partial void TopicUnsettled(this ILogger logger, Exception reason, string topic);
+
     [LoggerMessage(110, LogLevel.Information, "Kafka clients connect to {Kafka} (advertised {Advertised}), HTTP {Http}, silo {Silo}, data {Data}")]
     public static partial void Serving(
         this ILogger logger, HostPort kafka, HostPort advertised, HostPort http, System.Net.IPEndPoint silo, string data);

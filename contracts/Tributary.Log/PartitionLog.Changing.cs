@@ -64,7 +64,7 @@ public sealed partial class PartitionLog
             }
             old = _active;
             _active = null;
-            _rolled = true;
+            _saveWanted = true;
         }
         KeepLoaded(old);
     }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging.Abstractions;
+using Tributary.Broker.Configs;
 using Tributary.Broker.Metadata;
 using Tributary.Cloud;
 using Tributary.Cloud.Grains;
@@ -196,6 +197,163 @@ public sealed class GrainControlPlaneTests : IDisposable
         Assert.Equal(2, started.Applied.Count);
         Assert.All(started.Applied, snapshot => Assert.Same(started.Control.Snapshot, snapshot));
     }
+
+    [Fact]
+    public async Task A_deleted_topic_is_gone_everywhere_and_its_name_is_free()
+    {
+        await using TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        Started started = await StartAsync(silo);
+        Guid old = (await started.Control.CreateTopicAsync(NewTopic("t", 3), default)).Topic!.Id;
+
+        TopicOutcome outcome = await started.Control.DeleteTopicAsync("t", old, default);
+        TopicOutcome again = await started.Control.DeleteTopicAsync("t", old, default);
+        Guid now = (await started.Control.CreateTopicAsync(NewTopic("t", 1), default)).Topic!.Id;
+
+        Assert.Equal((ErrorCode.None, ErrorCode.UnknownTopicOrPartition), (outcome.Error, again.Error));
+        Assert.Equal(new DeletedTopic("t", old, 3), Assert.Single(started.Removed));
+        Assert.Equal(old, Assert.Single(started.Followed).Id);
+        Assert.NotEqual(old, now);
+        Assert.Equal(now, started.Control.Snapshot.Topics["t"].Id);
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await started.Control.DeleteTopicAsync("t", old, default)).Error);
+    }
+
+    [Fact]
+    public async Task What_is_left_of_a_deleted_topic_keeps_its_name_until_it_can_be_removed()
+    {
+        await using TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        Started started = await StartAsync(silo);
+        Guid id = (await started.Control.CreateTopicAsync(NewTopic("t", 1), default)).Topic!.Id;
+        started.RemovalFails = true;
+
+        TopicOutcome outcome = await started.Control.DeleteTopicAsync("t", id, default);
+        CreateTopicOutcome refused = await started.Control.CreateTopicAsync(NewTopic("t", 1), default);
+        await started.Control.ReapplyAsync();
+        started.RemovalFails = false;
+        await started.Control.ReapplyAsync();
+        CreateTopicOutcome created = await started.Control.CreateTopicAsync(NewTopic("t", 1), default);
+
+        Assert.Equal(ErrorCode.None, outcome.Error);
+        Assert.Equal((ErrorCode.TopicAlreadyExists, "Topic 't' is marked for deletion."), (refused.Error, refused.Message));
+        Assert.Equal(id, Assert.Single(started.Removed).Id);
+        Assert.Equal(ErrorCode.None, created.Error);
+    }
+
+    [Theory]
+    [InlineData("the record", "CREATE TRIGGER refuse BEFORE UPDATE ON grain_record WHEN NEW.state = 'topic' BEGIN SELECT RAISE(ABORT, 'no'); END")]
+    [InlineData("the files", null)]
+    public async Task A_deletion_that_a_crash_cut_off_is_finished_by_the_next_start(string left, string? refuse)
+    {
+        TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        Started first = await StartAsync(silo);
+        Guid id = (await first.Control.CreateTopicAsync(NewTopic("t", 2), default)).Topic!.Id;
+        first.RemovalFails = true;
+        if (refuse is not null)
+        {
+            await silo.ExecuteAsync(refuse);
+            await Assert.ThrowsAnyAsync<Exception>(() => first.Control.DeleteTopicAsync("t", id, default));
+            await silo.ExecuteAsync("DROP TRIGGER refuse");
+        }
+        else
+        {
+            await first.Control.DeleteTopicAsync("t", id, default);
+        }
+        Assert.Empty(first.Control.Snapshot.Topics);
+        await silo.KillAsync();
+        await using TestSilo again = await TestSilo.StartAsync(DatabaseFile);
+
+        Started second = await StartAsync(again);
+
+        Assert.Empty(second.Control.Snapshot.Topics);
+        Assert.True(new DeletedTopic("t", id, 2) == Assert.Single(second.Removed), left);
+        Assert.Single(second.Followed);
+        Assert.Null(await again.Topic("t").GetAsync());
+        Assert.NotEqual(id, (await second.Control.CreateTopicAsync(NewTopic("t", 1), default)).Topic!.Id);
+    }
+
+    [Fact]
+    public async Task Changes_are_applied_when_their_caller_hears_of_them_and_there_after_a_crash()
+    {
+        TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        Started first = await StartAsync(silo);
+        await first.Control.CreateTopicAsync(NewTopic("t", 1), default);
+
+        TopicOutcome more = await first.Control.CreatePartitionsAsync(new MorePartitions("t", 3, ValidateOnly: false), default);
+        TopicOutcome altered = await first.Control.AlterConfigsAsync(Alteration("segment.ms", "7"), default);
+
+        Assert.Equal((TopicOutcome.Done, TopicOutcome.Done), (more, altered));
+        AssertChanged(first.Control.Snapshot.Topics["t"]);
+        Assert.Same(first.Control.Snapshot, first.Applied[^1]);
+        await silo.KillAsync();
+        await using TestSilo again = await TestSilo.StartAsync(DatabaseFile);
+        AssertChanged((await StartAsync(again)).Control.Snapshot.Topics["t"]);
+
+        static void AssertChanged(TopicInfo topic)
+        {
+            Assert.Equal([0, 1, 2], topic.Partitions.Select(partition => partition.Index));
+            Assert.Equal([("retention.ms", "5"), ("segment.ms", "7")], topic.Configs.Select(config => (config.Key, config.Value)));
+        }
+    }
+
+    [Fact]
+    public async Task Changes_that_cannot_be_are_refused_and_a_check_changes_nothing()
+    {
+        await using TestSilo silo = await TestSilo.StartAsync(DatabaseFile, new ClusterLimits(10, 5));
+        Started started = await StartAsync(silo);
+        await started.Control.CreateTopicAsync(NewTopic("t", 2), default);
+        ClusterSnapshot before = started.Control.Snapshot;
+
+        Assert.Equal(ErrorCode.InvalidPartitions, await MoreAsync(2));
+        Assert.Equal(ErrorCode.InvalidPartitions, await MoreAsync(1));
+        Assert.Equal(ErrorCode.PolicyViolation, await MoreAsync(6));
+        Assert.Equal(ErrorCode.PolicyViolation, await MoreAsync(6, validateOnly: true));
+        Assert.Equal(ErrorCode.None, await MoreAsync(5, validateOnly: true));
+        Assert.Equal(ErrorCode.InvalidConfig, (await started.Control.AlterConfigsAsync(Alteration("retention.ms", "soon"), default)).Error);
+        Assert.Equal(
+            ErrorCode.None, (await started.Control.AlterConfigsAsync(Alteration("retention.ms", "6") with { ValidateOnly = true }, default)).Error);
+        Assert.Equal(
+            ErrorCode.UnknownTopicOrPartition, (await started.Control.AlterConfigsAsync(Alteration("retention.ms", "6") with { Topic = "u" }, default)).Error);
+        Assert.Same(before, started.Control.Snapshot);
+        Assert.Equal(ErrorCode.None, await MoreAsync(5));
+
+        async Task<ErrorCode> MoreAsync(int count, bool validateOnly = false) =>
+            (await started.Control.CreatePartitionsAsync(new MorePartitions("t", count, validateOnly), default)).Error;
+    }
+
+    [Fact]
+    public async Task Of_changes_made_at_the_same_time_the_last_state_is_applied()
+    {
+        await using TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        Started started = await StartAsync(silo);
+        await started.Control.CreateTopicAsync(NewTopic("t", 1), default);
+
+        await Task.WhenAll(Enumerable.Range(1, 24).Select(i => started.Control.AlterConfigsAsync(
+            i % 2 == 0 ? Alteration("segment.ms", $"{i}") : Alteration("retention.bytes", $"{i}"), default)));
+
+        TopicRecord stored = (await silo.Topic("t").GetAsync())!;
+        Assert.Equal(stored.Configs.OrderBy(config => config.Key), started.Control.Snapshot.Topics["t"].Configs.OrderBy(config => config.Key));
+        Assert.Equal(3, stored.Configs.Count);
+    }
+
+    [Fact]
+    public async Task A_change_whose_outcome_was_not_known_is_looked_up()
+    {
+        await using TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        Started started = await StartAsync(silo);
+        await started.Control.CreateTopicAsync(NewTopic("t", 1), default);
+        await silo.ExecuteAsync(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON grain_record WHEN NEW.state = 'topic' BEGIN SELECT RAISE(ABORT, 'no'); END");
+        await Assert.ThrowsAnyAsync<Exception>(() => started.Control.AlterConfigsAsync(Alteration("segment.ms", "7"), default));
+        await silo.ExecuteAsync("DROP TRIGGER refuse");
+        await silo.Topic("t").AlterConfigsAsync([new StoredConfigEdit("segment.ms", 0, "7")], replaceAll: false, validateOnly: false);
+        Assert.False(started.Control.Snapshot.Topics["t"].Configs.ContainsKey("segment.ms"));
+
+        await started.Control.ReapplyAsync();
+
+        Assert.Equal("7", started.Control.Snapshot.Topics["t"].Configs["segment.ms"]);
+    }
+
+    private static ConfigAlteration Alteration(string name, string value) =>
+        new("t", [new ConfigEdit(name, ConfigOperation.Set, value)], ReplaceAll: false, ValidateOnly: false);
 
     private static async Task<Started> StartAsync(TestSilo silo, Task? gate = null, bool removalFails = false)
     {
