@@ -1,0 +1,47 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
+using Tributary.Broker;
+using Tributary.Broker.Configs;
+using Tributary.Broker.Gateway;
+using Tributary.Broker.Gateway.Handlers;
+using Tributary.Tests.Broker.Support;
+using Xunit;
+
+namespace Tributary.Tests.Broker.Gateway;
+
+/// <summary>What users read about APIs and configs is what is served.</summary>
+public sealed class DocumentationTests
+{
+    [Fact]
+    public void Every_API_stands_in_the_architecture_with_its_versions_and_nothing_else()
+    {
+        using var metrics = new BrokerMetrics();
+        var dispatcher = new RequestDispatcher(new BrokerContext(
+            new BrokerOptions(), null!, null!, new TestControlPlane(), null!, new FakeTimeProvider(), metrics, NullLogger.Instance));
+        Assert.Equal(
+            dispatcher.Handlers.OrderBy(handler => handler.Api.Key).Select(Row),
+            File.ReadLines(Repository("ARCHITECTURE.md")).SkipWhile(line => line != "## Kafka APIs").Skip(4).TakeWhile(line => line.StartsWith('|')));
+    }
+
+    [Fact]
+    public void Every_topic_config_stands_in_its_table_with_its_default_and_effect_and_nothing_else() => Assert.Equal(
+        TopicConfigs.All.Select(Row),
+        File.ReadLines(Repository("cloud/Tributary.Cloud/TOPICS.md")).Where(line => line.StartsWith("| `", StringComparison.Ordinal)));
+
+    private static string Row(ApiHandler handler) => handler.MinVersion == handler.MaxVersion
+        ? $"| {handler.Api.Key} | {handler.Name} | {handler.MinVersion} |"
+        : $"| {handler.Api.Key} | {handler.Name} | {handler.MinVersion}–{handler.MaxVersion} |";
+
+    private static string Row(ConfigDefinition config) =>
+        $"| `{config.Name}` | {(config.Default.Length == 0 ? "empty" : $"`{config.Default}`")} | {(config.HasEffect ? "yes" : "no")} | {config.Documentation} |";
+
+    private static string Repository(string path)
+    {
+        string directory = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(directory, "Iot.sln")))
+        {
+            directory = Path.GetDirectoryName(directory) ?? throw new DirectoryNotFoundException("the tests run outside of the repository");
+        }
+        return Path.Combine(directory, path);
+    }
+}
