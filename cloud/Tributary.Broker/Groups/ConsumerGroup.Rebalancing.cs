@@ -12,10 +12,7 @@ internal sealed partial class ConsumerGroup
         {
             return;
         }
-        foreach (GroupMember member in _members.Values)
-        {
-            AnswerSync(member, ErrorCode.RebalanceInProgress);
-        }
+        AnswerSyncs(now, ErrorCode.RebalanceInProgress);
         _unsynced.Clear();
         _syncDeadline = Never;
         long timeout = RebalanceMs();
@@ -103,10 +100,7 @@ internal sealed partial class ConsumerGroup
     {
         if (request.Assignments.Sum(one => (long)one.Assignment.Length) > _options.MaxGroupBytes)
         {
-            foreach (GroupMember member in _members.Values)
-            {
-                AnswerSync(member, ErrorCode.PolicyViolation);
-            }
+            AnswerSyncs(now, ErrorCode.PolicyViolation);
             PrepareRebalance(now);
             return;
         }
@@ -132,11 +126,17 @@ internal sealed partial class ConsumerGroup
         foreach (GroupMember member in _members.Values)
         {
             member.Assignment = assignments.GetValueOrDefault(member.Id) ?? [];
-            if (member.SyncToken != 0)
-            {
-                AnswerSync(member, ErrorCode.None);
-                Touch(now, member);
-            }
+        }
+        AnswerSyncs(now, ErrorCode.None);
+    }
+
+    /// <summary>Answers whoever waits for an assignment. They couldn't send heartbeats meanwhile, so their sessions begin anew.</summary>
+    private void AnswerSyncs(Moment now, ErrorCode error)
+    {
+        foreach (GroupMember member in _members.Values.Where(member => member.SyncToken != 0))
+        {
+            AnswerSync(member, error);
+            Touch(now, member);
         }
     }
 
