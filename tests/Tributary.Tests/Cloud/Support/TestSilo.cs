@@ -1,6 +1,9 @@
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Orleans.Storage;
 using Orleans.TestingHost;
+using Tributary.Broker.Groups;
 using Tributary.Cloud;
 using Tributary.Cloud.Grains;
 using Tributary.Cloud.Storage;
@@ -24,11 +27,18 @@ internal sealed class TestSilo : IAsyncDisposable
 
     public IClusterGrain Cluster => Grains.GetGrain<IClusterGrain>(IClusterGrain.Key);
 
+    public GrainGroupCoordinator Groups => Services.GetRequiredService<GrainGroupCoordinator>();
+
+    public IGroupStore GroupStore => Services.GetRequiredService<IGroupStore>();
+
+    public GroupDirectory GroupDirectory => Services.GetRequiredService<GroupDirectory>();
+
     public IGrainStorage Records => Services.GetRequiredKeyedService<IGrainStorage>(RecordStorage.Name);
 
     private IServiceProvider Services => _cluster.GetSiloServiceProvider();
 
-    public static async Task<TestSilo> StartAsync(string databasePath, ClusterLimits? limits = null)
+    public static async Task<TestSilo> StartAsync(
+        string databasePath, ClusterLimits? limits = null, FakeTimeProvider? groupTime = null)
     {
         ControlDatabase database = ControlDatabase.Open(databasePath);
         var builder = new InProcessTestClusterBuilder(1);
@@ -37,6 +47,7 @@ internal sealed class TestSilo : IAsyncDisposable
         {
             silo.Services.AddSingleton(limits ?? new ClusterLimits(100, 1000));
             silo.AddRecordStorage(database);
+            AddGroups(silo.Services, database, groupTime);
         });
         InProcessTestCluster cluster = builder.Build();
         await cluster.DeployAsync();
@@ -75,5 +86,16 @@ internal sealed class TestSilo : IAsyncDisposable
         await using System.Data.Common.DbCommand command = connection.CreateCommand();
         command.CommandText = sql;
         await command.ExecuteNonQueryAsync();
+    }
+
+    private static void AddGroups(IServiceCollection services, ControlDatabase database, TimeProvider? time)
+    {
+        var options = new GroupOptions();
+        services.AddSingleton<GroupDirectory>();
+        services.AddSingleton<IGroupStore>(_ => new GroupStore(database, options));
+        services.AddSingleton(provider => new GroupContext(
+            options, provider.GetRequiredService<IGroupStore>(), provider.GetRequiredService<GroupDirectory>(), _ => Guid.Empty,
+            time ?? TimeProvider.System, NullLogger.Instance));
+        services.AddSingleton<GrainGroupCoordinator>();
     }
 }
