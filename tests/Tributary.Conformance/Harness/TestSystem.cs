@@ -40,6 +40,9 @@ internal sealed class TestSystem : IAsyncDisposable
         _edgeSettings = (edgeSettings ?? new Dictionary<string, string>()).ToDictionary(pair => "TRIBUTARY__" + pair.Key, pair => pair.Value);
     }
 
+    /// <summary>Settings of the cloud, by name.</summary>
+    public IReadOnlyDictionary<string, string> CloudSettings { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Between edge and cloud.</summary>
     public Link Link { get; } = new();
 
@@ -82,7 +85,10 @@ internal sealed class TestSystem : IAsyncDisposable
     {
         _cloud = RunningProcess.Start(
             "cloud", Programs.Cloud,
-            ["serve", "--data", At("cloud"), "--kafka", "127.0.0.1:0", "--kafka-advertised", Kafka, "--http", "127.0.0.1:0"]);
+            [
+                "serve", "--data", At("cloud"), "--kafka", "127.0.0.1:0", "--kafka-advertised", Kafka, "--http", "127.0.0.1:0",
+                .. CloudSettings.SelectMany(setting => new[] { "--set", $"{setting.Key}={setting.Value}" }),
+            ]);
         _cloudReady = await _cloud.ReadyAsync();
         Link.Target = _cloudReady["kafka"];
     }

@@ -1,0 +1,173 @@
+using Confluent.Kafka;
+
+namespace Tributary.Conformance.Clients;
+
+/// <summary>
+/// A Confluent.Kafka consumer that is a member of a group: it reads, commits what it has read, and notes what was acknowledged and how
+/// often partitions came or went. Its numbers can be read from any thread.
+/// </summary>
+internal sealed class GroupConsumer : IAsyncDisposable
+{
+    private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
+    private readonly Lock _lock = new();
+    private readonly IConsumer<string, string> _consumer;
+    private readonly Dictionary<TopicPartition, long> _next = [];
+    private readonly Dictionary<TopicPartition, long> _acknowledged = [];
+    private readonly List<(int Partition, long Offset, string Key, string Value)> _records = [];
+    private readonly List<string> _errors = [];
+    private readonly Task _reading;
+    private volatile bool _isStopping;
+    private int _changes;
+
+    private GroupConsumer(ConsumerConfig config, string topic)
+    {
+        _consumer = new ConsumerBuilder<string, string>(config)
+            .SetLogHandler((_, _) => { })
+            .SetErrorHandler((_, _) => { })
+            .SetPartitionsAssignedHandler((_, _) => Interlocked.Increment(ref _changes))
+            .SetPartitionsRevokedHandler((_, partitions) => Forget(partitions.Select(one => one.TopicPartition)))
+            .SetPartitionsLostHandler((_, partitions) => Forget(partitions.Select(one => one.TopicPartition)))
+            .Build();
+        _consumer.Subscribe(topic);
+        _reading = Task.Run(Read);
+    }
+
+    /// <summary>How often partitions were given or taken.</summary>
+    public int Changes => Volatile.Read(ref _changes);
+
+    /// <summary>The numbers of its partitions.</summary>
+    public int[] Partitions
+    {
+        get
+        {
+            try
+            {
+                return [.. _consumer.Assignment.Select(one => one.Partition.Value).Order()];
+            }
+            catch (ObjectDisposedException)
+            {
+                return [];
+            }
+        }
+    }
+
+    /// <summary>What it has read, in its order.</summary>
+    public (int Partition, long Offset, string Key, string Value)[] Records
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _records];
+            }
+        }
+    }
+
+    /// <summary>The offsets whose commit was acknowledged, the latest of each partition.</summary>
+    public IReadOnlyDictionary<int, long> Acknowledged
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _acknowledged.ToDictionary(one => one.Key.Partition.Value, one => one.Value);
+            }
+        }
+    }
+
+    /// <summary>What went wrong on the way, for an error message.</summary>
+    public string Story()
+    {
+        lock (_lock)
+        {
+            return $"{_records.Count} records, partitions {string.Join(' ', Partitions)}; {string.Join("; ", _errors.TakeLast(10))}";
+        }
+    }
+
+    /// <summary>Joins the group.</summary>
+    public static GroupConsumer Start(
+        string kafka, string group, string topic, PartitionAssignmentStrategy strategy, string? instance = null) => new(
+            new ConsumerConfig
+            {
+                BootstrapServers = kafka,
+                GroupId = group,
+                GroupInstanceId = instance,
+                PartitionAssignmentStrategy = strategy,
+                SessionTimeoutMs = 45_000, // longer than a restart on a busy machine
+                HeartbeatIntervalMs = 300,
+                AutoOffsetReset = AutoOffsetReset.Earliest,
+                EnableAutoCommit = false,
+                ReconnectBackoffMs = 20,
+                ReconnectBackoffMaxMs = 200,
+            },
+            topic);
+
+    /// <summary>Leaves the group, unless it is static.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        _isStopping = true;
+        await _reading;
+    }
+
+    private void Read()
+    {
+        while (!_isStopping)
+        {
+            try
+            {
+                if (_consumer.Consume(Poll) is { } record)
+                {
+                    lock (_lock)
+                    {
+                        _records.Add((record.Partition.Value, record.Offset.Value, record.Message.Key, record.Message.Value));
+                        _next[record.TopicPartition] = record.Offset.Value + 1;
+                    }
+                }
+                Commit();
+            }
+            catch (KafkaException e)
+            {
+                lock (_lock)
+                {
+                    _errors.Add(e.Error.ToString()); // what the library can't settle by itself settles when it reads on
+                }
+            }
+        }
+        _consumer.Close();
+        _consumer.Dispose();
+    }
+
+    private void Commit()
+    {
+        TopicPartitionOffset[] offsets;
+        lock (_lock)
+        {
+            offsets = [.. _next.Where(one => _acknowledged.GetValueOrDefault(one.Key, -1) < one.Value)
+                .Select(one => new TopicPartitionOffset(one.Key, one.Value))];
+        }
+        if (offsets.Length == 0)
+        {
+            return;
+        }
+        _consumer.Commit(offsets);
+        lock (_lock)
+        {
+            foreach (TopicPartitionOffset offset in offsets)
+            {
+                _acknowledged[offset.TopicPartition] = offset.Offset.Value;
+            }
+        }
+    }
+
+    private void Forget(IEnumerable<TopicPartition> partitions)
+    {
+        Interlocked.Increment(ref _changes);
+        lock (_lock)
+        {
+            foreach (TopicPartition partition in partitions)
+            {
+                _next.Remove(partition);
+            }
+        }
+    }
+}
