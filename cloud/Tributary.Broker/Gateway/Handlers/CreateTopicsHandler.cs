@@ -13,8 +13,7 @@ namespace Tributary.Broker.Gateway.Handlers;
 internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<CreateTopicsRequest, CreateTopicsResponse>(broker)
 {
     private const int UseDefault = -1;
-    private const short DefaultsSince = 4;
-    private const string OrDefault = ", or -1 for the default from version 4 on";
+    private const string OrDefault = ", or -1 for the default"; // in every version, though clients know it from 4 on (KIP-464)
     private readonly TopicCreation _creation = new(broker);
 
     /// <inheritdoc/>
@@ -28,7 +27,7 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
             (ErrorCode error, string? message) = duplicates.Contains(topic.Name) ? (ErrorCode.InvalidRequest, "Duplicate topic name.")
                 : i >= Broker.Options.MaxTopicsPerCreate
                     ? (ErrorCode.PolicyViolation, $"a request may create {Broker.Options.MaxTopicsPerCreate} topics at most")
-                : Check(topic, request.Version);
+                : Check(topic);
             return Answer(
                 topic.Name,
                 error == ErrorCode.None
@@ -38,13 +37,13 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
         return new CreateTopicsResponse { Topics = results };
     }
 
-    private (ErrorCode Error, string? Message) Check(CreateTopicsRequest.CreatableTopic topic, short version)
+    private (ErrorCode Error, string? Message) Check(CreateTopicsRequest.CreatableTopic topic)
     {
         if (KafkaTopicName.Fault(topic.Name) is { } wrong)
         {
             return (ErrorCode.InvalidTopicException, $"Topic name is invalid: {wrong}");
         }
-        (ErrorCode error, string? message) = topic.Assignments.Length > 0 ? CheckAssignments(topic) : CheckCounts(topic, version);
+        (ErrorCode error, string? message) = topic.Assignments.Length > 0 ? CheckAssignments(topic) : CheckCounts(topic);
         if (error != ErrorCode.None)
         {
             return (error, message);
@@ -62,18 +61,17 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
         return TopicConfigs.FindConflict(configs) is { } conflict ? (ErrorCode.InvalidConfig, conflict) : (ErrorCode.None, null);
     }
 
-    private (ErrorCode Error, string? Message) CheckCounts(CreateTopicsRequest.CreatableTopic topic, short version)
+    private (ErrorCode Error, string? Message) CheckCounts(CreateTopicsRequest.CreatableTopic topic)
     {
         int most = Broker.Options.MaxPartitionsPerTopic;
         int brokers = Broker.Control.Snapshot.Brokers.Length;
-        bool mayDefault = version >= DefaultsSince;
         int count = topic.NumPartitions;
         int factor = topic.ReplicationFactor;
-        if (count == UseDefault ? !mayDefault : count < 1 || count > most)
+        if (count != UseDefault && (count < 1 || count > most))
         {
             return (ErrorCode.InvalidPartitions, $"Number of partitions must be 1 to {most}{OrDefault}.");
         }
-        return (factor == UseDefault ? !mayDefault : factor < 1 || factor > brokers)
+        return factor != UseDefault && (factor < 1 || factor > brokers)
             ? (ErrorCode.InvalidReplicationFactor, $"Replication factor must be 1 to {brokers}, the number of brokers{OrDefault}.")
             : (ErrorCode.None, null);
     }
