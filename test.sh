@@ -29,7 +29,8 @@ begin() {
 
 # --- What is needed -------------------------------------------------------------------------------------------------------------------
 
-# Clients to test with, a linker and zlib for the native agent, strace to see when a flush returns. None of them starts a service.
+# Clients to test with and what installs the rest of them, a linker and zlib for the native agent, strace to see when a flush returns.
+# None of them starts a service.
 install_packages() {
     local missing=() root=()
     command -v mosquitto_pub >/dev/null || missing+=(mosquitto-clients)
@@ -37,6 +38,7 @@ install_packages() {
     command -v curl >/dev/null || missing+=(curl)
     command -v clang >/dev/null || missing+=(clang)
     command -v strace >/dev/null || missing+=(strace)
+    command -v npm >/dev/null || missing+=(npm)
     [[ -e /usr/include/zlib.h ]] || missing+=(zlib1g-dev)
     ((${#missing[@]})) || return 0
     if ! command -v apt-get >/dev/null; then
@@ -61,6 +63,16 @@ if ! command -v dotnet >/dev/null; then
     echo "the .NET 10 SDK is missing: there is no 'dotnet' on the PATH"
     exit 1
 fi
+
+begin "Kafka clients of Node.js, as their lock file says"
+install_node_clients() {
+    local clients=tests/Tributary.Conformance/Clients/Node
+    # Node.js itself is among them: one of the clients wants a newer one than systems have.
+    cmp -s "$clients/package-lock.json" "$clients/node_modules/.lock" && return 0
+    npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund --loglevel=error
+    cp "$clients/package-lock.json" "$clients/node_modules/.lock"
+}
+install_node_clients
 
 # --- Build ----------------------------------------------------------------------------------------------------------------------------
 

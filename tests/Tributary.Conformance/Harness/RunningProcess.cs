@@ -12,7 +12,7 @@ namespace Tributary.Conformance.Harness;
 /// </summary>
 internal sealed partial class RunningProcess : IAsyncDisposable
 {
-    private const int MaxLines = 2_000;
+    private const int MaxLines = 20_000;
     private const int ShownLines = 60;
     private const int Terminate = 15;
     private const int Interrupt = 2;

@@ -1,0 +1,163 @@
+// kafkajs as a program: node kafkajs.mjs COMMAND JSON. Used by NodeClientTests.
+import zlib from 'node:zlib'
+import kafkajs from 'kafkajs'
+import { lz4Compress, lz4Decompress, snappyCompress, snappyDecompress } from '@platformatic/wasm-utils'
+import { count, ended, message, say, text } from './messages.mjs'
+
+const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, PartitionAssigners, logLevel } = kafkajs
+const codec = (compress, decompress) => () => ({
+  compress: async encoder => compress(encoder.buffer),
+  decompress: async bytes => decompress(bytes)
+})
+CompressionCodecs[CompressionTypes.Snappy] = codec(snappyCompress, snappyDecompress)
+CompressionCodecs[CompressionTypes.LZ4] = codec(lz4Compress, lz4Decompress)
+CompressionCodecs[CompressionTypes.ZSTD] = codec(zlib.zstdCompressSync, zlib.zstdDecompressSync)
+const codecs = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 }
+
+const args = JSON.parse(process.argv[3])
+const kafka = new Kafka({ brokers: [args.bootstrap], clientId: 'kafkajs', logLevel: logLevel.ERROR, retry: { retries: 20, maxRetryTime: 1000 } })
+
+/** Its assignor under the name that other clients know, so that they can share a group. */
+const roundrobin = context => ({ ...PartitionAssigners.roundRobin(context), name: 'roundrobin' })
+
+/** Consumes until `take` says that it is enough. */
+async function consume({ topic, group, fromBeginning = true, instance }, take, options = {}) {
+  const consumer = kafka.consumer({
+    groupId: group, sessionTimeout: args.sessionTimeout ?? 10000, heartbeatInterval: 300, rebalanceTimeout: 10000,
+    maxWaitTimeInMs: 200, metadataMaxAge: 2000, groupInstanceId: instance, partitionAssigners: [roundrobin], ...options
+  })
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) =>
+    say({ event: 'joined', member: payload.memberId, partitions: payload.memberAssignment[topic] ?? [] }))
+  await consumer.connect()
+  await consumer.subscribe({ topics: [topic], fromBeginning })
+  let enough
+  const done = new Promise(resolve => { enough = resolve })
+  await consumer.run({
+    autoCommitInterval: 200,
+    eachMessage: async ({ partition, message }) => {
+      if (take(consumer, partition, message)) {
+        enough()
+      }
+    }
+  })
+  return { consumer, done, enough }
+}
+
+function record(partition, { offset, key, value, headers, timestamp }) {
+  return {
+    event: 'record', partition, offset: Number(offset), key: text(key), value: text(value),
+    headers: Object.entries(headers ?? {}).map(([name, value]) => [name, text(value)]), timestamp: Number(timestamp)
+  }
+}
+
+const commands = {
+  async produce({ topic, codec, acks }) {
+    const producer = kafka.producer({ allowAutoTopicCreation: true })
+    await producer.connect()
+    for (let from = 0; from < count; from += 50) {
+      const messages = Array.from({ length: 50 }, (_, i) => {
+        const { timestamp, ...rest } = message(from + i)
+        return { ...rest, timestamp: `${timestamp}` }
+      })
+      await producer.send({ topic, acks, compression: codecs[codec], messages })
+    }
+    await producer.disconnect()
+  },
+
+  async consume(args) {
+    let left = args.count
+    const { consumer, done } = await consume(args, (_, partition, message) => {
+      say(record(partition, message))
+      return --left === 0
+    })
+    await done
+    await consumer.disconnect() // commits what was processed, and leaves
+  },
+
+  /** A member until it is asked to end; then it leaves. */
+  async member(args) {
+    const { consumer } = await consume(args, (_, partition, message) => {
+      say(record(partition, message))
+      return false
+    })
+    await ended
+    await consumer.disconnect()
+  },
+
+  /** Goes back to an offset of partition 0, and pauses partition 1 for as long as it takes to read partition 0 again. */
+  async seek(args) {
+    const seen = []
+    let resumed = false
+    const { consumer, done } = await consume(args, (consumer, partition, message) => {
+      seen.push([partition, Number(message.offset)])
+      if (partition === 0 && Number(message.offset) === args.last && !resumed) {
+        resumed = true
+        consumer.resume([{ topic: args.topic, partitions: [1] }])
+      }
+      return resumed && partition === 1 && Number(message.offset) === args.last
+    })
+    consumer.pause([{ topic: args.topic, partitions: [1] }])
+    consumer.seek({ topic: args.topic, partition: 0, offset: `${args.offset}` })
+    await done
+    await consumer.disconnect()
+    say({ event: 'seen', seen })
+  },
+
+  /** Where a time is. */
+  async times({ topic, timestamp }) {
+    const admin = kafka.admin()
+    await admin.connect()
+    const found = await admin.fetchTopicOffsetsByTimestamp(topic, timestamp)
+    const ends = await admin.fetchTopicOffsets(topic)
+    await admin.disconnect()
+    say({ event: 'times', found: found.map(at => [at.partition, Number(at.offset)]), ends: ends.map(at => [at.partition, Number(at.low), Number(at.high)]) })
+  },
+
+  /** What operators do; whatever fails throws. */
+  async admin({ topic, group }) {
+    const admin = kafka.admin()
+    await admin.connect()
+    const created = await admin.createTopics({
+      topics: [{ topic, numPartitions: 2, replicationFactor: 1, configEntries: [{ name: 'retention.ms', value: '3600000' }] }]
+    })
+    const again = await admin.createTopics({ topics: [{ topic, numPartitions: 2 }] })
+    await admin.createPartitions({ topicPartitions: [{ topic, count: 5 }] })
+    await admin.alterConfigs({
+      validateOnly: false,
+      resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name: 'max.message.bytes', value: '123456' }] }]
+    })
+    const configs = await admin.describeConfigs({
+      includeSynonyms: false, resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames: ['max.message.bytes', 'retention.ms'] }]
+    })
+    const metadata = await admin.fetchTopicMetadata({ topics: [topic] })
+    await admin.setOffsets({ groupId: group, topic, partitions: [{ partition: 0, offset: '7' }, { partition: 4, offset: '9' }] })
+    const committed = await admin.fetchOffsets({ groupId: group, topics: [topic] })
+    const groups = await admin.listGroups()
+    const described = await admin.describeGroups([group])
+    await admin.deleteGroups([group])
+    const cluster = await admin.describeCluster()
+    const producer = kafka.producer()
+    await producer.connect()
+    await producer.send({ topic, messages: Array.from({ length: 10 }, (_, i) => ({ partition: 0, value: `${i}` })) })
+    await producer.disconnect()
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '4' }] })
+    const offsets = await admin.fetchTopicOffsets(topic)
+    await admin.deleteTopics({ topics: [topic] })
+    const topics = await admin.listTopics()
+    await admin.disconnect()
+    say({
+      event: 'admin', created, again,
+      partitions: metadata.topics[0].partitions.length,
+      configs: Object.fromEntries(configs.resources[0].configEntries.map(entry => [entry.configName, entry.configValue])),
+      committed: Object.fromEntries(committed[0].partitions.map(at => [at.partition, Number(at.offset)])),
+      group: groups.groups.some(known => known.groupId === group),
+      state: described.groups[0].state,
+      brokers: cluster.brokers.length,
+      low: Number(offsets.find(at => at.partition === 0).low),
+      gone: !topics.includes(topic)
+    })
+  }
+}
+
+await commands[process.argv[2]](args)
+process.exit(0)
