@@ -235,6 +235,15 @@ public sealed partial class PartitionLog
         }
     }
 
+    /// <summary>The leader epoch of the record at an offset, −1 if it isn't known.</summary>
+    public int EpochOf(long offset)
+    {
+        lock (_lock)
+        {
+            return _epochs.At(offset).Epoch;
+        }
+    }
+
     /// <summary>What is known of one producer.</summary>
     public ProducerSummary? FindProducer(long producerId)
     {

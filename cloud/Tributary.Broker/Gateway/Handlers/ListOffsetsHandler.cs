@@ -92,6 +92,7 @@ internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<List
                 return ErrorCode.None;
             case (long)Question.Earliest or (long)Question.EarliestLocal:
                 answer.Offset = partition.Log.StartOffset;
+                answer.LeaderEpoch = partition.Log.EpochOf(answer.Offset);
                 return ErrorCode.None;
             case (long)Question.Latest:
                 answer.Offset = highWatermark;
