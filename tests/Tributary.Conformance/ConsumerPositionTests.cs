@@ -78,8 +78,8 @@ public sealed class ConsumerPositionTests(CloudFixture fixture) : IClassFixture<
         }
         string at17 = Start.AddMinutes(17).ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture);
         string at20 = Start.AddMinutes(20).ToUnixTimeMilliseconds().ToString(CultureInfo.InvariantCulture);
-        Assert.Equal("17\n18\n19\n", await KcatAsync("-C", "-t", partition.Topic, "-p", "0", "-o", "s@" + at17, "-o", "e@" + at20, "-e"));
-        Assert.Contains("[0] offset 17", await KcatAsync("-Q", "-t", $"{partition.Topic}:0:{at17}"));
+        Assert.Equal(["17", "18", "19"], await KcatAsync("-C", "-t", partition.Topic, "-p", "0", "-o", "s@" + at17, "-o", "e@" + at20, "-e"));
+        Assert.Equal([$"{partition.Topic} [0] offset 17"], await KcatAsync("-Q", "-t", $"{partition.Topic}:0:{at17}"));
     }
 
     [Theory]
@@ -111,13 +111,15 @@ public sealed class ConsumerPositionTests(CloudFixture fixture) : IClassFixture<
     public async Task Kcat_begins_at_an_offset_at_an_end_and_so_many_records_before_it()
     {
         await FillAsync("kcat-positions", 1);
-        Assert.Equal("0\n1\n", await KcatAsync("-C", "-t", "kcat-positions", "-p", "0", "-o", "beginning", "-c", "2"));
-        Assert.Equal("30\n31\n", await KcatAsync("-C", "-t", "kcat-positions", "-p", "0", "-o", "30", "-c", "2"));
-        Assert.Equal("47\n48\n49\n", await KcatAsync("-C", "-t", "kcat-positions", "-p", "0", "-o", "-3", "-e"));
-        Assert.Equal("", await KcatAsync("-C", "-t", "kcat-positions", "-p", "0", "-o", "end", "-e"));
+        Assert.Equal(["0", "1"], await KcatAsync("-C", "-t", "kcat-positions", "-p", "0", "-o", "beginning", "-c", "2"));
+        Assert.Equal(["30", "31"], await KcatAsync("-C", "-t", "kcat-positions", "-p", "0", "-o", "30", "-c", "2"));
+        Assert.Equal(["47", "48", "49"], await KcatAsync("-C", "-t", "kcat-positions", "-p", "0", "-o", "-3", "-e"));
+        Assert.Empty(await KcatAsync("-C", "-t", "kcat-positions", "-p", "0", "-o", "end", "-e"));
     }
 
-    private Task<string> KcatAsync(params string[] arguments) => Tool.RunAsync("kcat", ["-b", _kafka, "-q", .. arguments]);
+    /// <returns>The lines that it wrote.</returns>
+    private async Task<string[]> KcatAsync(params string[] arguments) =>
+        (await Tool.RunAsync("kcat", ["-b", _kafka, "-q", .. arguments])).Split('\n', StringSplitOptions.RemoveEmptyEntries);
 
     /// <summary>Fills partitions with numbers, one a minute, in one batch each.</summary>
     private async Task<TopicPartition[]> FillAsync(string topic, int partitions, CompressionType codec = CompressionType.None)
