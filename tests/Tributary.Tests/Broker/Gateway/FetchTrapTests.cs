@@ -180,7 +180,7 @@ public sealed class FetchTrapTests : IAsyncLifetime
 
     private static TheoryData<short> From(int first) => [.. Enumerable.Range(first, 18 - first).Select(version => (short)version)];
 
-    private ValueTask LeadAsync(int epoch) => _broker.Control.SetAsync(TestControlPlane.Make("t", _id, 1, leaderEpoch: epoch));
+    private Task LeadAsync(int epoch) => _broker.Control.SetAsync(TestControlPlane.Make("t", _id, 1, leaderEpoch: epoch));
 
     private async Task ProduceAsync(byte[] batch) =>
         Assert.Equal(ErrorCode.None, (await _writer.AskAsync(Ask.Produce("t", batch), 9)).Single().ErrorCode);
