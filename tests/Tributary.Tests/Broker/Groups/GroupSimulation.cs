@@ -197,6 +197,7 @@ internal sealed class GroupSimulation
         Require(_group.State is GroupState.Stable or GroupState.Empty, $"the group begins {_group.State}");
         foreach (SimulatedMember member in _members)
         {
+            Require(!member.IsSettled || member.Generation <= generation, "a member was told its assignment before that was stored");
             bool isStored = _stored?.Members.Any(one => one.Id == member.Id) ?? false;
             if (member is { IsSettled: true, IsAlive: true } && member.Generation == generation && isStored)
             {
