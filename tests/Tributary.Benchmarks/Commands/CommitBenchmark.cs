@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Diagnostics;
 using Tributary.Benchmarks.Harness;
-using Tributary.Benchmarks.Peers;
 using Tributary.Benchmarks.Load;
+using Tributary.Benchmarks.Peers;
 using Tributary.Log;
 using Tributary.Log.Storage;
 

@@ -1,8 +1,8 @@
 using System.Buffers;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
-using Tributary.Tests.Kafka.Golden;
 using Tributary.Tests.Broker.Support;
+using Tributary.Tests.Kafka.Golden;
 using Xunit;
 
 namespace Tributary.Tests.Kafka;
