@@ -32,6 +32,7 @@ public sealed partial class MixedGroupTests : IAsyncLifetime
     private readonly ConcurrentDictionary<(string Key, int Number), bool> _produced = [];
     private readonly List<string> _story = [];
     private int _changes;
+    private int _stoppedKcats;
 
     private enum Kind
     {
@@ -70,7 +71,8 @@ public sealed partial class MixedGroupTests : IAsyncLifetime
 
         Member last = Start(Kind.Kcat);
         await Until.TrueAsync(
-            () => Task.FromResult(_produced.Keys.Except(Seen()).Any() is false), () => Story(seed) + Missing(), TimeSpan.FromMinutes(2));
+            // kcat, which commits what it has in its hands, drops that without writing it when it is stopped.
+            () => Task.FromResult(_produced.Keys.Except(Seen()).Count() <= _stoppedKcats), () => Story(seed) + Missing(), TimeSpan.FromMinutes(2));
         // A client may commit in its new generation what it read in the one before, which Kafka takes too; then it says so.
         HashSet<(int, long)> said = [.. _members.SelectMany(member => member.Commits())];
         Step[] lost = [.. wentBack.Where(step => !said.Contains((step.Partition, step.To)))];
@@ -152,9 +154,7 @@ public sealed partial class MixedGroupTests : IAsyncLifetime
         foreach (Member member in slots.OfType<Member>())
         {
             member.Resume();
-            member.Process.Stop();
-            await member.Process.ExitAsync();
-            _changes++;
+            await StopAsync(member);
         }
     }
 
@@ -165,9 +165,7 @@ public sealed partial class MixedGroupTests : IAsyncLifetime
         {
             case 0:
                 Note(member, "leaves");
-                _changes++;
-                member.Process.Stop();
-                await member.Process.ExitAsync();
+                await StopAsync(member);
                 return false;
             case 1 when member.IsSafeToKill:
                 Note(member, "is killed");
@@ -183,6 +181,14 @@ public sealed partial class MixedGroupTests : IAsyncLifetime
             default:
                 return true;
         }
+    }
+
+    private async Task StopAsync(Member member)
+    {
+        _changes++;
+        _stoppedKcats += member.IsSafeToKill ? 0 : 1;
+        member.Process.Stop();
+        await member.Process.ExitAsync();
     }
 
     private Member Start(Kind kind)
