@@ -20,6 +20,7 @@ internal sealed class LogWriter
     private readonly bool _hasThread;
     private readonly IFileSystemFlush? _together;
     private readonly int _togetherFrom;
+    private readonly SharedFlush _shared = new();
     private readonly ITimer? _windowTimer;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -148,23 +149,18 @@ internal sealed class LogWriter
     /// </summary>
     private void FlushRound(int dirty)
     {
-        SharedFlush? shared = _together is not null && dirty >= _togetherFrom ? FlushTogether(_together) : null;
+        if (_together is not null && dirty >= _togetherFrom)
+        {
+            _shared.Begin();
+            foreach (PartitionLog partition in _taken)
+            {
+                partition.Share(_shared);
+            }
+            _shared.Run(_together);
+        }
         foreach (PartitionLog partition in _taken)
         {
-            partition.Flush(shared);
-        }
-    }
-
-    private static SharedFlush FlushTogether(IFileSystemFlush together)
-    {
-        try
-        {
-            together.Flush();
-            return SharedFlush.Done;
-        }
-        catch (Exception e)
-        {
-            return new SharedFlush(e);
+            partition.Flush();
         }
     }
 
@@ -204,10 +200,44 @@ internal sealed class LogWriter
     }
 }
 
-/// <summary>A flush that covered whatever was written before it, in all partitions.</summary>
-/// <param name="Failure">Why what was written may not be durable, null if it is.</param>
-internal sealed record SharedFlush(Exception? Failure)
+/// <summary>
+/// A flush that covers whatever was written before it began, in all partitions. Whoever completes such a round goes by its outcome and
+/// never by a flush of its own, which could succeed although this one has failed. Used for one round after the other.
+/// </summary>
+internal sealed class SharedFlush
 {
-    /// <summary>One that succeeded.</summary>
-    public static SharedFlush Done { get; } = new((Exception?)null);
+    private readonly ManualResetEventSlim _done = new();
+    private Exception? _failure;
+
+    /// <summary>A round begins that this flush will cover. On the writer thread, as <see cref="Run"/>.</summary>
+    public void Begin()
+    {
+        _failure = null;
+        _done.Reset();
+    }
+
+    /// <summary>Flushes, and lets go on whoever waits.</summary>
+    public void Run(IFileSystemFlush together)
+    {
+        try
+        {
+            together.Flush();
+        }
+        catch (Exception e)
+        {
+            _failure = e;
+        }
+        _done.Set();
+    }
+
+    /// <summary>Waits for its outcome.</summary>
+    /// <exception cref="IOException">What it covers may not be durable.</exception>
+    public void Wait()
+    {
+        _done.Wait();
+        if (_failure is { } failure)
+        {
+            throw new IOException($"the flush of all files failed: {failure.Message}", failure);
+        }
+    }
 }

@@ -67,13 +67,21 @@ public sealed partial class PartitionLog
         }
     }
 
-    /// <summary>Makes durable what was written, tells those who wait, and looks after files.</summary>
-    /// <param name="shared">A flush that was made since the write and covers it, null if there was none.</param>
-    internal void Flush(SharedFlush? shared = null)
+    /// <summary>What was written and isn't durable yet is covered by a flush that is about to be made for several partitions.</summary>
+    internal void Share(SharedFlush flush)
     {
         lock (_files)
         {
-            CompleteRound(shared);
+            _round.Shared = _pieces.Count > 0 ? flush : null;
+        }
+    }
+
+    /// <summary>Makes durable what was written, tells those who wait, and looks after files.</summary>
+    internal void Flush()
+    {
+        lock (_files)
+        {
+            CompleteRound();
         }
         Tell();
         lock (_files)
@@ -83,7 +91,7 @@ public sealed partial class PartitionLog
     }
 
     /// <summary>Called under the files lock.</summary>
-    private void CompleteRound(SharedFlush? shared = null)
+    private void CompleteRound()
     {
         if (_pieces.Count == 0)
         {
@@ -93,13 +101,13 @@ public sealed partial class PartitionLog
         {
             try
             {
-                if (shared is null)
+                if (_round.Shared is { } shared)
+                {
+                    shared.Wait();
+                }
+                else
                 {
                     _active!.File!.Flush();
-                }
-                else if (shared.Failure is { } failed)
-                {
-                    throw new IOException($"the flush of all files failed: {failed.Message}", failed);
                 }
                 SaveEpochs();
                 Advance(_round.Bytes, _round.End);
@@ -395,12 +403,16 @@ public sealed partial class PartitionLog
 
         public Exception? Failure { get; set; }
 
+        /// <summary>What makes it durable together with others, null for a flush of its own.</summary>
+        public SharedFlush? Shared { get; set; }
+
         public void Reset()
         {
             Bytes = 0;
             RunBytes = 0;
             IsTouched = false;
             Failure = null;
+            Shared = null;
         }
     }
 }

@@ -65,6 +65,28 @@ public sealed class FlushTogetherTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Whoever_completes_a_round_meanwhile_waits_for_it_and_shares_its_failure()
+    {
+        PartitionLog[] logs = Open(6);
+        await Task.WhenAll(new Round(_harness.Directory, logs).Run());
+        var meanwhile = new Thread(() => logs[2].DeleteBefore(1));
+        _storage.OnSlow = () =>
+        {
+            _storage.OnSlow = null;
+            meanwhile.Start();
+            bool isSettled = SpinWait.SpinUntil(
+                () => meanwhile.ThreadState.HasFlag(ThreadState.WaitSleepJoin) || meanwhile.ThreadState.HasFlag(ThreadState.Stopped), Deadline);
+            Assert.True(isSettled);
+        };
+        _storage.Fail(FaultPoint.SegmentFlush);
+        Task[] lost = new Round(_harness.Directory, logs).Run();
+        await Assert.ThrowsAsync<LogException>(() => lost[2].WaitAsync(Deadline));
+        Assert.True(meanwhile.Join(Deadline));
+        Assert.Equal((1L, 1L), (logs[2].FlushedEnd, logs[2].AppendedEnd));
+        Assert.Equal(2, _storage.FlushedTogether);
+    }
+
+    [Fact]
     public async Task The_kernel_flushes_a_real_file_system()
     {
         string root = Directory.CreateTempSubdirectory("tributary-log-").FullName;
