@@ -155,10 +155,11 @@ public sealed class GroupHost : IDisposable
                 return refusal;
             }
             CommittedOffset offset = OffsetMessages.Committed(request, asked, _context.TopicId(partition.Topic), Now.Unix);
-            ErrorCode error = CheckSize(partition, offset);
+            long newBytes = _offsets.TryGet(partition, out _) ? 0 : GroupOffsets.BytesOf(partition, offset);
+            ErrorCode error = CheckSize(offset, newBytes);
             if (error == ErrorCode.None)
             {
-                _writer.Set(partition, offset);
+                _writer.Set(partition, offset, newBytes);
                 hasAny = true;
             }
             return error;
@@ -289,10 +290,10 @@ public sealed class GroupHost : IDisposable
         return current == Guid.Empty || offset.TopicId == Guid.Empty || offset.TopicId == current;
     }
 
-    private ErrorCode CheckSize(GroupPartition partition, CommittedOffset offset) =>
+    /// <summary>What is noted and not stored yet counts too: one request, or many at once, must not pass the limit.</summary>
+    private ErrorCode CheckSize(CommittedOffset offset, long newBytes) =>
         offset.Metadata.Length > _context.Options.MaxOffsetMetadata ? ErrorCode.OffsetMetadataTooLarge
-        : !_offsets.TryGet(partition, out _)
-            && _offsets.Bytes + GroupOffsets.BytesOf(partition, offset) > _context.Options.MaxOffsetBytes ? ErrorCode.InvalidCommitOffsetSize
+        : newBytes > 0 && _offsets.Bytes + _writer.NewBytes + newBytes > _context.Options.MaxOffsetBytes ? ErrorCode.InvalidCommitOffsetSize
         : ErrorCode.None;
 
     private async Task<bool> TryCreateAsync()

@@ -11,6 +11,9 @@ internal sealed class GroupBatch
 
     public bool Deletes { get; set; }
 
+    /// <summary>What its new offsets will take.</summary>
+    public long NewBytes { get; set; }
+
     public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 }
 
@@ -29,11 +32,16 @@ internal sealed class GroupWriter(string group, IGroupStore store, Action<GroupB
     private bool _hasWritten;
     private long _version;
 
+    private long _newUnderWay;
+
     /// <summary>Number of the record that is being written, −1 for none.</summary>
     private long _underWay = -1;
 
     /// <summary>Whether the group is stored.</summary>
     public bool Exists => _version > 0;
+
+    /// <summary>What new offsets will take that are noted and not stored yet.</summary>
+    public long NewBytes => _newUnderWay + (_next?.NewBytes ?? 0);
 
     public bool IsIdle => !_isWriting && _next is null;
 
@@ -44,7 +52,14 @@ internal sealed class GroupWriter(string group, IGroupStore store, Action<GroupB
     public void Begin(long version) => _version = version;
 
     /// <summary>Notes an offset for the next write, which <see cref="WriteAsync"/> starts.</summary>
-    public void Set(GroupPartition partition, CommittedOffset offset) => Next.Offsets[partition] = offset;
+    /// <param name="partition">Of which partition.</param>
+    /// <param name="offset">The offset.</param>
+    /// <param name="newBytes">What it takes if none is stored for the partition, else 0.</param>
+    public void Set(GroupPartition partition, CommittedOffset offset, long newBytes)
+    {
+        Next.NewBytes += Next.Offsets.ContainsKey(partition) ? 0 : newBytes;
+        Next.Offsets[partition] = offset;
+    }
 
     /// <summary>Notes that an offset goes with the next write, which <see cref="WriteAsync"/> starts.</summary>
     public void Remove(GroupPartition partition) => Next.Offsets[partition] = null;
@@ -108,10 +123,12 @@ internal sealed class GroupWriter(string group, IGroupStore store, Action<GroupB
         {
             _next = null;
             _underWay = batch.Record is null ? -1 : batch.RecordNumber;
+            _newUnderWay = batch.NewBytes;
             try
             {
                 await WriteAsync(batch);
                 _underWay = -1;
+                _newUnderWay = 0;
                 stored(batch);
                 batch.Done.SetResult();
             }
@@ -128,6 +145,7 @@ internal sealed class GroupWriter(string group, IGroupStore store, Action<GroupB
                 failed(e);
             }
         }
+        _newUnderWay = 0;
         _isWriting = false;
     }
 

@@ -26,7 +26,8 @@ internal sealed class GroupStore : IGroupStore, IAsyncDisposable
     {
         _database = database;
         _maxGroups = options.MaxGroups;
-        _writing = Task.Run(WriteAllAsync);
+        // A thread of its own: SQLite's flush blocks.
+        _writing = Task.Factory.StartNew(WriteAll, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
     /// <inheritdoc/>
@@ -75,11 +76,11 @@ internal sealed class GroupStore : IGroupStore, IAsyncDisposable
             return reading.List(sql, read, parameters);
         });
 
-    private async Task WriteAllAsync()
+    private void WriteAll()
     {
         var together = new List<Pending>();
         GroupCommands? commands = null;
-        while (await _pending.Reader.WaitToReadAsync())
+        while (_pending.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
         {
             together.Clear();
             while (together.Count < MaxTogether && _pending.Reader.TryRead(out Pending? next))

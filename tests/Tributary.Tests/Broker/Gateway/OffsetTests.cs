@@ -177,6 +177,22 @@ public sealed class OffsetTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task What_is_not_stored_yet_counts_to_the_limit_too()
+    {
+        await _broker.CreateTopicAsync("t", 10);
+        await using TestClient first = _broker.Connect();
+        await CommitAsync(first, "g", 0);
+        TestClient[] clients = [.. Enumerable.Range(0, 9).Select(_ => _broker.Connect())];
+        _broker.Groups.Store.Hold();
+        Task<ErrorCode>[] commits = [.. clients.Select((client, i) => CommitAsync(client, "g", 1, partition: i + 1))];
+        await Task.WhenAny(commits); // one that is refused waits for nothing
+        _broker.Groups.Store.Release();
+        ErrorCode[] errors = await Task.WhenAll(commits);
+        Assert.Equal(5, errors.Count(error => error == ErrorCode.None)); // 66 bytes each, of 400 in all
+        Assert.Equal(4, errors.Count(error => error == ErrorCode.InvalidCommitOffsetSize));
+    }
+
+    [Fact]
     public async Task Groups_beyond_the_limit_are_refused()
     {
         await _broker.CreateTopicAsync("t");
