@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Confluent.Kafka;
@@ -14,7 +13,7 @@ namespace Tributary.Conformance;
 /// Consumers of different clients in one group, which join, leave, are killed and stand still at random, while keyed, numbered records are
 /// produced. They agree on the assignor that all of them have, round robin.
 /// </summary>
-public sealed partial class MixedGroupTests : IAsyncLifetime
+public sealed class MixedGroupTests : IAsyncLifetime
 {
     private const string Topic = "mixed";
     private const string Group = "mixed";
@@ -250,11 +249,8 @@ public sealed partial class MixedGroupTests : IAsyncLifetime
 
     private sealed record Step(int Partition, long From, long To);
 
-    private sealed partial class Member(Kind kind, int id, int firstChange, RunningProcess process)
+    private sealed class Member(Kind kind, int id, int firstChange, RunningProcess process)
     {
-        private const int Stop = 19;
-        private const int Continue = 18;
-
         public RunningProcess Process => process;
 
         public int FirstChange => firstChange;
@@ -268,13 +264,13 @@ public sealed partial class MixedGroupTests : IAsyncLifetime
         public void StandStill(int milliseconds)
         {
             ResumesAt = Environment.TickCount64 + milliseconds;
-            _ = Native.Kill(process.Id, Stop);
+            process.Pause();
         }
 
         public void Resume()
         {
             ResumesAt = 0;
-            _ = Native.Kill(process.Id, Continue);
+            process.Resume();
         }
 
         public int Joins() => kind == Kind.Kcat
@@ -308,11 +304,5 @@ public sealed partial class MixedGroupTests : IAsyncLifetime
         private static int Int32(string text) => int.Parse(text, CultureInfo.InvariantCulture);
 
         private static bool IsJoin(JsonElement line) => line.GetProperty("event").GetString() == "joined";
-
-        private static partial class Native
-        {
-            [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
-            public static partial int Kill(int id, int signal);
-        }
     }
 }

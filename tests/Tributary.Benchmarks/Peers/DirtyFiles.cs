@@ -53,7 +53,7 @@ internal sealed partial class DirtyFiles : IDisposable
     {
         foreach (SafeFileHandle file in files._files)
         {
-            Check(Native.DataSync(file), "fdatasync");
+            RawDisk.Flush(file);
         }
     }
 
@@ -89,9 +89,6 @@ internal sealed partial class DirtyFiles : IDisposable
 
     private static partial class Native
     {
-        [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
-        public static partial int DataSync(SafeFileHandle file);
-
         [LibraryImport("libc", EntryPoint = "syncfs", SetLastError = true)]
         public static partial int SyncFileSystem(SafeFileHandle file);
 

@@ -48,7 +48,7 @@ internal sealed partial class RawDisk : IDisposable
         {
             position = position + _data.Length > _size ? 0 : position;
             RandomAccess.Write(_file, _data, position);
-            Flush();
+            Flush(_file);
             position += _data.Length;
             flushes++;
             long end = Stopwatch.GetTimestamp();
@@ -61,13 +61,14 @@ internal sealed partial class RawDisk : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _file.Dispose();
 
-    private void Flush()
+    /// <summary>Flushes a file as the log does.</summary>
+    public static void Flush(SafeFileHandle file)
     {
         if (!OperatingSystem.IsLinux())
         {
-            RandomAccess.FlushToDisk(_file);
+            RandomAccess.FlushToDisk(file);
         }
-        else if (Native.DataSync(_file) != 0)
+        else if (Native.DataSync(file) != 0)
         {
             throw new IOException($"fdatasync: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
         }

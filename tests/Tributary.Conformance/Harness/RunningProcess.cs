@@ -16,6 +16,8 @@ internal sealed partial class RunningProcess : IAsyncDisposable
     private const int ShownLines = 60;
     private const int Terminate = 15;
     private const int Interrupt = 2;
+    private const int Halt = 19;
+    private const int Continue = 18;
     private static readonly ConcurrentDictionary<int, RunningProcess> Running = new();
     private readonly Process _process;
     private readonly string _name;
@@ -128,6 +130,12 @@ internal sealed partial class RunningProcess : IAsyncDisposable
 
     /// <summary>SIGINT, what Ctrl-C sends.</summary>
     public void PressControlC() => Signal(Interrupt);
+
+    /// <summary>SIGSTOP: it stands still, and its connections stay open.</summary>
+    public void Pause() => Signal(Halt);
+
+    /// <summary>SIGCONT.</summary>
+    public void Resume() => Signal(Continue);
 
     /// <summary>Whether what it started is killed with it.</summary>
     public bool OwnsChildren { get; init; }

@@ -1,14 +1,7 @@
 using System.Collections.Concurrent;
-using System.Net;
 using System.Text;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Extensions.Options;
 using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
 using Tributary.Contracts.Records;
@@ -19,6 +12,7 @@ using Tributary.Edge.Uplink;
 using Tributary.Log;
 using Tributary.Log.Storage;
 using Tributary.Tests.Broker.Support;
+using Tributary.Tests.Support;
 using Xunit;
 
 namespace Tributary.Tests.Edge;
@@ -229,30 +223,12 @@ public sealed class EdgeToBrokerTests
     }
 
     /// <summary>The broker's gateway on a loopback port, with connections that can be cut.</summary>
-    private sealed class BrokerLink : IHttpApplication<object>, IAsyncDisposable
+    private sealed class BrokerLink(TestBroker broker) : ConnectionHandler, IAsyncDisposable
     {
         private readonly ConcurrentDictionary<ConnectionContext, bool> _connections = new();
-        private readonly TestBroker _broker;
-        private readonly ServiceProvider _services = new ServiceCollection().BuildServiceProvider();
-        private readonly KestrelServer _server;
-        private ListenOptions? _listener;
+        private LoopbackPort? _port;
 
-        private BrokerLink(TestBroker broker)
-        {
-            _broker = broker;
-            var options = new KestrelServerOptions { ApplicationServices = _services };
-            options.Listen(IPAddress.Loopback, 0, listen =>
-            {
-                _listener = listen;
-                listen.Run(ServeAsync);
-            });
-            _server = new KestrelServer(
-                Options.Create(options), new SocketTransportFactory(
-                    Options.Create(new SocketTransportOptions()), NullLoggerFactory.Instance),
-                NullLoggerFactory.Instance);
-        }
-
-        public int Port => _listener!.IPEndPoint!.Port;
+        public int Port => _port!.EndPoint.Port;
 
         /// <summary>Whether new connections are served.</summary>
         public bool IsUp { get; set; } = true;
@@ -260,7 +236,7 @@ public sealed class EdgeToBrokerTests
         public static async Task<BrokerLink> StartAsync(TestBroker broker)
         {
             var link = new BrokerLink(broker);
-            await link._server.StartAsync(link, CancellationToken.None);
+            link._port = await LoopbackPort.OpenAsync(link);
             await broker.Control.ApplyAsync(
                 broker.Control.Snapshot with { Brokers = [new BrokerNode(TestControlPlane.NodeId, "127.0.0.1", link.Port)] });
             return link;
@@ -278,27 +254,17 @@ public sealed class EdgeToBrokerTests
         public async ValueTask DisposeAsync()
         {
             Cut();
-            await _server.StopAsync(CancellationToken.None);
-            _server.Dispose();
-            await _services.DisposeAsync();
+            await _port!.DisposeAsync();
         }
 
-        public object CreateContext(IFeatureCollection contextFeatures) => throw new NotSupportedException();
-
-        public Task ProcessRequestAsync(object context) => throw new NotSupportedException();
-
-        public void DisposeContext(object context, Exception? exception)
-        {
-        }
-
-        private async Task ServeAsync(ConnectionContext connection)
+        public override async Task OnConnectedAsync(ConnectionContext connection)
         {
             _connections[connection] = true;
             try
             {
                 if (IsUp)
                 {
-                    await _broker.Server.Connections.OnConnectedAsync(connection);
+                    await broker.Server.Connections.OnConnectedAsync(connection);
                 }
             }
             finally
