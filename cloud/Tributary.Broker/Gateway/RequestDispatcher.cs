@@ -31,6 +31,7 @@ internal sealed class RequestDispatcher
             new DescribeLogDirsHandler(broker),
             new DescribeTopicPartitionsHandler(broker),
             new ElectLeadersHandler(broker),
+            new AlterPartitionReassignmentsHandler(broker),
             new ListPartitionReassignmentsHandler(broker),
             new InitProducerIdHandler(broker),
             new DescribeProducersHandler(broker),

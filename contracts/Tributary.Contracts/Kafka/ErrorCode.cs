@@ -180,6 +180,9 @@ public enum ErrorCode : short
     /// <summary>The preferred leader leads already, or no leader is missing.</summary>
     ElectionNotNeeded = 84,
 
+    /// <summary>The partition does not move.</summary>
+    NoReassignmentInProgress = 85,
+
     /// <summary>A record is invalid; per-record errors say which.</summary>
     InvalidRecord = 87,
 

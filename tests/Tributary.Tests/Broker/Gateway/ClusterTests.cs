@@ -5,13 +5,11 @@ using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 
 namespace Tributary.Tests.Broker.Gateway;
 
-/// <summary>DescribeCluster, DescribeLogDirs, DescribeTopicPartitions, ElectLeaders and ListPartitionReassignments.</summary>
+/// <summary>DescribeCluster, DescribeLogDirs, DescribeTopicPartitions, ElectLeaders and the reassignments.</summary>
 public sealed class ClusterTests
 {
     [Theory]
-    [InlineData(0)]
-    [InlineData(1)]
-    [InlineData(2)]
+    [EveryVersion<DescribeClusterRequest>]
     public async Task Every_version_of_DescribeCluster_names_the_brokers(short version)
     {
         await using var broker = new TestBroker();
@@ -37,10 +35,7 @@ public sealed class ClusterTests
     }
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    [InlineData(4)]
+    [EveryVersion<DescribeLogDirsRequest>]
     public async Task Every_version_of_DescribeLogDirs_tells_the_size_of_partitions(short version)
     {
         await using var broker = new TestBroker();
@@ -112,9 +107,7 @@ public sealed class ClusterTests
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(1)]
-    [InlineData(2)]
+    [EveryVersion<ElectLeadersRequest>]
     public async Task A_broker_that_is_alone_needs_no_election(short version)
     {
         await using var broker = new TestBroker();
@@ -126,6 +119,44 @@ public sealed class ClusterTests
             [("t", 0, ErrorCode.ElectionNotNeeded), ("t", 1, ErrorCode.UnknownTopicOrPartition), ("u", 0, ErrorCode.UnknownTopicOrPartition)],
             response.ReplicaElectionResults.SelectMany(topic => topic.PartitionResult.Select(one => (topic.Topic, one.PartitionId, one.ErrorCode))));
         Assert.Empty((await client.AskAsync(new ElectLeadersRequest { TopicPartitions = null }, version)).ReplicaElectionResults);
+    }
+
+    [Fact]
+    public async Task A_partition_may_be_asked_to_be_where_it_is_and_no_move_can_be_ended()
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t", 2);
+        await using TestClient client = broker.Connect();
+        AlterPartitionReassignmentsResponse response = await client.AskAsync(
+            new AlterPartitionReassignmentsRequest
+            {
+                Topics =
+                [
+                    new()
+                    {
+                        Name = "t",
+                        Partitions =
+                        [
+                            new() { PartitionIndex = 0, Replicas = [1] }, new() { PartitionIndex = 1, Replicas = [2] },
+                            new() { PartitionIndex = 1, Replicas = [] }, new() { PartitionIndex = 0, Replicas = [1, 1] },
+                            new() { PartitionIndex = 0, Replicas = null }, new() { PartitionIndex = 2, Replicas = [1] },
+                        ],
+                    },
+                    new() { Name = "unknown", Partitions = [new() { PartitionIndex = 0, Replicas = null }] },
+                ],
+            }, 0);
+        Assert.Equal((ErrorCode.None, null), (response.ErrorCode, response.ErrorMessage));
+        Assert.Equal(["t", "unknown"], response.Responses.Select(topic => topic.Name));
+        Assert.Equal(
+            [
+                (0, ErrorCode.None), (1, ErrorCode.InvalidReplicaAssignment), (1, ErrorCode.InvalidReplicaAssignment),
+                (0, ErrorCode.InvalidReplicaAssignment), (0, ErrorCode.NoReassignmentInProgress), (2, ErrorCode.UnknownTopicOrPartition),
+                (0, ErrorCode.UnknownTopicOrPartition),
+            ],
+            response.Responses.SelectMany(topic => topic.Partitions).Select(one => (one.PartitionIndex, one.ErrorCode)));
+        Assert.All(
+            response.Responses.SelectMany(topic => topic.Partitions),
+            one => Assert.Equal(one.ErrorCode == ErrorCode.None, one.ErrorMessage is null));
     }
 
     [Fact]

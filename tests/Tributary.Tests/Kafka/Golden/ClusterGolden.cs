@@ -4,7 +4,7 @@ using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 
 namespace Tributary.Tests.Kafka.Golden;
 
-/// <summary>DescribeCluster, DescribeLogDirs, DescribeTopicPartitions, ElectLeaders and ListPartitionReassignments.</summary>
+/// <summary>DescribeCluster, DescribeLogDirs, DescribeTopicPartitions, ElectLeaders, AlterPartitionReassignments and ListPartitionReassignments.</summary>
 internal static class ClusterGolden
 {
     private const string Id = "00112233-4455-6677-8899-aabbccddeeff";
@@ -125,6 +125,34 @@ internal static class ClusterGolden
 
     private static IEnumerable<GoldenCase> Reassignments =>
     [
+        GoldenCase.Of(0, 0,
+            new AlterPartitionReassignmentsRequest
+            {
+                TimeoutMs = 30_000,
+                Topics =
+                [
+                    new()
+                    {
+                        Name = "a",
+                        Partitions = [new() { PartitionIndex = 1, Replicas = [1, 2] }, new() { PartitionIndex = 3, Replicas = null }],
+                    },
+                ],
+            },
+            new Wire().Int32(30_000).CompactArray(1).CompactString("a").CompactArray(2)
+                .Int32(1).CompactArray(2).Int32(1).Int32(2).NoTags().Int32(3).CompactNull().NoTags().NoTags().NoTags()),
+        GoldenCase.Of(0, 0,
+            new AlterPartitionReassignmentsResponse
+            {
+                ThrottleTimeMs = 8,
+                ErrorCode = ErrorCode.NotController,
+                ErrorMessage = "m",
+                Responses =
+                [
+                    new() { Name = "a", Partitions = [new() { PartitionIndex = 1, ErrorCode = ErrorCode.NoReassignmentInProgress, ErrorMessage = "n" }] },
+                ],
+            },
+            new Wire().Int32(8).Int16(41).CompactString("m").CompactArray(1).CompactString("a").CompactArray(1)
+                .Int32(1).Int16(85).CompactString("n").NoTags().NoTags().NoTags()),
         GoldenCase.Of(0, 0,
             new ListPartitionReassignmentsRequest { TimeoutMs = 30_000, Topics = [new() { Name = "a", PartitionIndexes = [1] }] },
             new Wire().Int32(30_000).CompactArray(1).CompactString("a").CompactArray(1).Int32(1).NoTags().NoTags()),
