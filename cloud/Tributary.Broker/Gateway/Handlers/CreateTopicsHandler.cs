@@ -43,6 +43,10 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
         {
             return (ErrorCode.InvalidTopicException, $"Topic name is invalid: {wrong}");
         }
+        if (Broker.Control.Snapshot.Topics.ContainsKey(topic.Name))
+        {
+            return (ErrorCode.TopicAlreadyExists, $"Topic '{topic.Name}' already exists."); // whatever else is wrong, as Kafka has it
+        }
         (ErrorCode error, string? message) = topic.Assignments.Length > 0 ? CheckAssignments(topic) : CheckCounts(topic);
         if (error != ErrorCode.None)
         {

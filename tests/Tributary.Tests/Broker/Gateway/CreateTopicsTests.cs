@@ -9,10 +9,8 @@ namespace Tributary.Tests.Broker.Gateway;
 
 public sealed class CreateTopicsTests
 {
-    public static TheoryData<short> Versions => [.. Enumerable.Range(2, 6).Select(version => (short)version)];
-
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<CreateTopicsRequest>]
     public async Task Every_version_creates_a_topic_that_can_be_used_at_once(short version)
     {
         await using var broker = new TestBroker();
@@ -33,10 +31,7 @@ public sealed class CreateTopicsTests
     }
 
     [Theory]
-    [InlineData(2)]
-    [InlineData(3)] // kafkajs asks in this version
-    [InlineData(4)]
-    [InlineData(7)]
+    [EveryVersion<CreateTopicsRequest>]
     public async Task Defaults_are_asked_for_by_minus_1_in_every_version(short version)
     {
         await using var broker = new TestBroker();
@@ -45,66 +40,90 @@ public sealed class CreateTopicsTests
         Assert.Equal(4, broker.Control.Snapshot.Topics["t"].Partitions.Length);
     }
 
-    [Fact]
-    public async Task A_check_creates_nothing()
+    [Theory]
+    [EveryVersion<CreateTopicsRequest>]
+    public async Task A_check_creates_nothing(short version)
     {
         await using var broker = new TestBroker();
         await using TestClient client = broker.Connect();
         CreateTopicsResponse response = await client.AskAsync(
-            new CreateTopicsRequest { Topics = [New("t", 3)], TimeoutMs = 1000, ValidateOnly = true }, 7);
-        Assert.Equal((ErrorCode.None, 3), (response.Topics.Single().ErrorCode, response.Topics.Single().NumPartitions));
+            new CreateTopicsRequest { Topics = [New("t", 3)], TimeoutMs = 1000, ValidateOnly = true }, version);
+        Assert.Equal((ErrorCode.None, version >= 5 ? 3 : -1), (response.Topics.Single().ErrorCode, response.Topics.Single().NumPartitions));
         Assert.Empty(broker.Control.Snapshot.Topics);
     }
 
-    public static TheoryData<string, ErrorCode> Bad => new()
+    public static TheoryData<string, ErrorCode, short> Bad
     {
-        { "name", ErrorCode.InvalidTopicException },
-        { "no partitions", ErrorCode.InvalidPartitions },
-        { "too many partitions", ErrorCode.InvalidPartitions },
-        { "no replicas", ErrorCode.InvalidReplicationFactor },
-        { "more replicas than brokers", ErrorCode.InvalidReplicationFactor },
-        { "unknown config", ErrorCode.InvalidConfig },
-        { "bad config", ErrorCode.InvalidConfig },
-        { "null config", ErrorCode.InvalidConfig },
-        { "config twice", ErrorCode.InvalidConfig },
-        { "assignment and count", ErrorCode.InvalidRequest },
-        { "assignment with a gap", ErrorCode.InvalidReplicaAssignment },
-        { "assignment to nobody", ErrorCode.InvalidReplicaAssignment },
-    };
+        get
+        {
+            var data = new TheoryData<string, ErrorCode, short>();
+            foreach ((string what, ErrorCode expected) in Faults)
+            {
+                for (short version = CreateTopicsRequest.MinVersion; version <= CreateTopicsRequest.MaxVersion; version++)
+                {
+                    data.Add(what, expected, version);
+                }
+            }
+            return data;
+        }
+    }
+
+    private static (string What, ErrorCode Expected)[] Faults =>
+    [
+        ("name", ErrorCode.InvalidTopicException),
+        ("no partitions", ErrorCode.InvalidPartitions),
+        ("too many partitions", ErrorCode.InvalidPartitions),
+        ("no replicas", ErrorCode.InvalidReplicationFactor),
+        ("more replicas than brokers", ErrorCode.InvalidReplicationFactor),
+        ("unknown config", ErrorCode.InvalidConfig),
+        ("bad config", ErrorCode.InvalidConfig),
+        ("null config", ErrorCode.InvalidConfig),
+        ("config twice", ErrorCode.InvalidConfig),
+        ("assignment and count", ErrorCode.InvalidRequest),
+        ("assignment with a gap", ErrorCode.InvalidReplicaAssignment),
+        ("assignment to nobody", ErrorCode.InvalidReplicaAssignment),
+    ];
 
     [Theory]
     [MemberData(nameof(Bad))]
-    public async Task What_cannot_be_is_refused_with_a_sentence_and_does_not_hold_up_another_topic(string what, ErrorCode expected)
+    public async Task What_cannot_be_is_refused_with_a_sentence_and_does_not_hold_up_another_topic(string what, ErrorCode expected, short version)
     {
         await using var broker = new TestBroker();
         await using TestClient client = broker.Connect();
         CreateTopicsResponse response = await client.AskAsync(
-            new CreateTopicsRequest { Topics = [BadTopic(what), New("good", 1)], TimeoutMs = 1000 }, 7);
+            new CreateTopicsRequest { Topics = [BadTopic(what), New("good", 1)], TimeoutMs = 1000 }, version);
         Assert.Equal([expected, ErrorCode.None], response.Topics.Select(topic => topic.ErrorCode));
         Assert.NotNull(response.Topics[0].ErrorMessage);
         Assert.Equal(["good"], broker.Control.Snapshot.Topics.Keys);
     }
 
-    [Fact]
-    public async Task An_assignment_that_leaves_no_choice_is_taken()
+    [Theory]
+    [EveryVersion<CreateTopicsRequest>]
+    public async Task An_assignment_that_leaves_no_choice_is_taken(short version)
     {
         await using var broker = new TestBroker();
         await using TestClient client = broker.Connect();
         CreateTopicsRequest.CreatableTopic topic = New("t", -1, -1);
         topic.Assignments = [new() { PartitionIndex = 1, BrokerIds = [1] }, new() { PartitionIndex = 0, BrokerIds = [1] }];
-        CreateTopicsResponse.CreatableTopicResult result = await CreateAsync(client, topic, 7);
-        Assert.Equal((ErrorCode.None, 2), (result.ErrorCode, result.NumPartitions));
+        CreateTopicsResponse.CreatableTopicResult result = await CreateAsync(client, topic, version);
+        Assert.Equal((ErrorCode.None, version >= 5 ? 2 : -1), (result.ErrorCode, result.NumPartitions));
     }
 
-    [Fact]
-    public async Task A_topic_that_exists_or_is_named_twice_is_refused()
+    [Theory]
+    [EveryVersion<CreateTopicsRequest>]
+    public async Task A_topic_that_exists_or_is_named_twice_is_refused(short version)
     {
         await using var broker = new TestBroker();
         await broker.CreateTopicAsync("t");
         await using TestClient client = broker.Connect();
-        Assert.Equal(ErrorCode.TopicAlreadyExists, (await CreateAsync(client, New("t", 1), 7)).ErrorCode);
+        CreateTopicsResponse.CreatableTopicResult exists = await CreateAsync(client, New("t", 1), version);
+        Assert.Equal((ErrorCode.TopicAlreadyExists, "Topic 't' already exists."), (exists.ErrorCode, exists.ErrorMessage));
+        foreach (string what in new[] { "no partitions", "more replicas than brokers", "unknown config", "assignment to nobody" })
+        {
+            Assert.Equal(ErrorCode.TopicAlreadyExists, (await CreateAsync(client, BadTopic(what), version)).ErrorCode); // whatever else is wrong
+        }
         CreateTopicsResponse twice = await client.AskAsync(
-            new CreateTopicsRequest { Topics = [New("a", 1), New("b", 1), New("a", 2)], TimeoutMs = 1000 }, 7);
+            new CreateTopicsRequest { Topics = [New("a", 1), New("b", 1), New("a", 2)], TimeoutMs = 1000 }, version);
         Assert.Equal([ErrorCode.InvalidRequest, ErrorCode.None, ErrorCode.InvalidRequest], twice.Topics.Select(topic => topic.ErrorCode));
     }
 
@@ -126,13 +145,14 @@ public sealed class CreateTopicsTests
         Assert.Equal(ErrorCode.RequestTimedOut, (await client.ReceiveAsync<CreateTopicsResponse>(id, 7)).Topics.Single().ErrorCode);
     }
 
-    [Fact]
-    public async Task One_request_creates_a_limited_number_of_topics()
+    [Theory]
+    [EveryVersion<CreateTopicsRequest>]
+    public async Task One_request_creates_a_limited_number_of_topics(short version)
     {
         await using var broker = new TestBroker(new BrokerOptions { MaxTopicsPerCreate = 1 });
         await using TestClient client = broker.Connect();
         CreateTopicsResponse response = await client.AskAsync(
-            new CreateTopicsRequest { Topics = [New("a", 1), New("b", 1)], TimeoutMs = 1000 }, 7);
+            new CreateTopicsRequest { Topics = [New("a", 1), New("b", 1)], TimeoutMs = 1000 }, version);
         Assert.Equal([ErrorCode.None, ErrorCode.PolicyViolation], response.Topics.Select(topic => topic.ErrorCode));
     }
 
