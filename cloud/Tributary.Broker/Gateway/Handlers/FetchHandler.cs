@@ -12,6 +12,7 @@ namespace Tributary.Broker.Gateway.Handlers;
 /// </summary>
 internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, FetchRequest.Api)
 {
+    private const short StorageErrorsSince = 6;
     private const short TopicIdsSince = 13;
     private const sbyte ReadCommitted = 1;
 
@@ -41,7 +42,7 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
         await round.RunAsync(Limit(body.MaxWaitMs), cancellation);
         round.ChargeTo(response);
         int session = body.SessionEpoch == FirstEpoch ? Broker.FetchSessions.Create(targets, byId) : 0;
-        Write(request, Answer(body, targets, session), response);
+        Write(request, Answer(request, body, targets, session), response);
         Broker.Metrics.Fetched(response.SplicedBytes);
     }
 
@@ -74,7 +75,7 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
                 return;
             }
             round.ChargeTo(response);
-            Write(request, Answer(body, told, wishes.Length == 0 ? 0 : session.Id), response);
+            Write(request, Answer(request, body, told, wishes.Length == 0 ? 0 : session.Id), response);
             Broker.Metrics.Fetched(response.SplicedBytes);
         }
         finally
@@ -129,7 +130,7 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
     }
 
     /// <summary>Partitions of the same topic that lie beside each other share its entry.</summary>
-    private FetchResponse Answer(FetchRequest body, FetchTarget[] targets, int session)
+    private FetchResponse Answer(Request request, FetchRequest body, FetchTarget[] targets, int session)
     {
         var hints = new LeaderHints(Broker.Control.Snapshot);
         var topics = new FetchResponse.FetchableTopicResponse[CountTopics(targets)];
@@ -142,7 +143,7 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
             for (int j = 0; j < partitions.Length; j++)
             {
                 FetchTarget target = targets[next++];
-                partitions[j] = Answer(target, body.IsolationLevel == ReadCommitted);
+                partitions[j] = Answer(target, body.IsolationLevel == ReadCommitted, request.Version);
                 if (hints.Find(topic.Topic, topic.TopicId, target.Index, target.Error) is { } leader)
                 {
                     partitions[j].CurrentLeader = new() { LeaderId = leader.Leader, LeaderEpoch = leader.LeaderEpoch };
@@ -182,10 +183,10 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
     private static FetchResponse.NodeEndpoint ToEndpoint(BrokerNode node) =>
         new() { NodeId = node.NodeId, Host = node.Host, Port = node.Port };
 
-    private FetchResponse.PartitionData Answer(FetchTarget target, bool isCommittedOnly) => new()
+    private FetchResponse.PartitionData Answer(FetchTarget target, bool isCommittedOnly, short version) => new()
     {
         PartitionIndex = target.Index,
-        ErrorCode = Counted(target.Error),
+        ErrorCode = Counted(TopicLookup.ForVersion(target.Error, version, StorageErrorsSince)),
         HighWatermark = target.HighWatermark,
         LastStableOffset = target.HighWatermark, // nothing is transactional
         LogStartOffset = target.StartOffset,

@@ -19,6 +19,7 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
     private const short AcksNone = 0;
     private const short AcksLeader = 1;
     private const short AcksAll = -1;
+    private const short StorageErrorsSince = 4;
 
     /// <summary>Versions 0 to 2 are not served, but a client of old that isn't told of them doesn't compress.</summary>
     public override short AdvertisedMinVersion => 0;
@@ -156,7 +157,8 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
             for (int j = 0; j < partitions.Length; j++, slot++)
             {
                 int index = topic.PartitionData[j].Index;
-                partitions[j] = AnswerPartition(index, Counted(pending.Wait.Outcome(slot)), pending.Batches[slot]);
+                ErrorCode outcome = TopicLookup.ForVersion(pending.Wait.Outcome(slot), pending.Request.Version, StorageErrorsSince);
+                partitions[j] = AnswerPartition(index, Counted(outcome), pending.Batches[slot]);
                 if (hints.Find(topic.Name, Guid.Empty, index, partitions[j].ErrorCode) is { } leader)
                 {
                     partitions[j].CurrentLeader = new() { LeaderId = leader.Leader, LeaderEpoch = leader.LeaderEpoch };

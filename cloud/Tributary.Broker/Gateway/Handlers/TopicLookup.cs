@@ -30,6 +30,10 @@ internal static class TopicLookup
         return ErrorCode.KafkaStorageError;
     }
 
+    /// <summary>Clients of old versions don't know that a log can fail, and look for another leader (KIP-112).</summary>
+    public static ErrorCode ForVersion(ErrorCode error, short version, short storageErrorsSince) =>
+        error == ErrorCode.KafkaStorageError && version < storageErrorsSince ? ErrorCode.NotLeaderOrFollower : error;
+
     /// <summary>Who leads a partition as the snapshot has it; null if the snapshot doesn't know it.</summary>
     public static PartitionAssignment? FindAssignment(TopicInfo? topic, int index) =>
         topic is not null && (uint)index < (uint)topic.Partitions.Length ? topic.Partitions[index] : null;

@@ -9,10 +9,8 @@ namespace Tributary.Tests.Broker.Gateway;
 /// <summary>What a topic's configs ask of each record that is produced.</summary>
 public sealed class RecordRulesTests
 {
-    public static TheoryData<short> Versions => [.. Enumerable.Range(3, 9).Select(version => (short)version)];
-
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<ProduceRequest>]
     public async Task A_compacted_topic_refuses_records_without_a_key_and_says_which(short version)
     {
         await using var broker = new TestBroker();
@@ -27,9 +25,7 @@ public sealed class RecordRulesTests
     }
 
     [Theory]
-    [InlineData(3)]
-    [InlineData(8)]
-    [InlineData(11)]
+    [EveryVersion<ProduceRequest>]
     public async Task Timestamps_too_far_from_the_brokers_clock_are_refused_by_record(short version)
     {
         await using var broker = new TestBroker();
@@ -46,8 +42,9 @@ public sealed class RecordRulesTests
             ErrorCode.InvalidTimestamp, (await client.AskAsync(Ask.Produce("t", Batch((long.MinValue + 1, true))), version)).Single().ErrorCode);
     }
 
-    [Fact]
-    public async Task With_LogAppendTime_and_without_bounds_any_timestamp_will_do()
+    [Theory]
+    [EveryVersion<ProduceRequest>]
+    public async Task With_LogAppendTime_and_without_bounds_any_timestamp_will_do(short version)
     {
         await using var broker = new TestBroker();
         await broker.CreateTopicAsync("stamped", 1, ("message.timestamp.type", "LogAppendTime"), ("message.timestamp.before.max.ms", "1"));
@@ -55,24 +52,27 @@ public sealed class RecordRulesTests
         await using TestClient client = broker.Connect();
         foreach (string topic in new[] { "stamped", "free" })
         {
-            Assert.Equal(ErrorCode.None, (await client.AskAsync(Ask.Produce(topic, Batch((1, true))), 9)).Single().ErrorCode);
+            Assert.Equal(ErrorCode.None, (await client.AskAsync(Ask.Produce(topic, Batch((1, true))), version)).Single().ErrorCode);
         }
     }
 
-    [Fact]
-    public async Task A_limited_number_of_wrong_records_is_listed()
+    [Theory]
+    [EveryVersion<ProduceRequest>(Since = 8)]
+    public async Task A_limited_number_of_wrong_records_is_listed(short version)
     {
         await using var broker = new TestBroker();
         await broker.CreateTopicAsync("t", 1, ("cleanup.policy", "compact"));
         await using TestClient client = broker.Connect();
         byte[] batch = Batch([.. Enumerable.Range(0, 1_500).Select(i => ((long)i, false))]);
-        Assert.Equal(1_000, (await client.AskAsync(Ask.Produce("t", batch), 9)).Single().RecordErrors.Length);
+        Assert.Equal(1_000, (await client.AskAsync(Ask.Produce("t", batch), version)).Single().RecordErrors.Length);
     }
 
     [Theory]
-    [InlineData(CompressionCodec.Gzip)]
-    [InlineData(CompressionCodec.Zstd)]
-    public async Task Compressed_records_are_looked_at_too(CompressionCodec codec)
+    [EveryVersion<ProduceRequest>(CompressionCodec.Gzip)]
+    [EveryVersion<ProduceRequest>(CompressionCodec.Snappy)]
+    [EveryVersion<ProduceRequest>(CompressionCodec.Lz4)]
+    [EveryVersion<ProduceRequest>(CompressionCodec.Zstd, Since = 7)]
+    public async Task Compressed_records_are_looked_at_too(short version, CompressionCodec codec)
     {
         await using var broker = new TestBroker();
         await broker.CreateTopicAsync("t", 1, ("cleanup.policy", "compact"));
@@ -80,7 +80,7 @@ public sealed class RecordRulesTests
         using var builder = new RecordBatchBuilder();
         builder.Add(1, [], hasKey: false, "v"u8, hasValue: true, [], 0);
         byte[] batch = builder.Build(BatchProducer.None, codec).ToArray();
-        Assert.Equal(ErrorCode.InvalidRecord, (await client.AskAsync(Ask.Produce("t", batch), 9)).Single().ErrorCode);
+        Assert.Equal(ErrorCode.InvalidRecord, (await client.AskAsync(Ask.Produce("t", batch), version)).Single().ErrorCode);
     }
 
     private static byte[] Batch(params (long Time, bool HasKey)[] records)
