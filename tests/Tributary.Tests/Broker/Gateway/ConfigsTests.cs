@@ -14,10 +14,7 @@ public sealed class ConfigsTests
     private const sbyte OfBroker = 4;
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    [InlineData(4)]
+    [EveryVersion<DescribeConfigsRequest>]
     public async Task Every_version_tells_all_configs_of_a_topic_with_where_they_come_from(short version)
     {
         await using var broker = new TestBroker();
@@ -41,8 +38,7 @@ public sealed class ConfigsTests
     }
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(4)]
+    [EveryVersion<DescribeConfigsRequest>]
     public async Task A_broker_tells_its_settings_which_are_read_only(short version)
     {
         await using var broker = new TestBroker(new BrokerOptions { DefaultPartitions = 7 });
@@ -79,21 +75,20 @@ public sealed class ConfigsTests
         Assert.NotNull(message);
     }
 
-    [Fact]
-    public async Task A_resource_that_is_described_twice_is_answered_once()
+    [Theory]
+    [EveryVersion<DescribeConfigsRequest>]
+    public async Task A_resource_that_is_described_twice_is_answered_once(short version)
     {
         await using var broker = new TestBroker();
         await broker.CreateTopicAsync("t");
         await using TestClient client = broker.Connect();
         DescribeConfigsRequest request = Describe(OfTopic, "t");
         request.Resources = [request.Resources[0], request.Resources[0]];
-        Assert.Single((await client.AskAsync(request, 4)).Results);
+        Assert.Single((await client.AskAsync(request, version)).Results);
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(1)]
-    [InlineData(2)]
+    [EveryVersion<AlterConfigsRequest>]
     public async Task AlterConfigs_replaces_everything_that_was_set(short version)
     {
         await using var broker = new TestBroker();
@@ -109,8 +104,7 @@ public sealed class ConfigsTests
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(1)]
+    [EveryVersion<IncrementalAlterConfigsRequest>]
     public async Task IncrementalAlterConfigs_changes_what_it_names(short version)
     {
         await using var broker = new TestBroker();
@@ -132,8 +126,9 @@ public sealed class ConfigsTests
         Assert.Equal(ErrorCode.InvalidConfig, error);
     }
 
-    [Fact]
-    public async Task A_check_changes_nothing_and_finds_what_is_wrong()
+    [Theory]
+    [EveryVersion<AlterConfigsRequest>]
+    public async Task A_check_changes_nothing_and_finds_what_is_wrong(short version)
     {
         await using var broker = new TestBroker();
         await broker.CreateTopicAsync("t");
@@ -141,8 +136,29 @@ public sealed class ConfigsTests
         AlterConfigsRequest good = Alter(OfTopic, "t", ("retention.ms", "6"));
         AlterConfigsRequest bad = Alter(OfTopic, "t", ("retention.ms", "-6"));
         good.ValidateOnly = bad.ValidateOnly = true;
-        Assert.Equal(ErrorCode.None, (await client.AskAsync(good, 2)).Responses.Single().ErrorCode);
-        Assert.Equal(ErrorCode.InvalidConfig, (await client.AskAsync(bad, 2)).Responses.Single().ErrorCode);
+        Assert.Equal(ErrorCode.None, (await client.AskAsync(good, version)).Responses.Single().ErrorCode);
+        Assert.Equal(ErrorCode.InvalidConfig, (await client.AskAsync(bad, version)).Responses.Single().ErrorCode);
+        Assert.Empty(broker.Control.Snapshot.Topics["t"].Configs);
+    }
+
+    [Theory]
+    [EveryVersion<IncrementalAlterConfigsRequest>]
+    public async Task A_check_of_what_would_change_changes_nothing(short version)
+    {
+        await using var broker = new TestBroker();
+        await broker.CreateTopicAsync("t");
+        await using TestClient client = broker.Connect();
+        foreach ((string value, ErrorCode expected) in new[] { ("6", ErrorCode.None), ("-6", ErrorCode.InvalidConfig), ("six", ErrorCode.InvalidConfig) })
+        {
+            IncrementalAlterConfigsResponse response = await client.AskAsync(
+                new IncrementalAlterConfigsRequest
+                {
+                    Resources = [new() { ResourceType = OfTopic, ResourceName = "t", Configs = [new() { Name = "retention.ms", Value = value }] }],
+                    ValidateOnly = true,
+                },
+                version);
+            Assert.Equal(expected, response.Responses.Single().ErrorCode);
+        }
         Assert.Empty(broker.Control.Snapshot.Topics["t"].Configs);
     }
 

@@ -7,10 +7,8 @@ namespace Tributary.Tests.Broker.Gateway;
 
 public sealed class DeleteTopicsTests
 {
-    public static TheoryData<short> Versions => [.. Enumerable.Range(1, 6).Select(version => (short)version)];
-
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<DeleteTopicsRequest>]
     public async Task Every_version_deletes_by_name(short version)
     {
         await using var broker = new TestBroker();
@@ -52,8 +50,9 @@ public sealed class DeleteTopicsTests
         Assert.Single(broker.Control.Snapshot.Topics);
     }
 
-    [Fact]
-    public async Task Whoever_waits_for_records_or_for_a_flush_is_answered()
+    [Theory]
+    [EveryVersion<DeleteTopicsRequest>]
+    public async Task Whoever_waits_for_records_or_for_a_flush_is_answered(short version)
     {
         await using var broker = new TestBroker();
         Guid id = await broker.CreateTopicAsync("t");
@@ -65,24 +64,25 @@ public sealed class DeleteTopicsTests
         broker.Storage.Close();
         int produce = await writer.SendAsync(Ask.Produce("t", Batches.Of()), 9);
         await Eventually.HoldsAsync(() => broker.Storage.HeldUp == 1 && broker.Partition("t").Waiters.Waiting == 1);
-        int delete = await admin.SendAsync(ByName(6, "t"), 6);
+        int delete = await admin.SendAsync(ByName(version, "t"), version);
         Assert.Equal(
             ErrorCode.UnknownTopicOrPartition, (await writer.ReceiveAsync<ProduceResponse>(produce, 9)).Single().ErrorCode);
         Assert.Contains(
             (await reader.ReceiveAsync<FetchResponse>(fetch, 13)).Single().ErrorCode,
             new[] { ErrorCode.UnknownTopicId, ErrorCode.UnknownTopicOrPartition });
         broker.Storage.Open();
-        Assert.Equal(ErrorCode.None, (await admin.ReceiveAsync<DeleteTopicsResponse>(delete, 6)).Responses.Single().ErrorCode);
+        Assert.Equal(ErrorCode.None, (await admin.ReceiveAsync<DeleteTopicsResponse>(delete, version)).Responses.Single().ErrorCode);
     }
 
-    [Fact]
-    public async Task A_topic_that_is_made_anew_has_another_id_and_none_of_the_old_records()
+    [Theory]
+    [EveryVersion<DeleteTopicsRequest>]
+    public async Task A_topic_that_is_made_anew_has_another_id_and_none_of_the_old_records(short version)
     {
         await using var broker = new TestBroker();
         Guid old = await broker.CreateTopicAsync("t");
         await using TestClient client = broker.Connect();
         await client.AskAsync(Ask.Produce("t", Batches.Of(3)), 9);
-        await client.AskAsync(ByName(6, "t"), 6);
+        await client.AskAsync(ByName(version, "t"), version);
         Guid now = await broker.CreateTopicAsync("t");
         Assert.NotEqual(old, now);
         Assert.Equal(ErrorCode.UnknownTopicId, (await client.AskAsync(Ask.Fetch("", 0, id: old), 13)).Single().ErrorCode);
@@ -90,14 +90,15 @@ public sealed class DeleteTopicsTests
         Assert.Equal(0, (await client.AskAsync(Ask.Produce("t", Batches.Of()), 9)).Single().BaseOffset);
     }
 
-    [Fact]
-    public async Task A_control_plane_that_fails_gives_an_error_that_clients_try_again()
+    [Theory]
+    [EveryVersion<DeleteTopicsRequest>]
+    public async Task A_control_plane_that_fails_gives_an_error_that_clients_try_again(short version)
     {
         await using var broker = new TestBroker();
         await broker.CreateTopicAsync("t");
         await using TestClient client = broker.Connect();
         broker.Control.Failure = new IOException("no store");
-        Assert.Equal(ErrorCode.RequestTimedOut, (await client.AskAsync(ByName(6, "t"), 6)).Responses.Single().ErrorCode);
+        Assert.Equal(ErrorCode.RequestTimedOut, (await client.AskAsync(ByName(version, "t"), version)).Responses.Single().ErrorCode);
     }
 
     private static DeleteTopicsRequest ByName(short version, params string[] names) => version >= 6

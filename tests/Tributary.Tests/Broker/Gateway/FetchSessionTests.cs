@@ -14,8 +14,6 @@ public sealed class FetchSessionTests : IAsyncLifetime
     private TestClient _writer = null!;
     private Guid _id;
 
-    public static TheoryData<short> Versions => [.. Enumerable.Range(7, 11).Select(version => (short)version)];
-
     public async ValueTask InitializeAsync()
     {
         _id = await _broker.CreateTopicAsync("t", partitions: 3);
@@ -31,7 +29,7 @@ public sealed class FetchSessionTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>(Since = 7)]
     public async Task A_session_is_asked_for_and_told_what_has_changed(short version)
     {
         await ProduceAsync(1);
@@ -52,7 +50,7 @@ public sealed class FetchSessionTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>(Since = 7)]
     public async Task Partitions_are_added_changed_and_forgotten(short version)
     {
         await ProduceAsync(0);
@@ -71,7 +69,7 @@ public sealed class FetchSessionTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>(Since = 7)]
     public async Task An_epoch_that_is_not_the_next_one_is_refused_and_nothing_of_it_counts(short version)
     {
         int session = await BeginAsync(version);
@@ -84,7 +82,7 @@ public sealed class FetchSessionTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>(Since = 7)]
     public async Task A_session_that_is_not_known_is_told_to_be_gone(short version)
     {
         int session = await BeginAsync(version);
@@ -96,7 +94,7 @@ public sealed class FetchSessionTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>(Since = 7)]
     public async Task A_session_ends_when_its_client_says_so_or_begins_another(short version)
     {
         int first = await BeginAsync(version);
@@ -109,7 +107,7 @@ public sealed class FetchSessionTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>(Since = 7)]
     public async Task A_session_without_partitions_has_ended(short version)
     {
         int session = await BeginAsync(version);
@@ -130,76 +128,81 @@ public sealed class FetchSessionTests : IAsyncLifetime
         Assert.Equal(ErrorCode.None, (await _client.AskAsync(Ask.More(byId, 1), 17)).ErrorCode);
     }
 
-    [Fact]
-    public async Task A_topic_made_anew_is_an_error_in_a_session_by_id_and_the_new_one_in_a_session_by_name()
+    [Theory]
+    [EveryVersion<FetchRequest>(Since = 13)]
+    public async Task A_topic_made_anew_is_an_error_in_a_session_by_id_and_the_new_one_in_a_session_by_name(short version)
     {
         int byName = await BeginAsync(12);
-        int byId = await BeginAsync(13);
+        int byId = await BeginAsync(version);
         Guid anew = await _broker.CreateTopicAsync("t", partitions: 3);
         await ProduceAsync(1);
         Assert.Equal([(1, 1)], Sent(await _client.AskAsync(Ask.More(byName, 1), 12)));
-        FetchResponse gone = await _client.AskAsync(Ask.More(byId, 1, maxWaitMs: int.MaxValue), 13);
+        FetchResponse gone = await _client.AskAsync(Ask.More(byId, 1, maxWaitMs: int.MaxValue), version);
         Assert.Equal(
             Enumerable.Repeat(ErrorCode.UnknownTopicId, 3), gone.Responses.Single().Partitions.Select(partition => partition.ErrorCode));
         FetchRequest replace = Changed(byId, 2);
         replace.ForgottenTopicsData = [new() { TopicId = _id, Partitions = [0, 1, 2] }];
         replace.Topics = [new() { TopicId = anew, Partitions = [new() { Partition = 1, PartitionMaxBytes = 1 << 20 }] }];
-        Assert.Equal([(1, 1)], Sent(await _client.AskAsync(replace, 13)));
+        Assert.Equal([(1, 1)], Sent(await _client.AskAsync(replace, version)));
     }
 
-    [Fact]
-    public async Task A_waiting_fetch_of_a_session_wakes_for_records_and_ends_empty_at_its_deadline()
+    [Theory]
+    [EveryVersion<FetchRequest>(Since = 7)]
+    public async Task A_waiting_fetch_of_a_session_wakes_for_records_and_ends_empty_at_its_deadline(short version)
     {
-        int session = await BeginAsync(12);
-        int waiting = await _client.SendAsync(Ask.More(session, 1, maxWaitMs: 60_000), 12);
+        int session = await BeginAsync(version);
+        int waiting = await _client.SendAsync(Ask.More(session, 1, maxWaitMs: 60_000), version);
         await ReadersAsync(2, 1);
         Assert.False(_client.HasResponse());
         await ProduceAsync(2);
-        FetchResponse woken = await _client.ReceiveAsync<FetchResponse>(waiting, 12);
+        FetchResponse woken = await _client.ReceiveAsync<FetchResponse>(waiting, version);
         Assert.Equal([(2, 1)], Sent(woken));
 
-        waiting = await _client.SendAsync(Changed(session, 2, 500, (2, 1)), 12);
+        waiting = await _client.SendAsync(Changed(session, 2, 500, (2, 1)), version);
         await ReadersAsync(0, 1);
         _broker.Time.Advance(TimeSpan.FromMilliseconds(499));
         Assert.False(_client.HasResponse());
         _broker.Time.Advance(TimeSpan.FromMilliseconds(1));
-        FetchResponse empty = await _client.ReceiveAsync<FetchResponse>(waiting, 12);
+        FetchResponse empty = await _client.ReceiveAsync<FetchResponse>(waiting, version);
         Assert.Equal((ErrorCode.None, session, 0), (empty.ErrorCode, empty.SessionId, empty.Responses.Length));
         await ReadersAsync(0, 0);
     }
 
-    [Fact]
-    public async Task A_start_that_moved_is_told_once()
+    [Theory]
+    [EveryVersion<FetchRequest>(Since = 7)]
+    public async Task A_start_that_moved_is_told_once(short version)
     {
         await ProduceAsync(0);
         await ProduceAsync(0);
-        int session = await BeginAsync(12, offset: 2);
-        Assert.Empty((await _client.AskAsync(Ask.More(session, 1), 12)).Responses);
+        int session = await BeginAsync(version, offset: 2);
+        Assert.Empty((await _client.AskAsync(Ask.More(session, 1), version)).Responses);
         _broker.Partition("t").Log.AdvanceStart(1);
-        Assert.Equal(1, (await _client.AskAsync(Ask.More(session, 2), 12)).Single().LogStartOffset);
-        Assert.Empty((await _client.AskAsync(Ask.More(session, 3), 12)).Responses);
+        Assert.Equal(1, (await _client.AskAsync(Ask.More(session, 2), version)).Single().LogStartOffset);
+        Assert.Empty((await _client.AskAsync(Ask.More(session, 3), version)).Responses);
     }
 
-    [Fact]
-    public async Task An_error_is_told_each_time_at_once_and_after_it_the_ends_again()
+    [Theory]
+    [EveryVersion<FetchRequest>(Since = 7)]
+    public async Task An_error_is_told_each_time_at_once_and_after_it_the_ends_again(short version)
     {
-        int session = await BeginAsync(12);
+        int session = await BeginAsync(version);
         await _broker.Control.SetAsync(TestControlPlane.Make("t", _id, 3, leaderEpoch: 3, leader: 2));
         for (int epoch = 1; epoch <= 2; epoch++)
         {
-            FetchResponse refused = await _client.AskAsync(Ask.More(session, epoch, maxWaitMs: int.MaxValue), 12);
+            FetchResponse refused = await _client.AskAsync(Ask.More(session, epoch, maxWaitMs: int.MaxValue), version);
             Assert.Equal(
                 Enumerable.Repeat(ErrorCode.NotLeaderOrFollower, 3), refused.Responses.Single().Partitions.Select(one => one.ErrorCode));
         }
         await _broker.Control.SetAsync(TestControlPlane.Make("t", _id, 3, leaderEpoch: 4));
-        FetchResponse back = await _client.AskAsync(Ask.More(session, 3), 12);
+        FetchResponse back = await _client.AskAsync(Ask.More(session, 3), version);
         Assert.Equal([(ErrorCode.None, 0L), (ErrorCode.None, 0L), (ErrorCode.None, 0L)],
             back.Responses.Single().Partitions.Select(one => (one.ErrorCode, one.HighWatermark)));
-        Assert.Empty((await _client.AskAsync(Ask.More(session, 4), 12)).Responses);
+        Assert.Empty((await _client.AskAsync(Ask.More(session, 4), version)).Responses);
     }
 
-    [Fact]
-    public async Task A_full_response_starves_no_partition()
+    [Theory]
+    [EveryVersion<FetchRequest>(Since = 7)]
+    public async Task A_full_response_starves_no_partition(short version)
     {
         for (int i = 0; i < 9; i++)
         {
@@ -207,7 +210,7 @@ public sealed class FetchSessionTests : IAsyncLifetime
         }
         FetchRequest first = OfAll();
         first.MaxBytes = 1;
-        FetchResponse full = await _client.AskAsync(first.InSession(0, 0), 12);
+        FetchResponse full = await _client.AskAsync(first.InSession(0, 0), version);
         Assert.Equal([(0, 1), (1, 0), (2, 0)], Sent(full));
         var next = new long[3];
         next[0]++;
@@ -215,35 +218,34 @@ public sealed class FetchSessionTests : IAsyncLifetime
         {
             FetchRequest request = Changed(full.SessionId, epoch, [.. next.Select((offset, index) => (index, offset))]);
             request.MaxBytes = 1;
-            (int index, int batches) = Sent(await _client.AskAsync(request, 12)).Single(sent => sent.Batches > 0);
+            (int index, int batches) = Sent(await _client.AskAsync(request, version)).Single(sent => sent.Batches > 0);
             next[index] += batches;
         }
         Assert.Equal([3, 3, 3], next);
     }
 
-    [Fact]
-    public async Task Of_two_requests_at_once_the_later_one_counts()
+    [Theory]
+    [EveryVersion<FetchRequest>(Since = 7)]
+    public async Task Of_two_requests_at_once_the_later_one_counts(short version)
     {
-        int session = await BeginAsync(12);
-        int waiting = await _client.SendAsync(Ask.More(session, 1, maxWaitMs: 60_000), 12);
+        int session = await BeginAsync(version);
+        int waiting = await _client.SendAsync(Ask.More(session, 1, maxWaitMs: 60_000), version);
         await ReadersAsync(0, 1);
         await using TestClient other = _broker.Connect();
-        Assert.Equal(ErrorCode.None, (await other.AskAsync(Ask.More(session, 2), 12)).ErrorCode);
+        Assert.Equal(ErrorCode.None, (await other.AskAsync(Ask.More(session, 2), version)).ErrorCode);
         await ProduceAsync(0);
-        FetchResponse superseded = await _client.ReceiveAsync<FetchResponse>(waiting, 12);
+        FetchResponse superseded = await _client.ReceiveAsync<FetchResponse>(waiting, version);
         Assert.Equal((ErrorCode.InvalidFetchSessionEpoch, 0), (superseded.ErrorCode, superseded.Responses.Length));
-        Assert.Equal([(0, 1)], Sent(await other.AskAsync(Ask.More(session, 3), 12)));
+        Assert.Equal([(0, 1)], Sent(await other.AskAsync(Ask.More(session, 3), version)));
         Assert.Equal(0, _broker.Server.Metrics.ResponseBytesHeld);
     }
 
-    [Fact]
-    public async Task Versions_without_sessions_get_none()
+    [Theory]
+    [EveryVersion<FetchRequest>(Until = 6)]
+    public async Task Versions_without_sessions_get_none(short version)
     {
-        foreach (short version in (short[])[4, 5, 6])
-        {
-            Assert.Equal((0, 3), (await _client.AskAsync(OfAll(), version)) is var full
-                ? (full.SessionId, full.Responses[0].Partitions.Length) : default);
-        }
+        FetchResponse full = await _client.AskAsync(OfAll(), version);
+        Assert.Equal((0, 3), (full.SessionId, full.Responses[0].Partitions.Length));
     }
 
     [Fact]

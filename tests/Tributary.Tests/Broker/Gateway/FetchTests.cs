@@ -10,10 +10,8 @@ namespace Tributary.Tests.Broker.Gateway;
 
 public sealed class FetchTests
 {
-    public static TheoryData<short> Versions => [.. Enumerable.Range(4, 14).Select(version => (short)version)];
-
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>]
     public async Task Every_version_gets_the_batches_below_the_high_watermark(short version)
     {
         await using var broker = new TestBroker();
@@ -166,16 +164,17 @@ public sealed class FetchTests
             (await client.AskAsync(request, 12)).Responses.Select(topic => topic.Partitions.Single().ErrorCode));
     }
 
-    [Fact]
-    public async Task A_topic_made_anew_is_not_read_by_its_former_id()
+    [Theory]
+    [EveryVersion<FetchRequest>(Since = 13)]
+    public async Task A_topic_made_anew_is_not_read_by_its_former_id(short version)
     {
         await using var broker = new TestBroker();
         Guid former = await broker.CreateTopicAsync("t");
         await using TestClient client = broker.Connect();
         await client.AskAsync(Ask.Produce("t", Batches.Of()), 9);
         Guid now = await broker.CreateTopicAsync("t");
-        Assert.Equal(ErrorCode.UnknownTopicId, (await client.AskAsync(Ask.Fetch("t", 0, id: former), 13)).Single().ErrorCode);
-        FetchResponse.PartitionData anew = (await client.AskAsync(Ask.Fetch("t", 0, id: now), 13)).Single();
+        Assert.Equal(ErrorCode.UnknownTopicId, (await client.AskAsync(Ask.Fetch("t", 0, id: former), version)).Single().ErrorCode);
+        FetchResponse.PartitionData anew = (await client.AskAsync(Ask.Fetch("t", 0, id: now), version)).Single();
         Assert.Equal((ErrorCode.None, 0L), (anew.ErrorCode, anew.HighWatermark));
     }
 

@@ -15,12 +15,6 @@ public sealed class FetchTrapTests : IAsyncLifetime
     private TestClient _reader = null!;
     private TestClient _writer = null!;
 
-    public static TheoryData<short> Versions => From(4);
-
-    public static TheoryData<short> VersionsWithEpochs => From(9);
-
-    public static TheoryData<short> VersionsWithDivergence => From(12);
-
     public async ValueTask InitializeAsync()
     {
         _reader = _broker.Connect();
@@ -36,7 +30,7 @@ public sealed class FetchTrapTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>]
     public async Task An_offset_inside_a_batch_gets_the_whole_batch(short version)
     {
         await ProduceAsync(Batches.Of(3));
@@ -45,7 +39,7 @@ public sealed class FetchTrapTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>]
     public async Task The_first_batch_comes_whole_above_both_limits_and_no_other_does(short version)
     {
         await ProduceAsync(Batches.Of(valueBytes: 1000));
@@ -56,7 +50,7 @@ public sealed class FetchTrapTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>]
     public async Task A_fetch_waits_for_its_least_bytes_and_no_longer(short version)
     {
         await ProduceAsync(Batches.Of());
@@ -68,7 +62,7 @@ public sealed class FetchTrapTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>]
     public async Task A_fetch_at_the_end_is_not_answered_before_its_time_and_is_then(short version)
     {
         int fetch = await _reader.SendAsync(Fetch(0, maxWaitMs: 500), version);
@@ -82,7 +76,7 @@ public sealed class FetchTrapTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>]
     public async Task What_is_not_committed_is_neither_sent_nor_out_of_range(short version)
     {
         await ProduceAsync(Batches.Of());
@@ -98,7 +92,7 @@ public sealed class FetchTrapTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>]
     public async Task An_offset_outside_of_the_log_is_told_at_once(short version)
     {
         await ProduceAsync(Batches.Of(4));
@@ -111,7 +105,7 @@ public sealed class FetchTrapTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(VersionsWithEpochs))]
+    [EveryVersion<FetchRequest>(Since = 9)]
     public async Task Another_leader_epoch_is_refused_at_once(short version)
     {
         await LeadAsync(epoch: 4);
@@ -125,7 +119,7 @@ public sealed class FetchTrapTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(VersionsWithDivergence))]
+    [EveryVersion<FetchRequest>(Since = 12)]
     public async Task Who_has_records_of_an_epoch_that_the_log_has_not_is_told_where_it_departs(short version)
     {
         await ProduceAsync(Batches.Of(3));
@@ -141,7 +135,7 @@ public sealed class FetchTrapTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>]
     public async Task Batches_of_two_leader_epochs_carry_their_own(short version)
     {
         await ProduceAsync(Batches.Of());
@@ -165,7 +159,7 @@ public sealed class FetchTrapTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<FetchRequest>]
     public async Task Who_reads_committed_gets_a_list_of_aborted_transactions_and_others_none(short version)
     {
         await ProduceAsync(Batches.Of());
@@ -177,8 +171,6 @@ public sealed class FetchTrapTests : IAsyncLifetime
             Assert.Equal((isolation == 1, 1L, -1), (answer.AbortedTransactions is [], answer.LastStableOffset, answer.PreferredReadReplica));
         }
     }
-
-    private static TheoryData<short> From(int first) => [.. Enumerable.Range(first, 18 - first).Select(version => (short)version)];
 
     private Task LeadAsync(int epoch) => _broker.Control.SetAsync(TestControlPlane.Make("t", _id, 1, leaderEpoch: epoch));
 

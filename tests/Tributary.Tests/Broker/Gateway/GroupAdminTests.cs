@@ -18,18 +18,10 @@ public sealed class GroupAdminTests : IAsyncDisposable
 
     private readonly TestBroker _broker = new(Options);
 
-    public static TheoryData<short> FindVersions => Versions(6);
-
-    public static TheoryData<short> DescribeVersions => Versions(6);
-
-    public static TheoryData<short> ListVersions => Versions(5);
-
-    public static TheoryData<short> DeleteVersions => Versions(2);
-
     public ValueTask DisposeAsync() => _broker.DisposeAsync();
 
     [Theory]
-    [MemberData(nameof(FindVersions))]
+    [EveryVersion<FindCoordinatorRequest>]
     public async Task This_broker_coordinates_every_group_and_nobody_transactions(short version)
     {
         await using TestClient client = _broker.Connect();
@@ -60,7 +52,7 @@ public sealed class GroupAdminTests : IAsyncDisposable
     }
 
     [Theory]
-    [MemberData(nameof(DescribeVersions))]
+    [EveryVersion<DescribeGroupsRequest>]
     public async Task Every_version_describes_states_and_members(short version)
     {
         await using GroupTestMember member = await StableAsync(instance: "i");
@@ -79,7 +71,7 @@ public sealed class GroupAdminTests : IAsyncDisposable
     }
 
     [Theory]
-    [MemberData(nameof(ListVersions))]
+    [EveryVersion<ListGroupsRequest>]
     public async Task Every_version_lists_groups_and_filters_them_by_state_and_type(short version)
     {
         await using GroupTestMember member = await StableAsync();
@@ -104,7 +96,7 @@ public sealed class GroupAdminTests : IAsyncDisposable
     }
 
     [Theory]
-    [MemberData(nameof(DeleteVersions))]
+    [EveryVersion<DeleteGroupsRequest>]
     public async Task Every_version_deletes_groups_without_members_and_their_offsets(short version)
     {
         await using GroupTestMember member = await StableAsync();
@@ -198,8 +190,6 @@ public sealed class GroupAdminTests : IAsyncDisposable
         await _broker.Groups.ExpireAsync("g");
         Assert.Equal(-1, await simple.CommittedAsync());
     }
-
-    private static TheoryData<short> Versions(int most) => [.. Enumerable.Range(0, most + 1).Select(version => (short)version)];
 
     private static async Task<string[]> ListAsync(TestClient client, short version, string[]? states = null, string[]? types = null) =>
         [.. (await client.AskAsync(new ListGroupsRequest { StatesFilter = states ?? [], TypesFilter = types ?? [] }, version)).Groups

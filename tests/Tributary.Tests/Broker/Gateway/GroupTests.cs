@@ -14,12 +14,10 @@ public sealed class GroupTests : IAsyncDisposable
     private static readonly BrokerOptions NoDelay = new() { Groups = new GroupOptions { InitialRebalanceDelay = TimeSpan.Zero } };
     private readonly TestBroker _broker = new(NoDelay);
 
-    public static TheoryData<short> JoinVersions => [.. Enumerable.Range(0, 10).Select(version => (short)version)];
-
     public ValueTask DisposeAsync() => _broker.DisposeAsync();
 
     [Theory]
-    [MemberData(nameof(JoinVersions))]
+    [EveryVersion<JoinGroupRequest>]
     public async Task Every_version_joins_syncs_lives_and_leaves(short version)
     {
         await using GroupTestMember member = Member(version);
@@ -36,7 +34,7 @@ public sealed class GroupTests : IAsyncDisposable
     }
 
     [Theory]
-    [MemberData(nameof(JoinVersions))]
+    [EveryVersion<JoinGroupRequest>]
     public async Task A_member_without_an_id_gets_one_first_from_version_4_on_and_joins_at_once_below(short version)
     {
         await using TestClient client = _broker.Connect();
@@ -47,7 +45,7 @@ public sealed class GroupTests : IAsyncDisposable
     }
 
     [Theory]
-    [MemberData(nameof(JoinVersions))]
+    [EveryVersion<JoinGroupRequest>]
     public async Task Every_version_tells_the_leader_of_all_members_and_each_its_own_assignment(short version)
     {
         await using GroupTestMember first = Member(version);
@@ -62,10 +60,11 @@ public sealed class GroupTests : IAsyncDisposable
         Assert.Equal($"{leader.Generation}/{leader.Id}", Encoding.UTF8.GetString(synced[1].Assignment.Span));
     }
 
-    [Fact]
-    public async Task An_id_that_nobody_has_is_unknown()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>]
+    public async Task An_id_that_nobody_has_is_unknown(short version)
     {
-        await using GroupTestMember member = Member();
+        await using GroupTestMember member = Member(version);
         member.Id = "stranger";
         Assert.Equal(ErrorCode.UnknownMemberId, (await member.JoinAsync()).ErrorCode);
         Assert.Equal(ErrorCode.UnknownMemberId, await member.HeartbeatAsync());
@@ -73,21 +72,23 @@ public sealed class GroupTests : IAsyncDisposable
         Assert.Empty(await _broker.Groups.Store.ListAsync(null, 10));
     }
 
-    [Fact]
-    public async Task A_member_of_another_generation_is_told_so()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>]
+    public async Task A_member_of_another_generation_is_told_so(short version)
     {
-        await using GroupTestMember member = await StableAsync();
+        await using GroupTestMember member = await StableAsync(version);
         member.Generation++;
         Assert.Equal(ErrorCode.IllegalGeneration, await member.HeartbeatAsync());
         Assert.Equal(ErrorCode.IllegalGeneration, (await member.SyncAsync()).ErrorCode);
         Assert.Equal(ErrorCode.IllegalGeneration, await member.CommitAsync(1));
     }
 
-    [Fact]
-    public async Task Members_hear_of_a_rebalance_by_their_heartbeats()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>]
+    public async Task Members_hear_of_a_rebalance_by_their_heartbeats(short version)
     {
-        await using GroupTestMember first = await StableAsync();
-        await using GroupTestMember second = Member();
+        await using GroupTestMember first = await StableAsync(version);
+        await using GroupTestMember second = Member(version);
         Task<JoinGroupResponse> joining = second.JoinAsync();
         await Eventually.HoldsAsync(() => StateOf("g") == GroupState.PreparingRebalance);
         Assert.Equal(ErrorCode.RebalanceInProgress, await first.HeartbeatAsync());
@@ -97,11 +98,12 @@ public sealed class GroupTests : IAsyncDisposable
         Assert.Equal(ErrorCode.None, await first.HeartbeatAsync()); // before it has synced
     }
 
-    [Fact]
-    public async Task A_member_that_is_not_heard_of_is_gone_after_its_session_and_the_others_go_on()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>]
+    public async Task A_member_that_is_not_heard_of_is_gone_after_its_session_and_the_others_go_on(short version)
     {
-        await using GroupTestMember first = Member();
-        await using GroupTestMember second = Member();
+        await using GroupTestMember first = Member(version);
+        await using GroupTestMember second = Member(version);
         second.SessionTimeoutMs = 10_000;
         await JoinAllAsync(first, second);
         await Task.WhenAll(first.SyncAsync(), second.SyncAsync());
@@ -113,11 +115,12 @@ public sealed class GroupTests : IAsyncDisposable
         Assert.Equal(first.Id, Assert.Single(joined.Members).MemberId);
     }
 
-    [Fact]
-    public async Task A_rebalance_does_not_wait_for_a_member_longer_than_its_rebalance_timeout()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>(Since = 1)]
+    public async Task A_rebalance_does_not_wait_for_a_member_longer_than_its_rebalance_timeout(short version)
     {
-        await using GroupTestMember first = Member();
-        await using GroupTestMember second = Member();
+        await using GroupTestMember first = Member(version);
+        await using GroupTestMember second = Member(version);
         (first.RebalanceTimeoutMs, second.RebalanceTimeoutMs) = (20_000, 20_000);
         await JoinAllAsync(first, second);
         await Task.WhenAll(first.SyncAsync(), second.SyncAsync());
@@ -133,11 +136,12 @@ public sealed class GroupTests : IAsyncDisposable
         Assert.Equal(ErrorCode.UnknownMemberId, await other.HeartbeatAsync());
     }
 
-    [Fact]
-    public async Task A_rejoin_without_news_starts_no_rebalance_and_one_with_other_metadata_does()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>]
+    public async Task A_rejoin_without_news_starts_no_rebalance_and_one_with_other_metadata_does(short version)
     {
-        await using GroupTestMember first = Member();
-        await using GroupTestMember second = Member();
+        await using GroupTestMember first = Member(version);
+        await using GroupTestMember second = Member(version);
         await JoinAllAsync(first, second);
         await Task.WhenAll(first.SyncAsync(), second.SyncAsync());
         GroupTestMember other = first.IsLeader ? second : first;
@@ -151,11 +155,12 @@ public sealed class GroupTests : IAsyncDisposable
         Assert.Equal(generation + 1, (await rejoining).GenerationId);
     }
 
-    [Fact]
-    public async Task A_member_that_leaves_starts_one_rebalance_and_the_last_one_leaves_the_group_empty()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>]
+    public async Task A_member_that_leaves_starts_one_rebalance_and_the_last_one_leaves_the_group_empty(short version)
     {
-        await using GroupTestMember first = Member();
-        await using GroupTestMember second = Member();
+        await using GroupTestMember first = Member(version);
+        await using GroupTestMember second = Member(version);
         await JoinAllAsync(first, second);
         await Task.WhenAll(first.SyncAsync(), second.SyncAsync());
         int generation = first.Generation;
@@ -167,11 +172,12 @@ public sealed class GroupTests : IAsyncDisposable
         Assert.Equal(GroupState.Empty, StateOf("g"));
     }
 
-    [Fact]
-    public async Task Members_without_a_common_protocol_or_of_another_class_are_refused()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>]
+    public async Task Members_without_a_common_protocol_or_of_another_class_are_refused(short version)
     {
-        await using GroupTestMember first = await StableAsync();
-        await using GroupTestMember stranger = Member();
+        await using GroupTestMember first = await StableAsync(version);
+        await using GroupTestMember stranger = Member(version);
         stranger.Protocols = ["sticky"];
         Assert.Equal(ErrorCode.InconsistentGroupProtocol, (await stranger.JoinAsync()).ErrorCode);
         stranger.Protocols = ["sticky", "range"];
@@ -183,16 +189,17 @@ public sealed class GroupTests : IAsyncDisposable
         Assert.Equal(ErrorCode.None, await first.HeartbeatAsync());
     }
 
-    [Fact]
-    public async Task The_protocol_is_one_that_all_support_and_most_prefer()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>]
+    public async Task The_protocol_is_one_that_all_support_and_most_prefer(short version)
     {
-        await using GroupTestMember first = Member();
-        await using GroupTestMember second = Member();
+        await using GroupTestMember first = Member(version);
+        await using GroupTestMember second = Member(version);
         first.Protocols = ["a", "b", "c"];
         second.Protocols = ["c", "b"];
         await JoinAllAsync(first, second);
         Assert.Contains(first.Joined!.ProtocolName!, new[] { "b", "c" });
-        await using GroupTestMember third = Member();
+        await using GroupTestMember third = Member(version);
         third.Protocols = ["c", "b"];
         Task<JoinGroupResponse> joining = third.JoinAsync();
         await Eventually.HoldsAsync(() => StateOf("g") == GroupState.PreparingRebalance);
@@ -201,17 +208,17 @@ public sealed class GroupTests : IAsyncDisposable
     }
 
     [Theory]
-    [InlineData(5_999)]
-    [InlineData(1_800_001)]
-    public async Task A_session_timeout_out_of_range_is_refused(int timeout)
+    [EveryVersion<JoinGroupRequest>(5_999)]
+    [EveryVersion<JoinGroupRequest>(1_800_001)]
+    public async Task A_session_timeout_out_of_range_is_refused(short version, int timeout)
     {
-        await using GroupTestMember member = Member();
+        await using GroupTestMember member = Member(version);
         member.SessionTimeoutMs = timeout;
         Assert.Equal(ErrorCode.InvalidSessionTimeout, (await member.JoinAsync()).ErrorCode);
     }
 
     [Theory]
-    [MemberData(nameof(JoinVersions))]
+    [EveryVersion<JoinGroupRequest>]
     public async Task A_group_needs_a_name_that_is_not_too_long(short version)
     {
         foreach (string name in new[] { "", new string('g', 1025) })
@@ -223,10 +230,11 @@ public sealed class GroupTests : IAsyncDisposable
         }
     }
 
-    [Fact]
-    public async Task A_request_that_failed_is_answered_with_an_error_that_clients_try_again()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>]
+    public async Task A_request_that_failed_is_answered_with_an_error_that_clients_try_again(short version)
     {
-        await using GroupTestMember member = await StableAsync();
+        await using GroupTestMember member = await StableAsync(version);
         _broker.Groups.Failure = new IOException("the store is away");
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, await member.HeartbeatAsync());
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, (await member.JoinAsync()).ErrorCode);
@@ -235,14 +243,14 @@ public sealed class GroupTests : IAsyncDisposable
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, await member.CommitAsync(1));
     }
 
-    private GroupTestMember Member(short version = 5, string? instance = null) => new(_broker.Connect(), "g", version, instance);
+    private GroupTestMember Member(short version) => new(_broker.Connect(), "g", version);
 
     private GroupState StateOf(string group) => _broker.Groups.Context.Directory.Find(group)?.State ?? GroupState.Dead;
 
-    private async Task<GroupTestMember> StableAsync()
+    private async Task<GroupTestMember> StableAsync(short version)
     {
         await _broker.CreateTopicAsync("t");
-        GroupTestMember member = Member();
+        GroupTestMember member = Member(version);
         await member.JoinAsync();
         await member.SyncAsync();
         return member;

@@ -8,10 +8,8 @@ namespace Tributary.Tests.Broker.Gateway;
 
 public sealed class MetadataTests
 {
-    public static TheoryData<short> Versions => [.. Enumerable.Range(0, 14).Select(version => (short)version)];
-
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<MetadataRequest>]
     public async Task Every_version_tells_brokers_topics_and_leaders(short version)
     {
         await using var broker = new TestBroker();
@@ -39,10 +37,8 @@ public sealed class MetadataTests
 
     [Theory]
     [InlineData(0, false, 2)]
-    [InlineData(1, false, 0)]
-    [InlineData(1, true, 2)]
-    [InlineData(13, false, 0)]
-    [InlineData(13, true, 2)]
+    [EveryVersion<MetadataRequest>(false, 0, Since = 1)]
+    [EveryVersion<MetadataRequest>(true, 2, Since = 1)]
     public async Task Null_asks_for_all_topics_and_an_empty_list_for_none_but_in_version_0(short version, bool isNull, int expected)
     {
         await using var broker = new TestBroker();
@@ -54,9 +50,7 @@ public sealed class MetadataTests
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(4)]
-    [InlineData(13)]
+    [EveryVersion<MetadataRequest>]
     public async Task An_unknown_topic_is_created_with_the_default_partitions_and_can_be_used_at_once(short version)
     {
         await using var broker = new TestBroker();
@@ -70,47 +64,47 @@ public sealed class MetadataTests
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task An_unknown_topic_is_not_created_when_client_or_broker_do_not_want_it(bool brokerWants)
+    [EveryVersion<MetadataRequest>(false)]
+    [EveryVersion<MetadataRequest>(true, Since = 4)]
+    public async Task An_unknown_topic_is_not_created_when_client_or_broker_do_not_want_it(short version, bool brokerWants)
     {
         await using var broker = new TestBroker(new BrokerOptions { AutoCreateTopics = brokerWants });
         await using TestClient client = broker.Connect();
-        MetadataResponse response = await client.AskAsync(Ask.Metadata("t", create: !brokerWants), 9);
+        MetadataResponse response = await client.AskAsync(Ask.Metadata("t", create: !brokerWants), version);
         Assert.Equal(ErrorCode.UnknownTopicOrPartition, response.Topics.Single().ErrorCode);
         Assert.Empty(broker.Control.Asked);
     }
 
     [Theory]
-    [InlineData("")]
-    [InlineData("..")]
-    [InlineData("no spaces")]
-    public async Task An_invalid_name_is_refused_and_not_created(string name)
+    [EveryVersion<MetadataRequest>("")]
+    [EveryVersion<MetadataRequest>("..")]
+    [EveryVersion<MetadataRequest>("no spaces")]
+    public async Task An_invalid_name_is_refused_and_not_created(short version, string name)
     {
         await using var broker = new TestBroker();
         await using TestClient client = broker.Connect();
-        MetadataResponse response = await client.AskAsync(Ask.Metadata(name), 9);
+        MetadataResponse response = await client.AskAsync(Ask.Metadata(name), version);
         Assert.Equal(ErrorCode.InvalidTopicException, response.Topics.Single().ErrorCode);
         Assert.Empty(broker.Control.Asked);
     }
 
-    [Fact]
-    public async Task A_topic_is_found_by_its_id_and_an_id_of_no_topic_is_unknown()
+    [Theory]
+    [EveryVersion<MetadataRequest>(Since = 12)]
+    public async Task A_topic_is_found_by_its_id_and_an_id_of_no_topic_is_unknown(short version)
     {
         await using var broker = new TestBroker();
         Guid id = await broker.CreateTopicAsync("t");
         await using TestClient client = broker.Connect();
         var other = Guid.NewGuid();
         var request = new MetadataRequest { Topics = [new() { Name = null, TopicId = id }, new() { Name = null, TopicId = other }] };
-        MetadataResponse response = await client.AskAsync(request, 12);
+        MetadataResponse response = await client.AskAsync(request, version);
         Assert.Equal(
             [("t", id, ErrorCode.None), (null, other, ErrorCode.UnknownTopicId)],
             response.Topics.Select(topic => (topic.Name, topic.TopicId, topic.ErrorCode)));
     }
 
     [Theory]
-    [InlineData(10)]
-    [InlineData(11)]
+    [EveryVersion<MetadataRequest>(Since = 10, Until = 11)]
     public async Task Versions_that_have_ids_and_no_look_up_by_them_refuse_it(short version)
     {
         await using var broker = new TestBroker();
@@ -120,37 +114,40 @@ public sealed class MetadataTests
         Assert.Equal(ErrorCode.InvalidRequest, response.Topics.Single().ErrorCode);
     }
 
-    [Fact]
-    public async Task A_control_plane_that_fails_gives_an_error_that_clients_try_again()
+    [Theory]
+    [EveryVersion<MetadataRequest>]
+    public async Task A_control_plane_that_fails_gives_an_error_that_clients_try_again(short version)
     {
         await using var broker = new TestBroker();
         broker.Control.Failure = new IOException("no store");
         await using TestClient client = broker.Connect();
-        Assert.Equal(ErrorCode.LeaderNotAvailable, (await client.AskAsync(Ask.Metadata("t"), 9)).Topics.Single().ErrorCode);
+        Assert.Equal(ErrorCode.LeaderNotAvailable, (await client.AskAsync(Ask.Metadata("t"), version)).Topics.Single().ErrorCode);
         broker.Control.Failure = null;
-        Assert.Equal(ErrorCode.None, (await client.AskAsync(Ask.Metadata("t"), 9)).Topics.Single().ErrorCode);
+        Assert.Equal(ErrorCode.None, (await client.AskAsync(Ask.Metadata("t"), version)).Topics.Single().ErrorCode);
     }
 
-    [Fact]
-    public async Task One_request_creates_a_limited_number_of_topics()
+    [Theory]
+    [EveryVersion<MetadataRequest>]
+    public async Task One_request_creates_a_limited_number_of_topics(short version)
     {
         await using var broker = new TestBroker(new BrokerOptions { MaxTopicsPerCreate = 2, DefaultPartitions = 1 });
         await using TestClient client = broker.Connect();
         MetadataResponse response = await client.AskAsync(
-            new MetadataRequest { Topics = [.. "abcd".Select(name => new MetadataRequest.MetadataRequestTopic { Name = $"{name}" })] }, 9);
+            new MetadataRequest { Topics = [.. "abcd".Select(name => new MetadataRequest.MetadataRequestTopic { Name = $"{name}" })] }, version);
         Assert.Equal(
             [ErrorCode.None, ErrorCode.None, ErrorCode.PolicyViolation, ErrorCode.PolicyViolation],
             response.Topics.Select(topic => topic.ErrorCode));
         Assert.Equal(2, broker.Control.Asked.Count);
     }
 
-    [Fact]
-    public async Task A_partition_without_leader_says_so()
+    [Theory]
+    [EveryVersion<MetadataRequest>]
+    public async Task A_partition_without_leader_says_so(short version)
     {
         await using var broker = new TestBroker();
         await broker.Control.SetAsync(TestControlPlane.Make("t", Guid.NewGuid(), 1, leader: -1));
         await using TestClient client = broker.Connect();
-        MetadataResponse response = await client.AskAsync(Ask.Metadata("t"), 9);
+        MetadataResponse response = await client.AskAsync(Ask.Metadata("t"), version);
         Assert.Equal(ErrorCode.LeaderNotAvailable, response.Topics.Single().Partitions.Single().ErrorCode);
         Assert.Equal(-1, response.Topics.Single().Partitions.Single().LeaderId);
     }

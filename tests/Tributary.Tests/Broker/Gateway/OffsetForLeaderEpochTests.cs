@@ -11,8 +11,6 @@ public sealed class OffsetForLeaderEpochTests : IAsyncLifetime
     private readonly TestBroker _broker = new();
     private TestClient _client = null!;
 
-    public static TheoryData<short> Versions => [2, 3, 4];
-
     public async ValueTask InitializeAsync()
     {
         var id = Guid.NewGuid();
@@ -31,7 +29,7 @@ public sealed class OffsetForLeaderEpochTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<OffsetForLeaderEpochRequest>]
     public async Task Every_version_tells_where_an_epoch_ends(short version)
     {
         Assert.Equal((ErrorCode.None, 0, 0L), await AskAsync(0, version)); // before the first: it ends where that begins
@@ -42,7 +40,7 @@ public sealed class OffsetForLeaderEpochTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<OffsetForLeaderEpochRequest>]
     public async Task An_epoch_that_is_not_known_has_no_end(short version)
     {
         Assert.Equal((ErrorCode.None, -1, -1L), await AskAsync(7, version));
@@ -50,7 +48,7 @@ public sealed class OffsetForLeaderEpochTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<OffsetForLeaderEpochRequest>]
     public async Task A_client_with_another_leader_epoch_is_told(short version)
     {
         Assert.Equal((ErrorCode.FencedLeaderEpoch, -1, -1L), await AskAsync(4, version, current: 5));
@@ -59,7 +57,7 @@ public sealed class OffsetForLeaderEpochTests : IAsyncLifetime
     }
 
     [Theory]
-    [MemberData(nameof(Versions))]
+    [EveryVersion<OffsetForLeaderEpochRequest>]
     public async Task What_is_not_there_is_told(short version)
     {
         Assert.Equal(ErrorCode.UnknownTopicOrPartition, (await AskAsync(1, version, topic: "none")).Error);

@@ -17,14 +17,10 @@ public sealed class OffsetTests : IAsyncDisposable
 
     private readonly TestBroker _broker = new(Small);
 
-    public static TheoryData<short> CommitVersions => [.. Enumerable.Range(2, 8).Select(version => (short)version)];
-
-    public static TheoryData<short> FetchVersions => [.. Enumerable.Range(1, 9).Select(version => (short)version)];
-
     public ValueTask DisposeAsync() => _broker.DisposeAsync();
 
     [Theory]
-    [MemberData(nameof(CommitVersions))]
+    [EveryVersion<OffsetCommitRequest>]
     public async Task Every_version_commits_with_metadata_and_refuses_what_does_not_exist(short version)
     {
         await _broker.CreateTopicAsync("t", 2);
@@ -57,7 +53,7 @@ public sealed class OffsetTests : IAsyncDisposable
     }
 
     [Theory]
-    [MemberData(nameof(FetchVersions))]
+    [EveryVersion<OffsetFetchRequest>]
     public async Task Every_version_reads_offsets_and_says_minus_1_where_there_is_none(short version)
     {
         await _broker.CreateTopicAsync("t", 2);
@@ -103,7 +99,7 @@ public sealed class OffsetTests : IAsyncDisposable
     }
 
     [Theory]
-    [MemberData(nameof(CommitVersions))]
+    [EveryVersion<OffsetCommitRequest>]
     public async Task A_commit_is_taken_from_the_members_of_the_generation_only_and_not_while_it_is_completed(short version)
     {
         await _broker.CreateTopicAsync("t");

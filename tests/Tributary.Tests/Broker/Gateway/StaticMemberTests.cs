@@ -14,14 +14,12 @@ public sealed class StaticMemberTests : IAsyncDisposable
     private static readonly BrokerOptions NoDelay = new() { Groups = new GroupOptions { InitialRebalanceDelay = TimeSpan.Zero } };
     private readonly TestBroker _broker = new(NoDelay);
 
-    public static TheoryData<short> StaticVersions => [5, 6, 7, 8, 9];
-
     private GroupState State => _broker.Groups.Context.Directory.Find("g")?.State ?? GroupState.Dead;
 
     public ValueTask DisposeAsync() => _broker.DisposeAsync();
 
     [Theory]
-    [MemberData(nameof(StaticVersions))]
+    [EveryVersion<JoinGroupRequest>(Since = 5)]
     public async Task A_static_member_that_comes_back_goes_on_without_a_rebalance_and_whoever_has_its_old_id_is_fenced(short version)
     {
         (GroupTestMember first, GroupTestMember second) = await TwoAsync(version);
@@ -42,7 +40,7 @@ public sealed class StaticMemberTests : IAsyncDisposable
     }
 
     [Theory]
-    [MemberData(nameof(StaticVersions))]
+    [EveryVersion<JoinGroupRequest>(Since = 5)]
     public async Task A_leader_that_comes_back_makes_no_assignment_that_nobody_would_get(short version)
     {
         (GroupTestMember first, GroupTestMember second) = await TwoAsync(version);
@@ -57,11 +55,12 @@ public sealed class StaticMemberTests : IAsyncDisposable
         Assert.Equal(GroupState.Stable, State);
     }
 
-    [Fact]
-    public async Task One_that_comes_back_with_other_topics_or_protocols_starts_a_rebalance()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>(Since = 5)]
+    public async Task One_that_comes_back_with_other_topics_or_protocols_starts_a_rebalance(short version)
     {
-        (GroupTestMember first, GroupTestMember second) = await TwoAsync(9);
-        await using GroupTestMember back = Member(9, "a");
+        (GroupTestMember first, GroupTestMember second) = await TwoAsync(version);
+        await using GroupTestMember back = Member(version, "a");
         back.Topics = ["t", "u"];
         Task<JoinGroupResponse> joining = back.JoinAsync();
         await Eventually.HoldsAsync(() => State == GroupState.PreparingRebalance);
@@ -69,10 +68,11 @@ public sealed class StaticMemberTests : IAsyncDisposable
         Assert.Equal(first.Generation + 1, (await joining).GenerationId);
     }
 
-    [Fact]
-    public async Task An_absent_one_keeps_its_place_until_its_session_is_over()
+    [Theory]
+    [EveryVersion<JoinGroupRequest>(Since = 5)]
+    public async Task An_absent_one_keeps_its_place_until_its_session_is_over(short version)
     {
-        (GroupTestMember first, GroupTestMember second) = await TwoAsync(5);
+        (GroupTestMember first, GroupTestMember second) = await TwoAsync(version);
         int generation = first.Generation;
         _broker.Time.Advance(TimeSpan.FromSeconds(29));
         Assert.Equal(ErrorCode.None, await first.HeartbeatAsync());
@@ -85,9 +85,7 @@ public sealed class StaticMemberTests : IAsyncDisposable
     }
 
     [Theory]
-    [InlineData(3)]
-    [InlineData(4)]
-    [InlineData(5)]
+    [EveryVersion<LeaveGroupRequest>(Since = 3)]
     public async Task An_administrator_takes_members_out_by_their_names_and_each_is_answered(short version)
     {
         (GroupTestMember first, GroupTestMember second) = await TwoAsync(5);

@@ -102,10 +102,20 @@ internal sealed class GroupTestMember(TestClient client, string group, short joi
             MemberId = Id,
             GroupInstanceId = join >= 5 ? instance : null,
         },
-        join >= 5 ? (short)4 : Other(2))).ErrorCode;
+        Other(4))).ErrorCode;
 
     public async Task<Tributary.Contracts.Kafka.ErrorCode> LeaveAsync() =>
-        (await client.AskAsync(new LeaveGroupRequest { GroupId = group, MemberId = Id }, 1)).ErrorCode;
+        join < 3
+            ? (await client.AskAsync(new LeaveGroupRequest { GroupId = group, MemberId = Id }, Other(2))).ErrorCode
+            : await LeaveAsOneOfManyAsync();
+
+    /// <summary>From version 3 on a request takes several members out (KIP-345).</summary>
+    private async Task<Tributary.Contracts.Kafka.ErrorCode> LeaveAsOneOfManyAsync()
+    {
+        var request = new LeaveGroupRequest { GroupId = group, Members = [new() { MemberId = Id, GroupInstanceId = Instance }] };
+        LeaveGroupResponse response = await client.AskAsync(request, Other(5));
+        return response.ErrorCode != Tributary.Contracts.Kafka.ErrorCode.None ? response.ErrorCode : response.Members.Single().ErrorCode;
+    }
 
     public async Task<Tributary.Contracts.Kafka.ErrorCode> CommitAsync(long offset, string topic = "t", short version = 8) =>
         (await client.AskAsync(CommitRequest(offset, topic), version)).Topics.Single().Partitions.Single().ErrorCode;
