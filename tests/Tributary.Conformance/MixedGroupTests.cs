@@ -1,9 +1,8 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using System.Text.Json;
-using System.Text.Json.Nodes;
 using Confluent.Kafka;
 using Confluent.Kafka.Admin;
+using Tributary.Conformance.Clients;
 using Tributary.Conformance.Harness;
 using Xunit;
 
@@ -23,22 +22,17 @@ public sealed class MixedGroupTests : IAsyncLifetime
     private static readonly TimeSpan Length = TimeSpan.FromSeconds(
         int.TryParse(Environment.GetEnvironmentVariable("TRIBUTARY_CHURN_SECONDS"), CultureInfo.InvariantCulture, out int seconds) ? seconds : 60);
 
-    private static readonly Kind[] Slots =
-        [Kind.Kcat, Kind.Kafkajs, Kind.Platformatic, Kind.Kcat, Kind.Kafkajs, Kind.Platformatic, Kind.Kcat, Kind.Kafkajs];
+    private static readonly MixedMemberKind[] Slots =
+    [
+        .. Enum.GetValues<MixedMemberKind>(), .. Enum.GetValues<MixedMemberKind>(), // eight, two of each kind
+    ];
 
     private readonly TestSystem _system = new();
-    private readonly List<Member> _members = [];
+    private readonly List<MixedMember> _members = [];
     private readonly ConcurrentDictionary<(string Key, int Number), bool> _produced = [];
     private readonly List<string> _story = [];
     private int _changes;
     private int _stoppedKcats;
-
-    private enum Kind
-    {
-        Kcat,
-        Kafkajs,
-        Platformatic,
-    }
 
     public async ValueTask InitializeAsync()
     {
@@ -49,9 +43,9 @@ public sealed class MixedGroupTests : IAsyncLifetime
 
     public async ValueTask DisposeAsync()
     {
-        foreach (Member member in _members)
+        foreach (MixedMember member in _members)
         {
-            await member.Process.DisposeAsync();
+            await member.DisposeAsync();
         }
         await _system.DisposeAsync();
     }
@@ -68,18 +62,18 @@ public sealed class MixedGroupTests : IAsyncLifetime
         await producing;
         List<Step> wentBack = await watching;
 
-        Member last = Start(Kind.Kcat);
+        MixedMember last = Start(MixedMemberKind.Kcat);
         await Until.TrueAsync(
             // kcat, which commits what it has in its hands, drops that without writing it when it is stopped.
             () => Task.FromResult(_produced.Keys.Except(Seen()).Count() <= _stoppedKcats), () => Story(seed) + Missing(), TimeSpan.FromMinutes(2));
         // A client may commit in its new generation what it read in the one before, which Kafka takes too; then it says so.
-        HashSet<(int, long)> said = [.. _members.SelectMany(member => member.Commits())];
+        HashSet<(int, long)> said = [.. _members.SelectMany(member => member.Commits)];
         Step[] lost = [.. wentBack.Where(step => !said.Contains((step.Partition, step.To)))];
         Assert.True(lost.Length == 0, $"{string.Join('\n', lost)}\n{Story(seed)}");
         Assert.All(_members, member => AssertOrdered(member, seed));
         // Each change is one rebalance at least; a member that leaves while others join makes one more.
-        Assert.All(_members, member => Assert.True(member.Joins() <= (3 * (_changes - member.FirstChange)) + 3, $"{member.Joins()} joins\n{Story(seed)}"));
-        Assert.False(last.Process.HasExited);
+        Assert.All(_members, member => Assert.True(member.Joins <= (3 * (_changes - member.FirstChange)) + 3, $"{member.Joins} joins\n{Story(seed)}"));
+        Assert.False(last.HasEnded);
     }
 
     private IAdminClient Admin() => new AdminClientBuilder(new AdminClientConfig { BootstrapServers = _system.Kafka }).SetLogHandler((_, _) => { }).Build();
@@ -127,7 +121,7 @@ public sealed class MixedGroupTests : IAsyncLifetime
 
     private async Task ChurnAsync(Random random)
     {
-        var slots = new Member?[Slots.Length];
+        var slots = new MixedMember?[Slots.Length];
         long end = Environment.TickCount64 + (long)Length.TotalMilliseconds;
         while (Environment.TickCount64 < end)
         {
@@ -145,12 +139,12 @@ public sealed class MixedGroupTests : IAsyncLifetime
                 slots[slot] = await ActAsync(member, random.Next(4), random) ? member : null;
             }
             await Task.Delay(random.Next(200, 2000));
-            foreach (Member stopped in slots.OfType<Member>().Where(one => one.ResumesAt != 0 && one.ResumesAt <= Environment.TickCount64))
+            foreach (MixedMember stopped in slots.OfType<MixedMember>().Where(one => one.ResumesAt != 0 && one.ResumesAt <= Environment.TickCount64))
             {
                 stopped.Resume();
             }
         }
-        foreach (Member member in slots.OfType<Member>())
+        foreach (MixedMember member in slots.OfType<MixedMember>())
         {
             member.Resume();
             await StopAsync(member);
@@ -158,7 +152,7 @@ public sealed class MixedGroupTests : IAsyncLifetime
     }
 
     /// <returns>Whether the member is still there.</returns>
-    private async Task<bool> ActAsync(Member member, int action, Random random)
+    private async Task<bool> ActAsync(MixedMember member, int action, Random random)
     {
         switch (action)
         {
@@ -169,7 +163,7 @@ public sealed class MixedGroupTests : IAsyncLifetime
             case 1 when member.IsSafeToKill:
                 Note(member, "is killed");
                 _changes++;
-                await member.Process.KillAsync();
+                await member.KillAsync();
                 return false;
             case 2:
                 int pause = random.Next(1_000, 2 * SessionTimeoutMs);
@@ -182,50 +176,32 @@ public sealed class MixedGroupTests : IAsyncLifetime
         }
     }
 
-    private async Task StopAsync(Member member)
+    private async Task StopAsync(MixedMember member)
     {
         _changes++;
         _stoppedKcats += member.IsSafeToKill ? 0 : 1;
-        member.Process.Stop();
-        await member.Process.ExitAsync();
+        await member.StopAsync();
     }
 
-    private Member Start(Kind kind)
+    private MixedMember Start(MixedMemberKind kind)
     {
-        var member = new Member(kind, _members.Count, _changes++, Launch(kind));
+        var member = MixedMember.Start(kind, _members.Count, _changes++, _system.Kafka, Group, Topic, SessionTimeoutMs);
         _members.Add(member);
         Note(member, "joins");
         return member;
     }
 
-    private RunningProcess Launch(Kind kind)
-    {
-        if (kind == Kind.Kcat)
-        {
-            return RunningProcess.Start(
-                "kcat", "kcat",
-                [
-                    "-b", _system.Kafka, "-G", Group, "-u", "-X", $"session.timeout.ms={SessionTimeoutMs}", "-X", "heartbeat.interval.ms=300",
-                    "-X", "auto.offset.reset=earliest", "-X", "auto.commit.interval.ms=200", "-X", "partition.assignment.strategy=roundrobin",
-                    "-X", "topic.metadata.refresh.interval.ms=2000", "-f", "%p %o %k %s\n", Topic,
-                ]);
-        }
-        NodeClientKind client = kind == Kind.Kafkajs ? NodeClientKind.Kafkajs : NodeClientKind.Platformatic;
-        return NodeClient.Start(
-            client, "member", _system.Kafka, new JsonObject { ["topic"] = Topic, ["group"] = Group, ["sessionTimeout"] = SessionTimeoutMs });
-    }
-
-    private HashSet<(string Key, int Number)> Seen() => [.. _members.SelectMany(member => member.Records()).Select(record => (record.Key, record.Number))];
+    private HashSet<(string Key, int Number)> Seen() => [.. _members.SelectMany(member => member.Records).Select(record => (record.Key, record.Number))];
 
     /// <summary>
     /// A member reads each partition in order, and with it each key. When it joins, it may begin anew where was committed; what clients had
     /// fetched before comes first or is dropped, as each has it.
     /// </summary>
-    private void AssertOrdered(Member member, int seed)
+    private void AssertOrdered(MixedMember member, int seed)
     {
         var next = new Dictionary<int, (long Offset, Dictionary<string, int> Numbers)>();
-        int mayGoBack = PartitionCount * member.Joins();
-        foreach ((int partition, long offset, string key, int number) in member.Records())
+        int mayGoBack = PartitionCount * member.Joins;
+        foreach ((int partition, long offset, string key, int number) in member.Records)
         {
             (long least, Dictionary<string, int> numbers) = next.GetValueOrDefault(partition, (-1, []));
             if (offset < least)
@@ -241,68 +217,11 @@ public sealed class MixedGroupTests : IAsyncLifetime
         }
     }
 
-    private void Note(Member member, string what) => _story.Add($"{member} {what}");
+    private void Note(MixedMember member, string what) => _story.Add($"{member} {what}");
 
     private string Story(int seed) => $"seed {seed}, {_changes} changes\n{string.Join('\n', _story)}\n{_system.Cloud.Story()}";
 
     private string Missing() => $"\nmissing: {string.Join(", ", _produced.Keys.Except(Seen()).Take(20))}";
 
     private sealed record Step(int Partition, long From, long To);
-
-    private sealed class Member(Kind kind, int id, int firstChange, RunningProcess process)
-    {
-        public RunningProcess Process => process;
-
-        public int FirstChange => firstChange;
-
-        /// <summary>kcat commits records before it has written them: what it had in its hands when it was killed, nobody would see.</summary>
-        public bool IsSafeToKill => kind != Kind.Kcat;
-
-        /// <summary>When it goes on, 0 if it doesn't stand still.</summary>
-        public long ResumesAt { get; private set; }
-
-        public void StandStill(int milliseconds)
-        {
-            ResumesAt = Environment.TickCount64 + milliseconds;
-            process.Pause();
-        }
-
-        public void Resume()
-        {
-            ResumesAt = 0;
-            process.Resume();
-        }
-
-        public int Joins() => kind == Kind.Kcat
-            ? process.Errors.Split('\n').Count(line => line.Contains("assigned:", StringComparison.Ordinal))
-            : NodeClient.Lines(process).Count(IsJoin);
-
-        /// <summary>What it read, in its order.</summary>
-        public IEnumerable<(int Partition, long Offset, string Key, int Number)> Records() => kind == Kind.Kcat ? OfKcat() : OfNode();
-
-        /// <summary>The commits that it says were acknowledged.</summary>
-        public IEnumerable<(int Partition, long Offset)> Commits() => kind == Kind.Platformatic
-            ? NodeClient.Lines(process).Where(line => line.GetProperty("event").GetString() == "committed")
-                .Select(line => (line.GetProperty("partition").GetInt32(), line.GetProperty("offset").GetInt64()))
-            : [];
-
-        public override string ToString() => $"{kind} {id}";
-
-        private IEnumerable<(int Partition, long Offset, string Key, int Number)> OfKcat() =>
-            from line in process.Output.Split('\n')
-            let parts = line.Split(' ')
-            where parts.Length == 4
-            select (Int32(parts[0]), long.Parse(parts[1], CultureInfo.InvariantCulture), parts[2], Int32(parts[3]));
-
-        private IEnumerable<(int Partition, long Offset, string Key, int Number)> OfNode() =>
-            from line in NodeClient.Lines(process)
-            where line.GetProperty("event").GetString() == "record"
-            select (
-                line.GetProperty("partition").GetInt32(), line.GetProperty("offset").GetInt64(), line.GetProperty("key").GetString()!,
-                Int32(line.GetProperty("value").GetString()!));
-
-        private static int Int32(string text) => int.Parse(text, CultureInfo.InvariantCulture);
-
-        private static bool IsJoin(JsonElement line) => line.GetProperty("event").GetString() == "joined";
-    }
 }

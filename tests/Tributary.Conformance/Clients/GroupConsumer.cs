@@ -4,7 +4,8 @@ namespace Tributary.Conformance.Clients;
 
 /// <summary>
 /// A Confluent.Kafka consumer that is a member of a group: it reads, commits what it has read, and notes what was acknowledged and how
-/// often partitions came or went. Its numbers can be read from any thread.
+/// often partitions came or went. It may stand still, or crash: it is gone then without having left. Its numbers can be read from any
+/// thread.
 /// </summary>
 internal sealed class GroupConsumer : IAsyncDisposable
 {
@@ -15,16 +16,20 @@ internal sealed class GroupConsumer : IAsyncDisposable
     private readonly Dictionary<TopicPartition, long> _acknowledged = [];
     private readonly List<(int Partition, long Offset, string Key, string Value)> _records = [];
     private readonly List<string> _errors = [];
+    private readonly List<(int Partition, long Offset)> _commits = [];
     private readonly Task _reading;
     private volatile bool _isStopping;
+    private volatile bool _isCrashing;
+    private volatile bool _isPaused;
     private int _changes;
+    private int _assignments;
 
     private GroupConsumer(ConsumerConfig config, string topic)
     {
         _consumer = new ConsumerBuilder<string, string>(config)
             .SetLogHandler((_, _) => { })
             .SetErrorHandler((_, _) => { })
-            .SetPartitionsAssignedHandler((_, _) => Interlocked.Increment(ref _changes))
+            .SetPartitionsAssignedHandler((_, _) => CountAssignment())
             .SetPartitionsRevokedHandler((_, partitions) => Forget(partitions.Select(one => one.TopicPartition)))
             .SetPartitionsLostHandler((_, partitions) => Forget(partitions.Select(one => one.TopicPartition)))
             .Build();
@@ -34,6 +39,9 @@ internal sealed class GroupConsumer : IAsyncDisposable
 
     /// <summary>How often partitions were given or taken.</summary>
     public int Changes => Volatile.Read(ref _changes);
+
+    /// <summary>How often it was told its partitions, be they none.</summary>
+    public int Assignments => Volatile.Read(ref _assignments);
 
     /// <summary>The numbers of its partitions.</summary>
     public int[] Partitions
@@ -75,6 +83,18 @@ internal sealed class GroupConsumer : IAsyncDisposable
         }
     }
 
+    /// <summary>Every commit that was acknowledged.</summary>
+    public (int Partition, long Offset)[] Commits
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return [.. _commits];
+            }
+        }
+    }
+
     /// <summary>What went wrong on the way, for an error message.</summary>
     public string Story()
     {
@@ -86,14 +106,16 @@ internal sealed class GroupConsumer : IAsyncDisposable
 
     /// <summary>Joins the group.</summary>
     public static GroupConsumer Start(
-        string kafka, string group, string topic, PartitionAssignmentStrategy strategy, string? instance = null) => new(
+        string kafka, string group, string topic, PartitionAssignmentStrategy strategy, string? instance = null,
+        int sessionTimeoutMs = 45_000, int? maxPollIntervalMs = null) => new( // a session is longer than a restart on a busy machine
             new ConsumerConfig
             {
                 BootstrapServers = kafka,
                 GroupId = group,
                 GroupInstanceId = instance,
                 PartitionAssignmentStrategy = strategy,
-                SessionTimeoutMs = 45_000, // longer than a restart on a busy machine
+                SessionTimeoutMs = sessionTimeoutMs,
+                MaxPollIntervalMs = maxPollIntervalMs,
                 HeartbeatIntervalMs = 300,
                 AutoOffsetReset = AutoOffsetReset.Earliest,
                 EnableAutoCommit = false,
@@ -101,6 +123,19 @@ internal sealed class GroupConsumer : IAsyncDisposable
                 ReconnectBackoffMaxMs = 200,
             },
             topic);
+
+    /// <summary>Reads no more until it resumes, so that it leaves the group if that takes longer than its poll interval.</summary>
+    public void Pause() => _isPaused = true;
+
+    /// <summary>Reads on.</summary>
+    public void Resume() => _isPaused = false;
+
+    /// <summary>Goes without a word, as when its process is killed.</summary>
+    public async Task CrashAsync()
+    {
+        _isCrashing = true;
+        await DisposeAsync();
+    }
 
     /// <summary>Leaves the group, unless it is static.</summary>
     public async ValueTask DisposeAsync()
@@ -113,6 +148,11 @@ internal sealed class GroupConsumer : IAsyncDisposable
     {
         while (!_isStopping)
         {
+            if (_isPaused)
+            {
+                Thread.Sleep(Poll);
+                continue;
+            }
             try
             {
                 if (_consumer.Consume(Poll) is { } record)
@@ -133,7 +173,10 @@ internal sealed class GroupConsumer : IAsyncDisposable
                 }
             }
         }
-        _consumer.Close();
+        if (!_isCrashing)
+        {
+            _consumer.Close();
+        }
         _consumer.Dispose();
     }
 
@@ -155,8 +198,15 @@ internal sealed class GroupConsumer : IAsyncDisposable
             foreach (TopicPartitionOffset offset in offsets)
             {
                 _acknowledged[offset.TopicPartition] = offset.Offset.Value;
+                _commits.Add((offset.Partition.Value, offset.Offset.Value));
             }
         }
+    }
+
+    private void CountAssignment()
+    {
+        Interlocked.Increment(ref _changes);
+        Interlocked.Increment(ref _assignments);
     }
 
     private void Forget(IEnumerable<TopicPartition> partitions)
