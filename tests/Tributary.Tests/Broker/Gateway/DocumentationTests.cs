@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Tributary.Broker;
@@ -10,7 +11,7 @@ using Xunit;
 namespace Tributary.Tests.Broker.Gateway;
 
 /// <summary>What users read about APIs and configs is what is served.</summary>
-public sealed class DocumentationTests
+public sealed partial class DocumentationTests
 {
     [Fact]
     public void Every_API_stands_in_the_architecture_with_its_versions_and_nothing_else()
@@ -27,6 +28,21 @@ public sealed class DocumentationTests
     public void Every_topic_config_stands_in_its_table_with_its_default_and_effect_and_nothing_else() => Assert.Equal(
         TopicConfigs.All.Select(Row),
         File.ReadLines(Repository("cloud/Tributary.Cloud/TOPICS.md")).Where(line => line.StartsWith("| `", StringComparison.Ordinal)));
+
+    [Fact]
+    public void Every_trap_has_a_test()
+    {
+        string[] named = [.. File.ReadLines(Repository("tests/Tributary.Tests/Broker/Gateway/TRAPS.md"))
+            .SelectMany(line => TestName().Matches(line)).Select(name => name.Groups[1].Value)];
+        var tests = typeof(DocumentationTests).Assembly.GetTypes()
+            .SelectMany(type => type.GetMethods().Where(method => method.IsDefined(typeof(FactAttribute), inherit: true)).Select(method => $"{type.Name}.{method.Name}"))
+            .ToHashSet();
+        Assert.NotEmpty(named);
+        Assert.Empty(named.Except(tests));
+    }
+
+    [GeneratedRegex("`(\\w+Tests\\.\\w+)`")]
+    private static partial Regex TestName();
 
     private static string Row(ApiHandler handler) => handler.MinVersion == handler.MaxVersion
         ? $"| {handler.Api.Key} | {handler.Name} | {handler.MinVersion} |"

@@ -52,8 +52,11 @@ public sealed class EveryApiTests
     {
         await using var broker = new TestBroker();
         await using TestClient client = broker.Connect();
-        await AskAsync(client, request, version);
-        await AskAsync(client, request, version);
+        for (int i = 0; i < 2; i++)
+        {
+            object response = await AskAsync(client, request, version);
+            Assert.Equal(0, response.GetType().GetProperty("ThrottleTimeMs")?.GetValue(response) ?? 0); // no quota is in force
+        }
     }
 
     [Theory]
@@ -69,7 +72,7 @@ public sealed class EveryApiTests
     }
 
     /// <summary>Sends an empty request and reads the answer, which must be of the version down to its last byte.</summary>
-    private static Task AskAsync(TestClient client, string name, short version)
+    private static async Task<object> AskAsync(TestClient client, string name, short version)
     {
         Type type = Requests.Single(request => request.Name == name);
         object request = Activator.CreateInstance(type)!;
@@ -78,7 +81,9 @@ public sealed class EveryApiTests
             produce.Acks = Ask.AcksAll; // without acks there is no answer
         }
         MethodInfo ask = typeof(TestClient).GetMethod(nameof(TestClient.AskAsync))!.MakeGenericMethod(RequestInterface(type)!.GetGenericArguments());
-        return (Task)ask.Invoke(client, [request, version])!;
+        var asking = (Task)ask.Invoke(client, [request, version])!;
+        await asking;
+        return asking.GetType().GetProperty(nameof(Task<object>.Result))!.GetValue(asking)!;
     }
 
     private static Type? RequestInterface(Type type) => type.IsAbstract ? null : Array.Find(

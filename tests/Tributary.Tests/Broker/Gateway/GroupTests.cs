@@ -243,6 +243,46 @@ public sealed class GroupTests : IAsyncDisposable
         Assert.Equal(ErrorCode.CoordinatorNotAvailable, await member.CommitAsync(1));
     }
 
+    [Theory]
+    [EveryVersion<JoinGroupRequest>]
+    public async Task Members_that_all_join_at_once_come_together_and_none_is_ever_unknown(short version)
+    {
+        const int Count = 8;
+        GroupTestMember[] members = [.. Enumerable.Range(0, Count).Select(_ => Member(version))];
+        using var together = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        int[] joins = await Task.WhenAll(members.Select(member => Task.Run(() => LiveAsync(member))));
+        Assert.Single(members.Select(member => member.Generation).Distinct());
+        Assert.InRange(members[0].Generation, 1, Count); // each new member is one rebalance at most
+        Assert.All(joins, count => Assert.InRange(count, 1, Count));
+        foreach (GroupTestMember member in members)
+        {
+            await member.DisposeAsync();
+        }
+
+        async Task<int> LiveAsync(GroupTestMember member)
+        {
+            for (int joined = 1; ; joined++)
+            {
+                Assert.Equal(ErrorCode.None, (await member.JoinAsync()).ErrorCode);
+                bool isWhole = member.Joined!.Members.Length == Count;
+                ErrorCode error = (await member.SyncAsync()).ErrorCode;
+                if (isWhole && error == ErrorCode.None)
+                {
+                    await together.CancelAsync();
+                }
+                while (error == ErrorCode.None && !together.IsCancellationRequested)
+                {
+                    error = await member.HeartbeatAsync();
+                }
+                if (error == ErrorCode.None)
+                {
+                    return joined;
+                }
+                Assert.Equal(ErrorCode.RebalanceInProgress, error);
+            }
+        }
+    }
+
     private GroupTestMember Member(short version) => new(_broker.Connect(), "g", version);
 
     private GroupState StateOf(string group) => _broker.Groups.Context.Directory.Find(group)?.State ?? GroupState.Dead;

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Tributary.Broker;
 using Tributary.Broker.Gateway;
+using Tributary.Broker.Gateway.Handlers;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Tests.Broker.Support;
 using Xunit;
@@ -97,6 +98,21 @@ public sealed class RequestDispatcherTests : IDisposable
             [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 42, 43, 44, 45, 46, 47, 60, 61, 75],
             _dispatcher.Handlers.Select(handler => handler.Api.Key).Order());
         Assert.All(_dispatcher.Handlers, handler => Assert.InRange(handler.AdvertisedMinVersion, 0, handler.MinVersion));
+    }
+
+    /// <summary>The highest versions that kafkajs 2.2.4 knows. It takes the lower one of that and the broker's, whatever the lowest is.</summary>
+    public static TheoryData<short, short> KafkaJs => new()
+    {
+        { 0, 7 }, { 1, 11 }, { 2, 3 }, { 3, 6 }, { 8, 5 }, { 9, 4 }, { 10, 2 }, { 11, 5 }, { 12, 3 }, { 13, 3 }, { 14, 3 }, { 15, 2 }, { 16, 2 },
+        { 18, 2 }, { 19, 3 }, { 20, 1 }, { 21, 1 }, { 22, 1 }, { 32, 2 }, { 33, 1 }, { 37, 1 }, { 42, 1 }, { 45, 0 }, { 46, 0 },
+    };
+
+    [Theory]
+    [MemberData(nameof(KafkaJs))]
+    public void A_client_that_looks_at_the_highest_versions_only_finds_one_that_is_served(short key, short highest)
+    {
+        ApiHandler handler = _dispatcher.Handlers.Single(one => one.Api.Key == key);
+        Assert.InRange(Math.Min(highest, handler.MaxVersion), handler.MinVersion, handler.MaxVersion);
     }
 
     private static byte[] Header(short key, short version, byte[] rest) =>
