@@ -135,7 +135,12 @@ internal sealed class Link : IAsyncDisposable
                 return;
             }
             await far.ConnectAsync(target, _end.Token);
-            await Task.WhenAny(PumpAsync(near, far), PumpAsync(far, near)).Unwrap();
+            Task there = PumpAsync(near, far);
+            Task back = PumpAsync(far, near);
+            await Task.WhenAny(there, back).Unwrap();
+            await Task.WhenAll(there, back); // one side says no more: what the other still says passes
+            near.Dispose();
+            far.Dispose();
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException or IOException)
         {
@@ -156,11 +161,12 @@ internal sealed class Link : IAsyncDisposable
         while (true)
         {
             int read = await from.ReceiveAsync(chunk, _end.Token);
+            await GateAsync();
             if (read == 0)
             {
+                to.Shutdown(SocketShutdown.Send);
                 return;
             }
-            await GateAsync();
             if (Delay is { Ticks: > 0 } delay)
             {
                 await Task.Delay(delay, _end.Token);

@@ -28,6 +28,21 @@ public sealed class LinkTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task What_is_said_before_an_end_arrives_and_the_other_side_may_still_speak()
+    {
+        (NetworkStream near, NetworkStream far) = await ConnectAsync();
+        byte[] much = new byte[4 << 20];
+        Task writing = near.WriteAsync(much).AsTask().ContinueWith(_ => near.Socket.Shutdown(SocketShutdown.Send), TaskScheduler.Default);
+        Assert.Equal(much.Length, (await ReadAsync(far, much.Length)).Length);
+        await writing.WaitAsync(Until.Deadline);
+        Assert.Equal(0, await far.ReadAsync(new byte[1]).AsTask().WaitAsync(Until.Deadline));
+        await far.WriteAsync(new byte[] { 5 });
+        far.Close();
+        Assert.Equal([5], await ReadAsync(near, 1));
+        Assert.Equal(0, await near.ReadAsync(new byte[1]).AsTask().WaitAsync(Until.Deadline));
+    }
+
+    [Fact]
     public async Task A_cut_resets_what_is_connected_and_what_tries_to()
     {
         (Stream near, Stream far) = await ConnectAsync();
@@ -85,7 +100,7 @@ public sealed class LinkTests : IAsyncDisposable
         return bytes;
     }
 
-    private async Task<(Stream Near, Stream Far)> ConnectAsync()
+    private async Task<(NetworkStream Near, NetworkStream Far)> ConnectAsync()
     {
         var client = new TcpClient();
         await client.ConnectAsync(_link.Address);
