@@ -125,7 +125,7 @@ internal sealed class LeaderEpochs
     /// <summary>Loads what <paramref name="path"/> holds.</summary>
     public StateStatus Load(IStorage storage, string path)
     {
-        StateStatus status = StateFile.Read(storage, path, StateKind.LeaderEpochs, Version, out ReadOnlyMemory<byte> payload);
+        StateStatus status = StateFile.Read(storage, path, StateKind.LeaderEpochs, Version, out Memory<byte> payload);
         if (status == StateStatus.Ok)
         {
             var reader = new StateReader(payload.Span);

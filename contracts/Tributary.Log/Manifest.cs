@@ -92,7 +92,7 @@ internal sealed record Manifest
     {
         manifest = new Manifest();
         StateStatus status = StateFile.Read(
-            storage, $"{directory}/{LogFiles.Manifest}", StateKind.Manifest, Version, out ReadOnlyMemory<byte> payload);
+            storage, $"{directory}/{LogFiles.Manifest}", StateKind.Manifest, Version, out Memory<byte> payload);
         if (status != StateStatus.Ok)
         {
             return status;

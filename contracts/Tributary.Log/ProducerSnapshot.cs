@@ -36,7 +36,7 @@ internal static class ProducerSnapshot
     public static StateStatus Load(IStorage storage, string directory, long offset, ProducerState state)
     {
         string path = $"{directory}/{LogFiles.Producers(offset)}";
-        StateStatus status = StateFile.Read(storage, path, StateKind.Producers, Version, out ReadOnlyMemory<byte> payload);
+        StateStatus status = StateFile.Read(storage, path, StateKind.Producers, Version, out Memory<byte> payload);
         if (status != StateStatus.Ok)
         {
             return status;

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Tributary.Log.Storage;
 
@@ -13,28 +14,37 @@ internal readonly record struct IndexEntry(long Offset, int Position, long MaxTi
 /// <summary>
 /// Sparse index of one segment, by offset and by time: an entry for the first batch, for one batch in each interval of bytes, and for
 /// the first batch behind a hole. Called under the partition's lock (or by whoever builds it, before anybody else knows it). A copy
-/// is saved with each recovery point and when the segment is closed; without it, the segment is scanned.
+/// is saved with each recovery point and when the segment is closed; without it, the segment is scanned. In memory an entry is what it is in
+/// the file: a reader that goes from segment to segment loads an index by reading it.
 /// </summary>
 internal sealed class SegmentIndex
 {
     private const ushort Version = 1;
     private const int EntrySize = 20;
-    private readonly List<IndexEntry> _entries = [];
+    private const int PositionField = 8;
+    private const int TimestampField = 12;
+
+    private byte[] _bytes = [];
+
+    /// <summary>Where the first entry begins.</summary>
+    private int _from;
+
+    public int Count { get; private set; }
+
+    private Span<byte> Entries => _bytes.AsSpan(_from, Count * EntrySize);
 
     /// <summary>About how large a saved index is.</summary>
     public static int EstimateBytes(int segmentBytes, int intervalBytes) =>
         StateFile.HeaderSize + SegmentInfo.EncodedSize + (EntrySize * (1 + (segmentBytes / intervalBytes)));
 
-    public int Count => _entries.Count;
-
     /// <summary>Adds an entry behind the last.</summary>
     public void Add(IndexEntry entry)
     {
-        if (_entries.Count > 0 && (entry.Offset <= _entries[^1].Offset || entry.Position <= _entries[^1].Position))
+        if (Count > 0 && (entry.Offset <= OffsetAt(Count - 1) || entry.Position <= PositionAt(Count - 1)))
         {
-            throw new InvalidOperationException($"index entry {entry} does not follow {_entries[^1]}");
+            throw new InvalidOperationException($"index entry {entry} does not follow {At(Count - 1)}");
         }
-        _entries.Add(entry);
+        Put(Count, entry);
     }
 
     public void AddRange(List<IndexEntry> entries)
@@ -49,9 +59,9 @@ internal sealed class SegmentIndex
     public void Insert(IndexEntry entry)
     {
         int at = LastAtMost(entry.Offset);
-        if (at < 0 || _entries[at].Offset != entry.Offset)
+        if (at < 0 || OffsetAt(at) != entry.Offset)
         {
-            _entries.Insert(at + 1, entry);
+            Put(at + 1, entry);
         }
     }
 
@@ -59,7 +69,7 @@ internal sealed class SegmentIndex
     public IndexEntry Find(long offset, long baseOffset)
     {
         int at = LastAtMost(offset);
-        return at < 0 ? new IndexEntry(baseOffset, 0, long.MinValue) : _entries[at];
+        return at < 0 ? new IndexEntry(baseOffset, 0, long.MinValue) : At(at);
     }
 
     /// <summary>
@@ -69,14 +79,14 @@ internal sealed class SegmentIndex
     public IndexEntry FindRange(long offset, long baseOffset, int bytes, out IndexEntry border)
     {
         int at = LastAtMost(offset);
-        IndexEntry first = at < 0 ? new IndexEntry(baseOffset, 0, long.MinValue) : _entries[at];
+        IndexEntry first = at < 0 ? new IndexEntry(baseOffset, 0, long.MinValue) : At(at);
         long position = (long)first.Position + bytes;
         // The two are near each other in a large index.
         int low = Math.Max(at, 0);
-        int high = _entries.Count;
+        int high = Count;
         for (int step = 1; low + step < high; step *= 2)
         {
-            if (_entries[low + step].Position > position)
+            if (PositionAt(low + step) > position)
             {
                 high = low + step;
             }
@@ -84,7 +94,7 @@ internal sealed class SegmentIndex
         while (low < high)
         {
             int middle = (low + high) / 2;
-            if (_entries[middle].Position <= position)
+            if (PositionAt(middle) <= position)
             {
                 low = middle + 1;
             }
@@ -93,7 +103,7 @@ internal sealed class SegmentIndex
                 high = middle;
             }
         }
-        border = low == 0 ? new IndexEntry(-1, -1, long.MinValue) : _entries[low - 1];
+        border = low == 0 ? new IndexEntry(-1, -1, long.MinValue) : At(low - 1);
         return first;
     }
 
@@ -101,11 +111,11 @@ internal sealed class SegmentIndex
     public IndexEntry FindTimestamp(long timestamp, long baseOffset)
     {
         int low = 0;
-        int high = _entries.Count;
+        int high = Count;
         while (low < high)
         {
             int middle = (low + high) / 2;
-            if (_entries[middle].MaxTimestampBefore < timestamp)
+            if (At(middle).MaxTimestampBefore < timestamp)
             {
                 low = middle + 1;
             }
@@ -114,27 +124,18 @@ internal sealed class SegmentIndex
                 high = middle;
             }
         }
-        return low == 0 ? new IndexEntry(baseOffset, 0, long.MinValue) : _entries[low - 1];
+        return low == 0 ? new IndexEntry(baseOffset, 0, long.MinValue) : At(low - 1);
     }
 
     /// <summary>Forgets entries at or above <paramref name="offset"/>.</summary>
-    public void TruncateFrom(long offset)
-    {
-        int keep = LastAtMost(offset - 1) + 1;
-        _entries.RemoveRange(keep, _entries.Count - keep);
-    }
+    public void TruncateFrom(long offset) => Count = LastAtMost(offset - 1) + 1;
 
     public ArrayBufferWriter<byte> Encode(LogSegment segment)
     {
         ArrayBufferWriter<byte> content = StateFile.Begin(StateKind.SegmentIndex, Version);
         segment.Info.Encode(content);
-        content.WriteInt32(_entries.Count);
-        foreach (ref readonly IndexEntry entry in CollectionsMarshal.AsSpan(_entries))
-        {
-            content.WriteInt64(entry.Offset);
-            content.WriteInt32(entry.Position);
-            content.WriteInt64(entry.MaxTimestampBefore);
-        }
+        content.WriteInt32(Count);
+        content.Write(Entries);
         return content;
     }
 
@@ -144,7 +145,7 @@ internal sealed class SegmentIndex
         index = new SegmentIndex();
         info = default;
         string path = $"{directory}/{LogFiles.Index(baseOffset)}";
-        StateStatus status = StateFile.Read(storage, path, StateKind.SegmentIndex, Version, out ReadOnlyMemory<byte> payload);
+        StateStatus status = StateFile.Read(storage, path, StateKind.SegmentIndex, Version, out Memory<byte> payload);
         if (status != StateStatus.Ok)
         {
             return status;
@@ -152,22 +153,49 @@ internal sealed class SegmentIndex
         var reader = new StateReader(payload.Span);
         info = SegmentInfo.Decode(ref reader);
         int count = reader.ReadCount(EntrySize);
-        index._entries.EnsureCapacity(count);
-        for (int left = count; left > 0; left--)
+        if (info.BaseOffset != baseOffset || reader.Left != count * EntrySize || !MemoryMarshal.TryGetArray(payload, out ArraySegment<byte> file))
         {
-            index._entries.Add(new IndexEntry(reader.ReadInt64(), reader.ReadInt32(), reader.ReadInt64()));
+            return StateStatus.Bad;
         }
-        return info.BaseOffset == baseOffset && reader.AtEnd ? StateStatus.Ok : StateStatus.Bad;
+        index._bytes = file.Array!;
+        index._from = file.Offset + file.Count - reader.Left;
+        index.Count = count;
+        return StateStatus.Ok;
+    }
+
+    private long OffsetAt(int index) => BinaryPrimitives.ReadInt64BigEndian(_bytes.AsSpan(_from + (index * EntrySize)));
+
+    private int PositionAt(int index) => BinaryPrimitives.ReadInt32BigEndian(_bytes.AsSpan(_from + (index * EntrySize) + PositionField));
+
+    private IndexEntry At(int index) => new(
+        OffsetAt(index), PositionAt(index),
+        BinaryPrimitives.ReadInt64BigEndian(_bytes.AsSpan(_from + (index * EntrySize) + TimestampField)));
+
+    private void Put(int at, IndexEntry entry)
+    {
+        int end = _from + (Count * EntrySize);
+        if (end + EntrySize > _bytes.Length)
+        {
+            byte[] larger = new byte[Math.Max(4 * EntrySize, 2 * Count * EntrySize)];
+            Entries.CopyTo(larger);
+            (_bytes, _from) = (larger, 0);
+        }
+        Count++;
+        Span<byte> moved = Entries[(at * EntrySize)..];
+        moved[..^EntrySize].CopyTo(moved[EntrySize..]);
+        BinaryPrimitives.WriteInt64BigEndian(moved, entry.Offset);
+        BinaryPrimitives.WriteInt32BigEndian(moved[PositionField..], entry.Position);
+        BinaryPrimitives.WriteInt64BigEndian(moved[TimestampField..], entry.MaxTimestampBefore);
     }
 
     private int LastAtMost(long offset)
     {
         int low = 0;
-        int high = _entries.Count;
+        int high = Count;
         while (low < high)
         {
             int middle = (low + high) / 2;
-            if (_entries[middle].Offset <= offset)
+            if (OffsetAt(middle) <= offset)
             {
                 low = middle + 1;
             }

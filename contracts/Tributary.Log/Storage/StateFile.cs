@@ -70,20 +70,25 @@ internal static class StateFile
 
     /// <summary>Reads a file of this kind and exactly this version. What is bad is read twice before that is believed.</summary>
     /// <param name="payload">What follows the header, when the answer is <see cref="StateStatus.Ok"/>.</param>
-    public static StateStatus Read(IStorage storage, string path, StateKind kind, ushort version, out ReadOnlyMemory<byte> payload)
+    public static StateStatus Read(IStorage storage, string path, StateKind kind, ushort version, out Memory<byte> payload)
     {
         StateStatus status = ReadOnce(storage, path, kind, version, out payload);
         return status == StateStatus.Bad ? ReadOnce(storage, path, kind, version, out payload) : status;
     }
 
-    private static StateStatus ReadOnce(IStorage storage, string path, StateKind kind, ushort version, out ReadOnlyMemory<byte> payload)
+    private static StateStatus ReadOnce(IStorage storage, string path, StateKind kind, ushort version, out Memory<byte> payload)
     {
         payload = default;
         byte[] bytes;
         try
         {
             using IStorageFile file = storage.Open(path, create: false);
-            bytes = new byte[file.Length];
+            long length = file.Length;
+            if (length > Array.MaxLength)
+            {
+                return StateStatus.Bad;
+            }
+            bytes = GC.AllocateUninitializedArray<byte>((int)length);
             if (file.Read(0, bytes) < bytes.Length)
             {
                 return StateStatus.Bad;
@@ -142,6 +147,9 @@ internal ref struct StateReader(ReadOnlySpan<byte> bytes)
     private ReadOnlySpan<byte> _rest = bytes;
 
     public readonly bool AtEnd => _rest.IsEmpty;
+
+    /// <summary>Bytes that are left.</summary>
+    public readonly int Left => _rest.Length;
 
     public short ReadInt16() => BinaryPrimitives.ReadInt16BigEndian(Take(sizeof(short)));
 

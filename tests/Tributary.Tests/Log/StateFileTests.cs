@@ -68,7 +68,7 @@ public sealed class StateFileTests
             catch (IOException) when (storage.Left is not null)
             {
             }
-            Assert.Equal(StateStatus.Ok, StateFile.Read(storage.Left!, "d/f", StateKind.Manifest, 3, out ReadOnlyMemory<byte> payload));
+            Assert.Equal(StateStatus.Ok, StateFile.Read(storage.Left!, "d/f", StateKind.Manifest, 3, out Memory<byte> payload));
             int value = new StateReader(payload.Span).ReadInt32();
             Assert.True(value == 2 || (value == 1 && !done), $"{value} after a crash at change {changes}");
         }
@@ -76,7 +76,7 @@ public sealed class StateFileTests
 
     private StateStatus Read(out int value)
     {
-        StateStatus status = StateFile.Read(_storage, "d/f", StateKind.Manifest, 3, out ReadOnlyMemory<byte> payload);
+        StateStatus status = StateFile.Read(_storage, "d/f", StateKind.Manifest, 3, out Memory<byte> payload);
         value = status == StateStatus.Ok ? new StateReader(payload.Span).ReadInt32() : 0;
         return status;
     }
