@@ -14,13 +14,13 @@ namespace Tributary.Benchmarks.Commands;
 /// </summary>
 internal static class CommitBenchmark
 {
-    private const int SegmentBytes = 16 << 20;
-    private const long FirstLapBytes = 5L * SegmentBytes;
-    private const int Turns = 3;
+    private const int SegmentBytes = 64 << 20;
+    private const long FirstLapBytes = 4L * SegmentBytes;
+    private const int Turns = 15;
 
     public static Command Create()
     {
-        Option<double> seconds = Options.Seconds(2);
+        Option<double> seconds = Options.Seconds(0.4);
         Option<string?> directory = Options.Directory();
         Option<int[]> sizes = Options.Numbers("--sizes", "Bytes of a batch", 4096, 65536);
         Option<int[]> groups = Options.Numbers("--groups", "Batches in each flush", 1, 16);
@@ -37,7 +37,7 @@ internal static class CommitBenchmark
     {
         using var work = new WorkDirectory(parent);
         Console.WriteLine(Machine.Describe(work.Path));
-        Console.WriteLine($"peer         raw: one thread, write + fdatasync of the same bytes; {Turns} turns each, by turns");
+        Console.WriteLine($"peer         raw: one thread, write + fdatasync of the same bytes; {Turns} turns each, by turns; ratio: their median");
         Console.WriteLine();
         var table = new Table("bytes × batches", "flushes/s", "raw", "ratio", "MiB/s", "device bytes/byte", "raw");
         foreach (int size in sizes)
@@ -49,17 +49,20 @@ internal static class CommitBenchmark
                 await pump.RunAsync(FirstLapBytes / (size * group), TimeSpan.MaxValue);
                 Measured ours = default;
                 Measured raw = default;
+                double[] ratios = new double[Turns];
                 for (int turn = 0; turn < Turns; turn++)
                 {
                     DiskCounters before = DiskCounters.Read(work.Path);
                     (long flushes, TimeSpan elapsed) = await pump.RunAsync(long.MaxValue, time);
                     ours = ours.Plus(flushes, elapsed, DiskCounters.Read(work.Path).Since(before));
                     before = DiskCounters.Read(work.Path);
+                    double rate = flushes / elapsed.TotalSeconds;
                     (flushes, elapsed, _) = disk.Run(time);
+                    ratios[turn] = rate / (flushes / elapsed.TotalSeconds);
                     raw = raw.Plus(flushes, elapsed, DiskCounters.Read(work.Path).Since(before));
                 }
                 table.Add(
-                    $"{size} × {group}", Show.Rate(ours.Rate), Show.Rate(raw.Rate), Show.Ratio(ours.Rate, raw.Rate),
+                    $"{size} × {group}", Show.Rate(ours.Rate), Show.Rate(raw.Rate), Show.Ratio(Show.Median(ratios), 1),
                     Show.Mebibytes(ours.Rate * size * group), Show.Ratio(ours.DeviceBytes, (double)ours.Flushes * size * group),
                     Show.Ratio(raw.DeviceBytes, (double)raw.Flushes * size * group));
             }
@@ -78,7 +81,7 @@ internal static class CommitBenchmark
     /// <summary>Appends a group, waits for its flush, and appends the next.</summary>
     private sealed class Pump : IAppendSource, ILogListener, ILogEvents, IAsyncDisposable
     {
-        private const int KeptSegments = 2;
+        private const int KeptSegments = 1;
         private readonly int _group;
         private readonly byte[] _batch;
         private readonly LogDirectory _directory;

@@ -16,12 +16,12 @@ internal static class ReadBenchmark
 {
     private const int SegmentBytes = 64 << 20;
     private const int BatchBytes = 16 << 10;
-    private const int Turns = 10;
+    private const int Turns = 40;
 
     public static Command Create()
     {
         Option<string?> directory = Options.Directory();
-        Option<int> mebibytes = Options.Value("--mib", "Size of the log in MiB", 512);
+        Option<int> mebibytes = Options.Value("--mib", "Size of the log in MiB", 256);
         Option<int[]> sizes = Options.Numbers("--sizes", "Bytes of a read", 64 << 10, 1 << 20);
         var command = new Command("read", "Bytes per second of reading a log in order, against pread of its files") { directory, mebibytes, sizes };
         command.SetAction(parsed => RunAsync(parsed.GetValue(directory), parsed.GetValue(mebibytes), parsed.GetValue(sizes)!));
@@ -32,7 +32,7 @@ internal static class ReadBenchmark
     {
         using var work = new WorkDirectory(parent);
         Console.WriteLine(Machine.Describe(work.Path));
-        Console.WriteLine($"peer         raw: pread of the segment files into one buffer; best of {Turns} turns each, by turns");
+        Console.WriteLine($"peer         raw: pread of the segment files into one buffer; medians of {Turns} turns, one after the other by turns");
         Console.WriteLine();
         string path = work.Fresh("log");
         var options = new PartitionLogOptions { SegmentBytes = SegmentBytes };
@@ -43,14 +43,15 @@ internal static class ReadBenchmark
         var table = new Table("bytes of a read", "MiB/s", "raw", "ratio");
         foreach (int size in sizes)
         {
-            double ours = 0;
-            double raw = 0;
+            double[] ours = new double[Turns];
+            double[] raw = new double[Turns];
             for (int turn = 0; turn < Turns; turn++)
             {
-                ours = Math.Max(ours, Rate(() => ReadLog(log, size)));
-                raw = Math.Max(raw, Rate(() => ReadFiles($"{path}/bench-0", size)));
+                ours[turn] = Rate(() => ReadLog(log, size));
+                raw[turn] = Rate(() => ReadFiles($"{path}/bench-0", size));
             }
-            table.Add($"{size}", Show.Rate(ours), Show.Rate(raw), Show.Ratio(ours, raw));
+            double[] ratios = [.. ours.Zip(raw, (our, their) => our / their)];
+            table.Add($"{size}", Show.Rate(Show.Median(ours)), Show.Rate(Show.Median(raw)), Show.Ratio(Show.Median(ratios), 1));
         }
         table.Print();
     }

@@ -29,6 +29,8 @@ internal static class Show
 
     public static string Ratio(double ours, double peer) => peer > 0 ? (ours / peer).ToString("0.00", CultureInfo.InvariantCulture) : "–";
 
+    public static double Median(IEnumerable<double> values) => values.Order().ElementAt(values.Count() / 2);
+
     public static string Micros(TimeSpan time) => time.TotalMicroseconds.ToString("#,0", CultureInfo.InvariantCulture);
 
     public static string Mebibytes(double bytes) => (bytes / (1 << 20)).ToString("0.0", CultureInfo.InvariantCulture);
