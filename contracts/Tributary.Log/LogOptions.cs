@@ -57,6 +57,12 @@ public sealed record PartitionLogOptions
     public int RecoveryStepBytes { get; init; } = 16 << 20;
 
     /// <summary>
+    /// A log that grows by a step in less time gets its recovery points farther apart, up to four steps: what they cost stays a small part
+    /// of what is written at any speed.
+    /// </summary>
+    public TimeSpan RecoveryStepTime { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>
     /// Age of a segment that is written, from its making, after which it is closed: retention gives up whole closed segments. Null: never.
     /// After a restart it counts from the last append to the segment before, or anew if there is none.
     /// </summary>
@@ -85,6 +91,7 @@ public sealed record PartitionLogOptions
         ArgumentOutOfRangeException.ThrowIfGreaterThan(SegmentBytes, LargestSegment);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MaxBatchBytes);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(RecoveryStepBytes);
+        ArgumentOutOfRangeException.ThrowIfLessThan(RecoveryStepTime, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(IndexIntervalBytes);
         ArgumentOutOfRangeException.ThrowIfNegative(RetentionBytes ?? 0);
         ArgumentOutOfRangeException.ThrowIfLessThan(SegmentTime ?? TimeSpan.Zero, TimeSpan.Zero);

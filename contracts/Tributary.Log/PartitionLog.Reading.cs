@@ -66,6 +66,7 @@ public sealed partial class PartitionLog
                     throw new OffsetOutOfRangeException(offset, _start, _appendedEnd);
                 }
                 end = Math.Min(upTo, _appendedEnd);
+                _tail.NoteReader(offset);
                 if (offset >= end || offset >= _tail.StartOffset)
                 {
                     LogRead read = LogRead.At(offset);

@@ -13,6 +13,9 @@ public sealed partial class PartitionLog
     /// <summary>A recovery point waits for this many times the bytes that the last snapshot of producers took.</summary>
     private const int SnapshotShare = 4;
 
+    /// <summary>Steps between two recovery points at most, however fast the log grows.</summary>
+    private const long MaxSteps = 4;
+
     /// <summary>Snapshots that wait to be saved. Without the ones before, segments are given back a little later.</summary>
     private const int MaxUnsaved = 8;
 
@@ -28,6 +31,7 @@ public sealed partial class PartitionLog
     // Under _lock; snapshots are those of the starts of new segments, to be saved.
     private readonly List<Snapshot> _snapshots = [];
     private long _bytesSinceSave;
+    private long _savedAt;
     private bool _saveWanted;
     private long _stateBytes;
 
@@ -43,7 +47,10 @@ public sealed partial class PartitionLog
     /// what is trimmed goes with the recovery point that then follows later. Called under both locks.
     /// </summary>
     private bool IsSaveDue() => _saveWanted || _trimmed.Count > 0 || _snapshots.Count == MaxUnsaved || CanTrim()
-        || _bytesSinceSave >= Math.Max(_options.RecoveryStepBytes, SnapshotShare * _snapshotBytes);
+        || IsStepOver(Math.Max(_options.RecoveryStepBytes, SnapshotShare * _snapshotBytes));
+
+    private bool IsStepOver(long step) => _bytesSinceSave >= step
+        && (_bytesSinceSave >= MaxSteps * step || _time.GetElapsedTime(_savedAt) >= _options.RecoveryStepTime);
 
     /// <summary>The state of producers at the flushed end. Called under the lock.</summary>
     private Snapshot TakeSnapshot()
@@ -162,6 +169,7 @@ public sealed partial class PartitionLog
         {
             _snapshots.RemoveRange(0, taken.Length);
             _bytesSinceSave = 0;
+            _savedAt = _time.GetTimestamp();
             _saveWanted = false;
         }
         DiscardTrimmed();

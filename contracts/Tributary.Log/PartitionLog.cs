@@ -56,6 +56,7 @@ public sealed partial class PartitionLog
         _store = files;
         _options = options;
         _time = time;
+        _savedAt = time.GetTimestamp();
         _events = events;
         _quarantine = quarantine;
         _tail = new PartitionTail(this, cache);

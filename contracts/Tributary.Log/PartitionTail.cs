@@ -1,8 +1,10 @@
 namespace Tributary.Log;
 
 /// <summary>
-/// What was appended last to one partition, in memory: everything that is not durable yet, and before it as much as the directory's
-/// <see cref="TailCache"/> leaves. Chunks are in offset order without a gap. All members are called under the partition's lock.
+/// What was appended last to one partition, in memory: everything that is not durable yet, and before it, while somebody reads near the
+/// end, as much as the directory's <see cref="TailCache"/> leaves. Where nobody does, the same few chunks are used again and again: what
+/// is appended and written then lies in the processor's cache. Chunks are in offset order without a gap. All members are called under the
+/// partition's lock.
 /// </summary>
 internal sealed class PartitionTail(PartitionLog owner, TailCache cache)
 {
@@ -12,7 +14,20 @@ internal sealed class PartitionTail(PartitionLog owner, TailCache cache)
     /// <summary>Bounds the walk over batch headers that finds an offset in a chunk.</summary>
     private const int LargestChunk = 64 << 10;
 
+    /// <summary>Kept of a partition that nobody reads.</summary>
+    private const int UnreadBytes = 256 << 10;
+
+    /// <summary>A read that is not farther from the end is one of the tail; so long after the last one a partition counts as unread.</summary>
+    private const long NearBytes = 8 << 20;
+
     private TailChunk[] _chunks = new TailChunk[2];
+    private long _capacity;
+    private long _appended;
+    private long _readAt = -NearBytes;
+
+    /// <summary>Between one and two times <see cref="NearBytes"/> before the end, once there was so much: (bytes appended, offset).</summary>
+    private (long Appended, long Offset) _near;
+    private (long Appended, long Offset) _nextNear;
     private int _head;
     private int _count;
 
@@ -29,9 +44,27 @@ internal sealed class PartitionTail(PartitionLog owner, TailCache cache)
             int wanted = last is null ? SmallestChunk : Math.Min(LargestChunk, 2 * last.Capacity);
             last = TailChunk.Rent(owner, Math.Max(wanted, batch.Length), baseOffset);
             Add(last);
-            cache.Added(last);
         }
         last.Append(batch, baseOffset, nextOffset, leaderEpoch);
+        if (_appended == 0)
+        {
+            _near.Offset = _nextNear.Offset = baseOffset;
+        }
+        _appended += batch.Length;
+        if (_appended - _nextNear.Appended >= NearBytes)
+        {
+            _near = _nextNear;
+            _nextNear = (_appended, baseOffset);
+        }
+    }
+
+    /// <summary>Somebody reads at that offset, from here or from a file.</summary>
+    public void NoteReader(long offset)
+    {
+        if (offset >= _near.Offset)
+        {
+            _readAt = _appended;
+        }
     }
 
     /// <summary>Adds what is not durable yet to <paramref name="pieces"/>, holding the chunks in <paramref name="held"/>.</summary>
@@ -60,6 +93,9 @@ internal sealed class PartitionTail(PartitionLog owner, TailCache cache)
         {
             throw new InvalidOperationException("more bytes were flushed than appended");
         }
+        while (_capacity > UnreadBytes && _appended - _readAt >= NearBytes && EvictOldest())
+        {
+        }
     }
 
     /// <summary>Forgets what is not durable.</summary>
@@ -81,6 +117,8 @@ internal sealed class PartitionTail(PartitionLog owner, TailCache cache)
     /// </summary>
     public void DropFrom(long offset)
     {
+        _near.Offset = Math.Min(_near.Offset, offset);
+        _nextNear.Offset = Math.Min(_nextNear.Offset, offset);
         while (_count > 0 && this[_count - 1].EndOffset > offset)
         {
             RemoveLast();
@@ -114,8 +152,7 @@ internal sealed class PartitionTail(PartitionLog owner, TailCache cache)
         _chunks[_head] = null!;
         _head = (_head + 1) & (_chunks.Length - 1);
         _count--;
-        cache.Removed(chunk);
-        chunk.Release();
+        Forget(chunk);
         return true;
     }
 
@@ -190,6 +227,15 @@ internal sealed class PartitionTail(PartitionLog owner, TailCache cache)
             _head = 0;
         }
         _chunks[(_head + _count++) & (_chunks.Length - 1)] = chunk;
+        _capacity += chunk.Capacity;
+        cache.Added(chunk);
+    }
+
+    private void Forget(TailChunk chunk)
+    {
+        _capacity -= chunk.Capacity;
+        cache.Removed(chunk);
+        chunk.Release();
     }
 
     private void RemoveLast()
@@ -197,7 +243,6 @@ internal sealed class PartitionTail(PartitionLog owner, TailCache cache)
         int index = (_head + --_count) & (_chunks.Length - 1);
         TailChunk chunk = _chunks[index];
         _chunks[index] = null!;
-        cache.Removed(chunk);
-        chunk.Release();
+        Forget(chunk);
     }
 }

@@ -50,6 +50,7 @@ internal abstract class SimulatedSide : ILogEvents
             SegmentBytes = segment,
             IndexIntervalBytes = interval,
             RecoveryStepBytes = 8 * interval,
+            RecoveryStepTime = TimeSpan.Zero,
             ProducerExpiration = null,
         };
     }

@@ -44,7 +44,7 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
         {
             SegmentBytes = segment,
             IndexIntervalBytes = interval,
-            RecoveryStepBytes = 8 * interval,
+            RecoveryStepBytes = 2 * interval,
             RetentionTime = _random.Next(2) == 0 ? TimeSpan.FromHours(1) : null,
             RetentionBytes = _random.Next(2) == 0 ? 1 << (13 + _random.Next(3)) : null,
             ProducerExpiration = null,
