@@ -65,6 +65,12 @@ internal static partial class LogMessages
     [LoggerMessage(32, LogLevel.Warning, "A group is refused: {Reason}")]
     public static partial void GroupRefused(this ILogger logger, string reason);
 
+    [LoggerMessage(34, LogLevel.Information, "Group {Group} with {Members} members is of the newer protocol from now on")]
+    public static partial void GroupUpgraded(this ILogger logger, string group, int members);
+
+    [LoggerMessage(35, LogLevel.Information, "Group {Group} with {Members} members is of the classic protocol from now on")]
+    public static partial void GroupDowngraded(this ILogger logger, string group, int members);
+
     [LoggerMessage(33, LogLevel.Warning, "A {Api} request for group {Group} failed and is to be tried again")]
     public static partial void GroupRequestFailed(this ILogger logger, Exception reason, string api, string group);
 }

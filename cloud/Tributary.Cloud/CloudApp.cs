@@ -109,7 +109,7 @@ internal static class CloudApp
         services.AddSingleton<IGroupStore>(_ => new GroupStore(control, options));
         services.AddSingleton(provider => new GroupContext(
             options, provider.GetRequiredService<IGroupStore>(), provider.GetRequiredService<GroupDirectory>(),
-            topic => provider.GetRequiredService<IControlPlane>().Snapshot.Topics.GetValueOrDefault(topic)?.Id ?? Guid.Empty,
+            () => provider.GetRequiredService<IControlPlane>().Snapshot.Topics,
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<GroupHost>>()));
         services.AddSingleton<GrainGroupCoordinator>();
         services.AddSingleton<ITopicFollower, GroupTopicFollower>();

@@ -32,6 +32,11 @@ internal sealed class GrainGroupCoordinator(IGrainFactory grains, IGroupStore st
         AskAsync(request.GroupId, request, caller, cancellation)!;
 
     /// <inheritdoc/>
+    public Task<ConsumerGroupHeartbeatResponse> HeartbeatAsync(
+        ConsumerGroupHeartbeatRequest request, GroupCaller caller, CancellationToken cancellation) =>
+        AskAsync(request.GroupId, request, caller, cancellation)!;
+
+    /// <inheritdoc/>
     public Task<OffsetCommitResponse> CommitAsync(OffsetCommitRequest request, GroupCaller caller, CancellationToken cancellation) =>
         AskAsync(request.GroupId, request, caller, cancellation)!;
 
@@ -46,6 +51,11 @@ internal sealed class GrainGroupCoordinator(IGrainFactory grains, IGroupStore st
     /// <inheritdoc/>
     public Task<DescribeGroupsResponse> DescribeAsync(DescribeGroupsRequest request, GroupCaller caller, CancellationToken cancellation) =>
         AskAsync(request.Groups.Single(), request, caller, cancellation)!;
+
+    /// <inheritdoc/>
+    public Task<ConsumerGroupDescribeResponse> DescribeAsync(
+        ConsumerGroupDescribeRequest request, GroupCaller caller, CancellationToken cancellation) =>
+        AskAsync(request.GroupIds.Single(), request, caller, cancellation)!;
 
     /// <inheritdoc/>
     public Task<DeleteGroupsResponse> DeleteAsync(DeleteGroupsRequest request, GroupCaller caller, CancellationToken cancellation) =>

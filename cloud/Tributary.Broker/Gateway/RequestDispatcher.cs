@@ -46,6 +46,8 @@ internal sealed class RequestDispatcher
             new DescribeGroupsHandler(broker),
             new ListGroupsHandler(broker),
             new DeleteGroupsHandler(broker),
+            new ConsumerGroupHeartbeatHandler(broker),
+            new ConsumerGroupDescribeHandler(broker),
         ];
         handlers = [.. handlers, new ApiVersionsHandler(broker, handlers)];
         _handlers = handlers.ToFrozenDictionary(handler => handler.Api.Key);

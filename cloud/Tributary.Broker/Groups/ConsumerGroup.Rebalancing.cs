@@ -77,6 +77,7 @@ internal sealed partial class ConsumerGroup
         foreach (GroupMember member in _members.Values)
         {
             member.IsNew = false;
+            member.IsAbsent = member.JoinToken == 0;
             member.Assignment = [];
             Touch(now, member);
             if (member.JoinToken != 0)
@@ -246,6 +247,7 @@ internal sealed partial class ConsumerGroup
     {
         AnswerJoin(member, Refusal(ErrorCode.RebalanceInProgress, member.Id)); // its earlier request, whose client waits no more
         member.JoinToken = token;
+        member.IsAbsent = false;
         _joining++;
     }
 

@@ -18,7 +18,7 @@ namespace Tributary.Broker.Groups;
 /// <para>The rules are Kafka's. One goes further: a static member that comes back to a stable group with other topics than before starts
 /// a rebalance, which Kafka leaves to whoever notices.</para>
 /// </remarks>
-internal sealed partial class ConsumerGroup
+internal sealed partial class ConsumerGroup : IGroupMachine
 {
     /// <summary>Never.</summary>
     public const long Never = long.MaxValue;
@@ -74,7 +74,19 @@ internal sealed partial class ConsumerGroup
         }
         State = _members.Count > 0 ? GroupState.Stable : GroupState.Empty;
         _subscribed = FindSubscribed();
+        if (stored.IsOver)
+        {
+            PrepareRebalance(now);
+        }
     }
+
+    /// <summary>Makes a group that goes on where one of another protocol was.</summary>
+    /// <param name="options">Limits and times.</param>
+    /// <param name="record">Where it was; it is to be stored.</param>
+    /// <param name="lastNumber">Number of the last record that was to be stored of the group.</param>
+    /// <param name="now">Now.</param>
+    public static ConsumerGroup Continue(GroupOptions options, GroupRecord record, long lastNumber, Moment now) =>
+        new(options, record, now) { Unstored = record, UnstoredNumber = lastNumber + 1 };
 
     public GroupState State { get; private set; }
 
@@ -90,6 +102,13 @@ internal sealed partial class ConsumerGroup
     public long Since { get; private set; }
 
     public IReadOnlyCollection<GroupMember> Members => _members.Values;
+
+    /// <inheritdoc/>
+    public int MemberCount => _members.Count;
+
+    /// <summary>Every member has joined the generation and asked for its assignment, and nothing waits to be stored.</summary>
+    public bool IsAtRest => Unstored is null && _afterStore.Count == 0 && _answers.Count == 0
+        && (State == GroupState.Empty || (State == GroupState.Stable && _unsynced.Count == 0 && !_members.Values.Any(member => member.IsAbsent)));
 
     /// <summary>Nobody is in it or about to be.</summary>
     public bool IsVacant => State == GroupState.Empty && _pending.Count == 0;

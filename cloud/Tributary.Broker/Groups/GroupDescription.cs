@@ -6,7 +6,7 @@ namespace Tributary.Broker.Groups;
 /// <summary>A group as clients are told of it. Metadata and assignments are told of a stable group only, as by Kafka.</summary>
 internal static class GroupDescription
 {
-    public static DescribeGroupsResponse.DescribedGroup Of(string id, bool exists, ConsumerGroup group) => exists
+    public static DescribeGroupsResponse.DescribedGroup Of(string id, bool exists, IGroupMachine machine) => exists && machine is ConsumerGroup group
         ? new()
         {
             GroupId = id,
@@ -20,7 +20,7 @@ internal static class GroupDescription
             GroupId = id,
             GroupState = nameof(GroupState.Dead),
             ErrorCode = ErrorCode.GroupIdNotFound,
-            ErrorMessage = $"Group {id} not found.",
+            ErrorMessage = exists ? $"Group {id} is not a classic group." : $"Group {id} not found.",
         };
 
     private static DescribeGroupsResponse.DescribedGroupMember Of(GroupMember member, ConsumerGroup group)

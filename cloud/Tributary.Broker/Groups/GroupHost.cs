@@ -1,4 +1,6 @@
 using Microsoft.Extensions.Logging;
+using Tributary.Broker.Groups.Modern;
+using Tributary.Broker.Metadata;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
 
@@ -8,11 +10,16 @@ namespace Tributary.Broker.Groups;
 /// <param name="Options">Limits and times; validated.</param>
 /// <param name="Store">Where groups are kept.</param>
 /// <param name="Directory">Where hosts say what their groups do.</param>
-/// <param name="TopicId">The id of the topic that has a name now, empty if none has.</param>
+/// <param name="Topics">The topics that there are now, by name.</param>
 /// <param name="Time">All time.</param>
 /// <param name="Logger">Where they log.</param>
 public sealed record GroupContext(
-    GroupOptions Options, IGroupStore Store, GroupDirectory Directory, Func<string, Guid> TopicId, TimeProvider Time, ILogger Logger);
+    GroupOptions Options, IGroupStore Store, GroupDirectory Directory, Func<IReadOnlyDictionary<string, TopicInfo>> Topics, TimeProvider Time,
+    ILogger Logger)
+{
+    /// <summary>The id of the topic that has a name now, empty if none has.</summary>
+    internal Guid TopicId(string name) => Topics().GetValueOrDefault(name)?.Id ?? Guid.Empty;
+}
 
 /// <summary>
 /// One group at work: its state machine and its offsets in memory, its requests that wait, its timer and its writes.
@@ -24,7 +31,7 @@ public sealed record GroupContext(
 /// NOT_COORDINATOR or gets an exception, and the next host starts from what is really there. A crash at any time leaves the group as of the
 /// last write; sessions of its members begin anew when it is loaded.
 /// </remarks>
-public sealed class GroupHost : IDisposable
+public sealed partial class GroupHost : IDisposable
 {
     private const int MaxShownClientId = 128;
     private readonly string _id;
@@ -36,7 +43,7 @@ public sealed class GroupHost : IDisposable
     private readonly GroupOffsets _offsets = new();
     private readonly GroupWriter _writer;
     private TaskScheduler _scheduler = TaskScheduler.Current;
-    private ConsumerGroup _group;
+    private IGroupMachine _group;
     private ITimer? _timer;
     private long _armedFor = ConsumerGroup.Never;
     private long _lastToken;
@@ -58,7 +65,7 @@ public sealed class GroupHost : IDisposable
     }
 
     /// <summary>Nothing is stored of the group and nobody waits for it: the host isn't needed.</summary>
-    public bool IsNeedless => !_writer.Exists && _writer.IsIdle && _joins.Count == 0 && _syncs.Count == 0;
+    public bool IsNeedless => !_writer.Exists && _writer.IsIdle && _joins.Count == 0 && _syncs.Count == 0 && _heartbeats.Count == 0;
 
     /// <summary>How long the host is needed by itself, for a deadline of the group.</summary>
     public TimeSpan NeededFor => _group.NextDeadline == ConsumerGroup.Never
@@ -76,7 +83,9 @@ public sealed class GroupHost : IDisposable
         if (stored is not null)
         {
             _writer.Begin(stored.Version);
-            _group = new ConsumerGroup(_context.Options, stored.Record, Now);
+            _group = stored.Record.Modern is null
+                ? new ConsumerGroup(_context.Options, stored.Record, Now)
+                : new ModernGroup(_context.Options, stored.Record, 0, Now);
             foreach ((GroupPartition partition, CommittedOffset offset) in stored.Offsets)
             {
                 _offsets.Set(partition, offset);
@@ -98,7 +107,15 @@ public sealed class GroupHost : IDisposable
         long token = ++_lastToken;
         var answer = new TaskCompletionSource<JoinGroupResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
         _joins.Add(token, answer);
-        _group.Join(Now, request, caller, NewMemberId(request, caller), token);
+        string newId = NewMemberId(request, caller);
+        if (ClassicFor(request) is { } classic)
+        {
+            classic.Join(Now, request, caller, newId, token);
+        }
+        else
+        {
+            Modern!.Join(Now, request, caller, newId, token);
+        }
         Changed();
         return await answer.Task;
     }
@@ -110,7 +127,14 @@ public sealed class GroupHost : IDisposable
         long token = ++_lastToken;
         var answer = new TaskCompletionSource<SyncGroupResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
         _syncs.Add(token, answer);
-        _group.Sync(Now, request, token);
+        if (_group is ConsumerGroup classic)
+        {
+            classic.Sync(Now, request, token);
+        }
+        else
+        {
+            Modern!.Sync(Now, request, token);
+        }
         Changed();
         return answer.Task;
     }
@@ -119,7 +143,13 @@ public sealed class GroupHost : IDisposable
     public HeartbeatResponse Heartbeat(HeartbeatRequest request)
     {
         ThrowIfOver();
-        return new HeartbeatResponse { ErrorCode = _group.Heartbeat(Now, request) };
+        if (_group is ConsumerGroup classic)
+        {
+            return new HeartbeatResponse { ErrorCode = classic.Heartbeat(Now, request) };
+        }
+        ErrorCode error = Modern!.Heartbeat(Now, request);
+        Changed();
+        return new HeartbeatResponse { ErrorCode = error };
     }
 
     /// <inheritdoc cref="IGroupCoordinator.LeaveAsync"/>
@@ -134,7 +164,9 @@ public sealed class GroupHost : IDisposable
             {
                 MemberId = leaving.MemberId,
                 GroupInstanceId = leaving.GroupInstanceId,
-                ErrorCode = _group.Leave(Now, leaving.MemberId, leaving.GroupInstanceId),
+                ErrorCode = _group is ConsumerGroup classic
+                    ? classic.Leave(Now, leaving.MemberId, leaving.GroupInstanceId)
+                    : Modern!.Leave(Now, leaving.MemberId, leaving.GroupInstanceId),
             };
         }
         Changed();
@@ -142,10 +174,12 @@ public sealed class GroupHost : IDisposable
     }
 
     /// <inheritdoc cref="IGroupCoordinator.CommitAsync"/>
-    public async Task<OffsetCommitResponse> CommitAsync(OffsetCommitRequest request)
+    public async Task<OffsetCommitResponse> CommitAsync(OffsetCommitRequest request, GroupCaller caller)
     {
         await ReadyAsync();
-        ErrorCode refusal = !_writer.Exists && request.GenerationId >= 0 ? ErrorCode.IllegalGeneration : _group.CheckCommit(Now, request);
+        ErrorCode refusal = !_writer.Exists && request.GenerationId >= 0 ? ErrorCode.IllegalGeneration
+            : _group is ConsumerGroup classic ? classic.CheckCommit(Now, request)
+            : Modern!.CheckCommit(request, caller.Version);
         Changed();
         bool hasAny = false;
         OffsetCommitResponse response = OffsetMessages.AnswerCommit(request, (partition, asked) =>
@@ -182,7 +216,11 @@ public sealed class GroupHost : IDisposable
     public OffsetFetchResponse FetchOffsets(OffsetFetchRequest request)
     {
         ThrowIfOver();
-        return OffsetMessages.AnswerFetch(request.Groups[0], _offsets, IsShown);
+        OffsetFetchRequest.OffsetFetchRequestGroup asked = request.Groups[0];
+        ErrorCode error = Modern?.CheckFetch(asked.MemberId, asked.MemberEpoch) ?? ErrorCode.None;
+        return error == ErrorCode.None
+            ? OffsetMessages.AnswerFetch(asked, _offsets, IsShown)
+            : new OffsetFetchResponse { Groups = [new() { GroupId = asked.GroupId, ErrorCode = error }] };
     }
 
     /// <inheritdoc cref="IGroupCoordinator.DeleteOffsetsAsync"/>
@@ -200,7 +238,7 @@ public sealed class GroupHost : IDisposable
         bool hasAny = false;
         OffsetDeleteResponse response = OffsetMessages.AnswerDelete(request, partition =>
         {
-            if (_group.MayRead(partition.Topic))
+            if (MayRead(partition.Topic))
             {
                 return ErrorCode.GroupSubscribedToTopic;
             }
@@ -275,6 +313,10 @@ public sealed class GroupHost : IDisposable
         foreach (TaskCompletionSource<SyncGroupResponse> sync in _syncs.Values)
         {
             sync.TrySetResult(new SyncGroupResponse { ErrorCode = ErrorCode.NotCoordinator });
+        }
+        foreach (TaskCompletionSource<ConsumerGroupHeartbeatResponse> heartbeat in _heartbeats.Values)
+        {
+            heartbeat.TrySetResult(new ConsumerGroupHeartbeatResponse { ErrorCode = ErrorCode.NotCoordinator });
         }
     }
 
@@ -367,17 +409,8 @@ public sealed class GroupHost : IDisposable
     /// <summary>Does what the state machine has left to do.</summary>
     private void Changed()
     {
-        while (_group.TryTakeAnswer(out GroupAnswer answer))
-        {
-            if (answer.Joined is not null && _joins.Remove(answer.Token, out TaskCompletionSource<JoinGroupResponse>? join))
-            {
-                join.SetResult(answer.Joined);
-            }
-            else if (answer.Synced is not null && _syncs.Remove(answer.Token, out TaskCompletionSource<SyncGroupResponse>? sync))
-            {
-                sync.SetResult(answer.Synced);
-            }
-        }
+        Answer(_group);
+        BecomeClassicIfDue();
         if (_group.Unstored is { } record && _writer.Exists)
         {
             _writer.Set(record, _group.UnstoredNumber);
@@ -387,6 +420,25 @@ public sealed class GroupHost : IDisposable
         {
             _armedFor = _group.NextDeadline;
             _timer?.Change(NeededFor, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    private void Answer(IGroupMachine group)
+    {
+        while (group.TryTakeAnswer(out GroupAnswer answer))
+        {
+            if (answer.Heard is not null && _heartbeats.Remove(answer.Token, out TaskCompletionSource<ConsumerGroupHeartbeatResponse>? heard))
+            {
+                heard.SetResult(answer.Heard);
+            }
+            else if (answer.Joined is not null && _joins.Remove(answer.Token, out TaskCompletionSource<JoinGroupResponse>? join))
+            {
+                join.SetResult(answer.Joined);
+            }
+            else if (answer.Synced is not null && _syncs.Remove(answer.Token, out TaskCompletionSource<SyncGroupResponse>? sync))
+            {
+                sync.SetResult(answer.Synced);
+            }
         }
     }
 
@@ -401,12 +453,12 @@ public sealed class GroupHost : IDisposable
             _context.Directory.Remove(_id);
             return;
         }
-        _context.Directory.Set(new GroupListing(_id, _group.ProtocolType ?? "", _group.State));
+        _context.Directory.Set(new GroupListing(_id, _group.ProtocolType ?? "", _group.State, _group is ModernGroup));
         bool isSettled = _group.State is GroupState.Stable or GroupState.Empty;
         if (isSettled && _shown != (_group.State, _group.Generation))
         {
             _shown = (_group.State, _group.Generation);
-            _context.Logger.GroupSettled(_id, _group.State, _group.Generation, _group.Members.Count);
+            _context.Logger.GroupSettled(_id, _group.State, _group.Generation, _group.MemberCount);
         }
     }
 
@@ -417,6 +469,7 @@ public sealed class GroupHost : IDisposable
         if (!_isOver)
         {
             _armedFor = ConsumerGroup.Never;
+            _ = Modern; // which topics there are
             _group.Tick(Now);
             Changed();
         }

@@ -29,6 +29,11 @@ internal sealed class GroupMember
     /// <summary>Of the sync that waits for the assignment, 0 if none does.</summary>
     public long SyncToken { get; set; }
 
+    /// <summary>
+    /// A static member that has not joined this generation: it may still read what it had in one before, until it asks and is told so.
+    /// </summary>
+    public bool IsAbsent { get; set; }
+
     /// <summary>Has not been told its id yet, so it can't send heartbeats.</summary>
     public bool IsNew { get; set; }
 
@@ -53,6 +58,7 @@ internal sealed class GroupMember
         RebalanceTimeoutMs = record.RebalanceTimeoutMs,
         Protocols = record.Protocols,
         Assignment = record.Assignment,
+        IsAbsent = record.IsAbsent,
     };
 
     public static long BytesOf(JoinGroupRequest request, GroupCaller caller)
@@ -76,6 +82,7 @@ internal sealed class GroupMember
         RebalanceTimeoutMs = RebalanceTimeoutMs,
         Protocols = Protocols,
         Assignment = assignment,
+        IsAbsent = IsAbsent,
     };
 
     /// <summary>Takes over what a join says.</summary>

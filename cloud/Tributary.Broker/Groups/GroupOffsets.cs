@@ -73,7 +73,7 @@ internal sealed class GroupOffsets
     /// became empty; of a group that never had any, and of topics that the members of a stable group don't read, retention since the
     /// commit. A client's own expiry goes before.
     /// </summary>
-    public List<GroupPartition> FindExpired(ConsumerGroup group, TimeSpan retention, long now)
+    public List<GroupPartition> FindExpired(IGroupMachine group, TimeSpan retention, long now)
     {
         bool hadMembers = group.ProtocolType is not null;
         bool isEmpty = group.State == GroupState.Empty;

@@ -18,6 +18,17 @@ public sealed record GroupOptions
     /// <summary>Most members of a group (<c>group.max.size</c>).</summary>
     public int MaxMembers { get; init; } = 10_000;
 
+    /// <summary>
+    /// How long a member of the newer protocol may not be heard of before it is taken for dead (<c>group.consumer.session.timeout.ms</c>).
+    /// </summary>
+    public TimeSpan ConsumerSessionTimeout { get; init; } = TimeSpan.FromSeconds(45);
+
+    /// <summary>How often a member of the newer protocol shall be heard of (<c>group.consumer.heartbeat.interval.ms</c>).</summary>
+    public TimeSpan ConsumerHeartbeatInterval { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Most members of a group of the newer protocol (<c>group.consumer.max.size</c>).</summary>
+    public int ConsumerMaxMembers { get; init; } = 10_000;
+
     /// <summary>Most groups.</summary>
     public int MaxGroups { get; init; } = 10_000;
 
@@ -51,6 +62,10 @@ public sealed record GroupOptions
             ? ("groups:minSessionTimeoutMs", "must be above zero and at most groups:maxSessionTimeoutMs")
         : MaxSessionTimeout > TimeSpan.FromDays(1) ? ("groups:maxSessionTimeoutMs", "must be at most a day")
         : MaxMembers <= 0 ? ("groups:maxMembers", "must be positive")
+        : ConsumerHeartbeatInterval < TimeSpan.FromMilliseconds(1) || ConsumerHeartbeatInterval >= ConsumerSessionTimeout
+            ? ("groups:consumerHeartbeatIntervalMs", "must be positive and below groups:consumerSessionTimeoutMs")
+        : ConsumerSessionTimeout > TimeSpan.FromDays(1) ? ("groups:consumerSessionTimeoutMs", "must be at most a day")
+        : ConsumerMaxMembers <= 0 ? ("groups:consumerMaxMembers", "must be positive")
         : MaxGroups <= 0 ? ("groups:maxGroups", "must be positive")
         : MaxMemberBytes <= 0 ? ("groups:maxMemberBytes", "must be positive")
         : MaxGroupBytes < MaxMemberBytes ? ("groups:maxGroupBytes", "must be at least groups:maxMemberBytes")

@@ -1,8 +1,13 @@
+using System.Text.Json.Serialization;
+using Tributary.Broker.Groups.Modern;
 using Tributary.Contracts.Kafka.Messages;
 
 namespace Tributary.Broker.Groups;
 
-/// <summary>What a group keeps over a crash, beside its offsets: its last generation. Nothing in it is changed once it is made.</summary>
+/// <summary>
+/// What a group keeps over a crash, beside its offsets: its last generation, or its members and their partitions if it is of the newer
+/// protocol. Nothing in it is changed once it is made.
+/// </summary>
 public sealed record GroupRecord
 {
     /// <summary>The generation, 0 before the first.</summary>
@@ -22,6 +27,18 @@ public sealed record GroupRecord
 
     /// <summary>The members with their assignments.</summary>
     public GroupMemberRecord[] Members { get; init; } = [];
+
+    /// <summary>The generation is over: members are to join the next one.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool IsOver { get; init; }
+
+    /// <summary>Set for a group of the newer protocol (KIP-848), whose members are there.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ModernGroupRecord? Modern { get; init; }
+
+    /// <summary>How many members it has.</summary>
+    [JsonIgnore]
+    public int MemberCount => Modern?.Members.Length ?? Members.Length;
 }
 
 /// <summary>A member as it is stored.</summary>
@@ -50,6 +67,10 @@ public sealed record GroupMemberRecord
 
     /// <summary>What the leader gave it.</summary>
     public byte[] Assignment { get; init; } = [];
+
+    /// <summary>It has not joined the generation, being static.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool IsAbsent { get; init; }
 }
 
 /// <summary>A protocol that a member supports.</summary>

@@ -17,6 +17,12 @@ public enum GroupState
     /// <summary>Each member has its assignment.</summary>
     Stable,
 
+    /// <summary>Of the newer protocol: something has changed, and who shall have what is not known yet.</summary>
+    Assigning,
+
+    /// <summary>Of the newer protocol: members are on their way to what they shall have.</summary>
+    Reconciling,
+
     /// <summary>There is no such group.</summary>
     Dead,
 }
@@ -36,10 +42,15 @@ public sealed record GroupCaller(string ClientId, string Host, short Version);
 /// <param name="Token">What the request came with.</param>
 /// <param name="Joined">The answer to a join.</param>
 /// <param name="Synced">The answer to a sync.</param>
-internal readonly record struct GroupAnswer(long Token, JoinGroupResponse? Joined, SyncGroupResponse? Synced);
+internal readonly record struct GroupAnswer(long Token, JoinGroupResponse? Joined = null, SyncGroupResponse? Synced = null)
+{
+    /// <summary>The answer to a heartbeat of the newer protocol.</summary>
+    public ConsumerGroupHeartbeatResponse? Heard { get; init; }
+}
 
 /// <summary>A group in a list of groups.</summary>
 /// <param name="Id">Its id.</param>
 /// <param name="ProtocolType">The class of its protocols, empty before there was one.</param>
 /// <param name="State">Where it is in its life.</param>
-public readonly record struct GroupListing(string Id, string ProtocolType, GroupState State);
+/// <param name="IsModern">Whether it is of the newer protocol (KIP-848).</param>
+public readonly record struct GroupListing(string Id, string ProtocolType, GroupState State, bool IsModern = false);

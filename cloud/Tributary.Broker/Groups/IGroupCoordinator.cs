@@ -21,6 +21,10 @@ public interface IGroupCoordinator
     /// <summary>Members leave; <see cref="LeaveGroupRequest.Members"/> names them in every version.</summary>
     Task<LeaveGroupResponse> LeaveAsync(LeaveGroupRequest request, GroupCaller caller, CancellationToken cancellation);
 
+    /// <summary>A member of the newer protocol joins, lives or leaves (KIP-848); the request keeps to the protocol's rules.</summary>
+    Task<ConsumerGroupHeartbeatResponse> HeartbeatAsync(
+        ConsumerGroupHeartbeatRequest request, GroupCaller caller, CancellationToken cancellation);
+
     /// <summary>Commits offsets of topics that exist; answered when they are durable.</summary>
     Task<OffsetCommitResponse> CommitAsync(OffsetCommitRequest request, GroupCaller caller, CancellationToken cancellation);
 
@@ -32,6 +36,10 @@ public interface IGroupCoordinator
 
     /// <summary>Describes the one group of the request; an unknown one is an error in every version.</summary>
     Task<DescribeGroupsResponse> DescribeAsync(DescribeGroupsRequest request, GroupCaller caller, CancellationToken cancellation);
+
+    /// <summary>Describes the one group of the request, if it is of the newer protocol.</summary>
+    Task<ConsumerGroupDescribeResponse> DescribeAsync(
+        ConsumerGroupDescribeRequest request, GroupCaller caller, CancellationToken cancellation);
 
     /// <summary>Deletes the one group of the request, if it has no members.</summary>
     Task<DeleteGroupsResponse> DeleteAsync(DeleteGroupsRequest request, GroupCaller caller, CancellationToken cancellation);

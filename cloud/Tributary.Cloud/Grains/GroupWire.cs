@@ -33,8 +33,11 @@ internal static class GroupWire
             _ when Is<JoinGroupRequest>(call) => ToBytes(await host.JoinAsync(Of<JoinGroupRequest>(call), caller), version),
             _ when Is<SyncGroupRequest>(call) => ToBytes(await host.SyncAsync(Of<SyncGroupRequest>(call)), version),
             _ when Is<HeartbeatRequest>(call) => ToBytes(host.Heartbeat(Of<HeartbeatRequest>(call)), version),
+            _ when Is<ConsumerGroupHeartbeatRequest>(call) =>
+                ToBytes(await host.HeartbeatAsync(Of<ConsumerGroupHeartbeatRequest>(call), caller), version),
+            _ when Is<ConsumerGroupDescribeRequest>(call) => ToBytes(host.Describe(Of<ConsumerGroupDescribeRequest>(call)), version),
             _ when Is<LeaveGroupRequest>(call) => ToBytes(host.Leave(Of<LeaveGroupRequest>(call)), version),
-            _ when Is<OffsetCommitRequest>(call) => ToBytes(await host.CommitAsync(Of<OffsetCommitRequest>(call)), version),
+            _ when Is<OffsetCommitRequest>(call) => ToBytes(await host.CommitAsync(Of<OffsetCommitRequest>(call), caller), version),
             _ when Is<OffsetFetchRequest>(call) => ToBytes(host.FetchOffsets(Of<OffsetFetchRequest>(call)), version),
             _ when Is<OffsetDeleteRequest>(call) => ToBytes(await host.DeleteOffsetsAsync(Of<OffsetDeleteRequest>(call)), version),
             _ when Is<DescribeGroupsRequest>(call) => ToBytes(host.Describe(Of<DescribeGroupsRequest>(call)), version),

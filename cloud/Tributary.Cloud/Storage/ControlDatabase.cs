@@ -128,6 +128,11 @@ internal sealed class ControlDatabase : DbDataSource
             Execute(connection, GroupSchema.CreateTables, transaction);
             Execute(connection, $"PRAGMA user_version = {ControlSchema.Version};", transaction);
         }
+        else if (version == ControlSchema.VersionWithoutTypes)
+        {
+            Execute(connection, GroupSchema.AddType, transaction);
+            Execute(connection, $"PRAGMA user_version = {ControlSchema.Version};", transaction);
+        }
         else if (version != ControlSchema.Version)
         {
             throw new StartupException(

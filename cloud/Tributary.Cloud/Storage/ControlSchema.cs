@@ -17,10 +17,13 @@ internal static class ControlSchema
     public const int ApplicationId = 0x54524243;
 
     /// <summary>Version of the tables, in the file's <c>user_version</c>.</summary>
-    public const int Version = 2;
+    public const int Version = 3;
 
     /// <summary>The version that had no tables of groups yet; they are added to such a file.</summary>
     public const int VersionWithoutGroups = 1;
+
+    /// <summary>The version whose groups were all of the classic protocol; a column is added to such a file.</summary>
+    public const int VersionWithoutTypes = 2;
 
     public const string CreateTables = """
         CREATE TABLE OrleansQuery

@@ -118,7 +118,8 @@ internal sealed class GroupCommands(SqliteConnection connection, bool isWriting)
 
     private static (string Name, object Value)[] Of(GroupRecord record) =>
     [
-        ("$protocolType", record.ProtocolType ?? ""), ("$members", record.Members.Length), ("$payload", Records.Serialize(record).ToArray()),
+        ("$protocolType", record.ProtocolType ?? ""), ("$members", record.MemberCount), ("$modern", record.Modern is null ? 0 : 1),
+        ("$payload", Records.Serialize(record).ToArray()),
     ];
 
     private (long Number, long Version) Find(string group)

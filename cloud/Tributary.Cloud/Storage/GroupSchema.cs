@@ -15,7 +15,8 @@ internal static class GroupSchema
             version       INTEGER NOT NULL,
             protocol_type TEXT NOT NULL,
             members       INTEGER NOT NULL,
-            payload       BLOB NOT NULL
+            payload       BLOB NOT NULL,
+            modern        INTEGER NOT NULL DEFAULT 0
         ) STRICT;
 
         CREATE TABLE group_offset
@@ -36,6 +37,9 @@ internal static class GroupSchema
         CREATE INDEX group_offset_topic ON group_offset (topic, group_number);
         """;
 
+    /// <summary>Whether a group is of the newer protocol.</summary>
+    public const string AddType = "ALTER TABLE consumer_group ADD COLUMN modern INTEGER NOT NULL DEFAULT 0;";
+
     public const string CountGroups = "SELECT count(*) FROM consumer_group;";
 
     public const string FindGroup = "SELECT number, version FROM consumer_group WHERE id = $group;";
@@ -48,14 +52,15 @@ internal static class GroupSchema
         """;
 
     public const string InsertGroup = """
-        INSERT INTO consumer_group (id, version, protocol_type, members, payload)
-        VALUES ($group, $version, $protocolType, $members, $payload) RETURNING number;
+        INSERT INTO consumer_group (id, version, protocol_type, members, modern, payload)
+        VALUES ($group, $version, $protocolType, $members, $modern, $payload) RETURNING number;
         """;
 
     public const string RaiseVersion = "UPDATE consumer_group SET version = version + 1 WHERE number = $number;";
 
     public const string UpdateGroup = """
-        UPDATE consumer_group SET version = version + 1, protocol_type = $protocolType, members = $members, payload = $payload
+        UPDATE consumer_group SET version = version + 1, protocol_type = $protocolType, members = $members, modern = $modern,
+            payload = $payload
         WHERE number = $number;
         """;
 
@@ -75,7 +80,7 @@ internal static class GroupSchema
         """;
 
     public const string ListGroups = """
-        SELECT id, protocol_type, members FROM consumer_group WHERE id > $after ORDER BY id LIMIT $count;
+        SELECT id, protocol_type, members, modern FROM consumer_group WHERE id > $after ORDER BY id LIMIT $count;
         """;
 
     public const string ListReaders = """

@@ -50,7 +50,8 @@ internal sealed class GroupStore : IGroupStore, IAsyncDisposable
     /// <inheritdoc/>
     public Task<IReadOnlyList<GroupListing>> ListAsync(string? after, int count) => ListAsync(
         GroupSchema.ListGroups,
-        row => new GroupListing(row.GetString(0), row.GetString(1), row.GetInt64(2) > 0 ? GroupState.Stable : GroupState.Empty),
+        row => new GroupListing(
+            row.GetString(0), row.GetString(1), row.GetInt64(2) > 0 ? GroupState.Stable : GroupState.Empty, row.GetInt64(3) > 0),
         ("$after", after ?? ""), ("$count", count));
 
     /// <inheritdoc/>

@@ -192,6 +192,21 @@ public enum ErrorCode : short
     /// <summary>A newer producer with the same transactional id exists.</summary>
     ProducerFenced = 90,
 
+    /// <summary>The member's epoch is not the group's: it must give everything up and join again (KIP-848).</summary>
+    FencedMemberEpoch = 110,
+
+    /// <summary>Another member has the static member's name and has not left (KIP-848).</summary>
+    UnreleasedInstanceId = 111,
+
+    /// <summary>The server has no such assignor (KIP-848).</summary>
+    UnsupportedAssignor = 112,
+
+    /// <summary>The member's epoch is out of date: heartbeat and try again (KIP-848).</summary>
+    StaleMemberEpoch = 113,
+
+    /// <summary>The regular expression is not one of RE2's (KIP-848).</summary>
+    InvalidRegularExpression = 128,
+
     /// <summary>The kind of endpoint that is asked for is another one than this.</summary>
     MismatchedEndpointType = 114,
 

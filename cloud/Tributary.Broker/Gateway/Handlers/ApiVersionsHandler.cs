@@ -9,6 +9,13 @@ namespace Tributary.Broker.Gateway.Handlers;
 /// </summary>
 internal sealed class ApiVersionsHandler : ApiHandler
 {
+    /// <summary>The feature that stands for the newer consumer protocol, and its level (KIP-848).</summary>
+    private const string GroupFeature = "group.version";
+    private const short GroupLevel = 1;
+
+    private const short FeaturesSince = 3;
+    private const short LowestLevelSince = 4;
+
     private readonly ApiVersionsResponse.ApiVersion[] _served;
 
     /// <summary>Takes the handlers of all other APIs.</summary>
@@ -38,12 +45,25 @@ internal sealed class ApiVersionsHandler : ApiHandler
         bool isNamed = request.Version < ApiVersionsRequest.FirstFlexibleVersion
             || (IsSoftwareName(body.ClientSoftwareName) && IsSoftwareName(body.ClientSoftwareVersion));
         ApiVersionsResponse answer = isNamed
-            ? Answer(ErrorCode.None)
+            ? WithFeatures(Answer(ErrorCode.None), request.Version)
             : new ApiVersionsResponse { ErrorCode = Counted(ErrorCode.InvalidRequest) };
         Write(request, answer, response);
     }
 
     private ApiVersionsResponse Answer(ErrorCode error) => new() { ErrorCode = Counted(error), ApiKeys = _served };
+
+    /// <summary>Adds features. Clients of version 3 can't read that one may be at level 0 (KAFKA-17011).</summary>
+    private static ApiVersionsResponse WithFeatures(ApiVersionsResponse response, short version)
+    {
+        if (version >= FeaturesSince)
+        {
+            short lowest = version >= LowestLevelSince ? (short)0 : GroupLevel;
+            response.SupportedFeatures = [new() { Name = GroupFeature, MinVersion = lowest, MaxVersion = GroupLevel }];
+            response.FinalizedFeatures = [new() { Name = GroupFeature, MinVersionLevel = GroupLevel, MaxVersionLevel = GroupLevel }];
+            response.FinalizedFeaturesEpoch = 0;
+        }
+        return response;
+    }
 
     /// <summary>Letters, digits, '-' and '.', neither of these two at an end (KIP-511).</summary>
     private static bool IsSoftwareName(string name) =>

@@ -22,9 +22,28 @@ public sealed class ApiVersionsTests
             [
                 (0, 0, 11), (1, 4, 17), (2, 1, 10), (3, 0, 13), (8, 2, 9), (9, 1, 9), (10, 0, 6), (11, 0, 9), (12, 0, 4), (13, 0, 5),
                 (14, 0, 5), (15, 0, 6), (16, 0, 5), (18, 0, 4), (19, 2, 7), (20, 1, 6), (21, 0, 2), (22, 0, 5), (23, 2, 4), (32, 1, 4),
-                (33, 0, 2), (35, 1, 4), (37, 0, 3), (42, 0, 2), (43, 0, 2), (44, 0, 1), (45, 0, 0), (46, 0, 0), (47, 0, 0), (60, 0, 2), (61, 0, 0), (75, 0, 0),
+                (33, 0, 2), (35, 1, 4), (37, 0, 3), (42, 0, 2), (43, 0, 2), (44, 0, 1), (45, 0, 0), (46, 0, 0), (47, 0, 0), (60, 0, 2), (61, 0, 0),
+                (68, 0, 1), (69, 0, 1), (75, 0, 0),
             ],
             response.ApiKeys.Select(api => ((int)api.ApiKey, (int)api.MinVersion, (int)api.MaxVersion)));
+    }
+
+    [Theory]
+    [InlineData(2, null)]
+    [InlineData(3, 1)]
+    [InlineData(4, 0)]
+    public async Task The_newer_consumer_protocol_is_a_feature_that_is_on(short version, int? lowest)
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        ApiVersionsResponse response = await client.AskAsync(Named, version);
+        Assert.Equal(
+            lowest is null ? [] : [("group.version", lowest.Value, 1)],
+            response.SupportedFeatures.Select(feature => (feature.Name, (int)feature.MinVersion, (int)feature.MaxVersion)));
+        Assert.Equal(
+            lowest is null ? [] : [("group.version", 1, 1)],
+            response.FinalizedFeatures.Select(feature => (feature.Name, (int)feature.MinVersionLevel, (int)feature.MaxVersionLevel)));
+        Assert.Equal(lowest is null ? -1 : 0, response.FinalizedFeaturesEpoch);
     }
 
     [Fact]

@@ -21,6 +21,9 @@ internal sealed class GroupTestMember(TestClient client, string group, short joi
 
     public string ProtocolType { get; set; } = "consumer";
 
+    /// <summary>What it gives everybody as their leader, instead of their ids.</summary>
+    public byte[]? Assigned { get; set; }
+
     public JoinGroupResponse? Joined { get; private set; }
 
     public bool IsLeader => Joined!.Leader == Id;
@@ -86,7 +89,7 @@ internal sealed class GroupTestMember(TestClient client, string group, short joi
                 ? [.. Joined!.Members.Select(member => new SyncGroupRequest.SyncGroupRequestAssignment
                 {
                     MemberId = member.MemberId,
-                    Assignment = Assignment(member.MemberId, Generation),
+                    Assignment = Assigned ?? Assignment(member.MemberId, Generation),
                 })]
                 : [],
         },

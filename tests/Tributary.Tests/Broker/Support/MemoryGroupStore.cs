@@ -75,7 +75,8 @@ internal sealed class MemoryGroupStore : IGroupStore
     public Task<IReadOnlyList<GroupListing>> ListAsync(string? after, int count) => ListAsync(
         after, count, _ => true,
         (id, entry) => new GroupListing(
-            id, entry.Record.ProtocolType ?? "", entry.Record.Members.Length > 0 ? GroupState.Stable : GroupState.Empty));
+            id, entry.Record.ProtocolType ?? "", entry.Record.MemberCount > 0 ? GroupState.Stable : GroupState.Empty,
+            entry.Record.Modern is not null));
 
     public Task<IReadOnlyList<string>> ListReadersAsync(string topic, string? after, int count) =>
         ListAsync(after, count, entry => entry.Offsets.Keys.Any(partition => partition.Topic == topic), (id, _) => id);

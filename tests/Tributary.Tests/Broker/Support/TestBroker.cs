@@ -23,7 +23,7 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
         _options = options ?? new BrokerOptions();
         _logOptions = tailCacheBytes is { } bytes ? new LogDirectoryOptions { TailCacheBytes = bytes } : new LogDirectoryOptions();
         _time = time ?? Time;
-        Groups = new TestGroups(_options.Groups, _time, topicId: topic => Control.Snapshot.Topics.GetValueOrDefault(topic)?.Id ?? Guid.Empty);
+        Groups = new TestGroups(_options.Groups, _time, topics: () => Control.Snapshot.Topics);
         _memory.CreateDirectory(LogPath);
         _memory.SyncDirectory("");
         _memory.SyncDirectory(Path.GetDirectoryName(LogPath)!);

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Tributary.Broker.Groups;
+using Tributary.Broker.Metadata;
 using Tributary.Contracts.Kafka.Messages;
 
 namespace Tributary.Tests.Broker.Support;
@@ -10,11 +11,12 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
     private readonly ConcurrentExclusiveSchedulerPair _schedulers = new();
     private readonly Dictionary<string, Task<GroupHost>> _hosts = [];
 
-    public TestGroups(GroupOptions? options = null, TimeProvider? time = null, MemoryGroupStore? store = null, Func<string, Guid>? topicId = null)
+    public TestGroups(GroupOptions? options = null, TimeProvider? time = null, MemoryGroupStore? store = null,
+        Func<IReadOnlyDictionary<string, TopicInfo>>? topics = null)
     {
         Store = store ?? new MemoryGroupStore();
         Context = new GroupContext(
-            options ?? new GroupOptions(), Store, new GroupDirectory(), topicId ?? (_ => Guid.Empty), time ?? TimeProvider.System,
+            options ?? new GroupOptions(), Store, new GroupDirectory(), topics ?? (() => new Dictionary<string, TopicInfo>()), time ?? TimeProvider.System,
             NullLogger.Instance);
     }
 
@@ -37,8 +39,16 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
     public Task<LeaveGroupResponse> LeaveAsync(LeaveGroupRequest request, GroupCaller caller, CancellationToken cancellation) =>
         OnAsync(request.GroupId, host => Task.FromResult(host.Leave(request)), cancellation);
 
+    public Task<ConsumerGroupHeartbeatResponse> HeartbeatAsync(
+        ConsumerGroupHeartbeatRequest request, GroupCaller caller, CancellationToken cancellation) =>
+        OnAsync(request.GroupId, host => host.HeartbeatAsync(request, caller), cancellation);
+
+    public Task<ConsumerGroupDescribeResponse> DescribeAsync(
+        ConsumerGroupDescribeRequest request, GroupCaller caller, CancellationToken cancellation) =>
+        OnAsync(request.GroupIds.Single(), host => Task.FromResult(host.Describe(request)), cancellation);
+
     public Task<OffsetCommitResponse> CommitAsync(OffsetCommitRequest request, GroupCaller caller, CancellationToken cancellation) =>
-        OnAsync(request.GroupId, host => host.CommitAsync(request), cancellation);
+        OnAsync(request.GroupId, host => host.CommitAsync(request, caller), cancellation);
 
     public Task<OffsetFetchResponse> FetchOffsetsAsync(OffsetFetchRequest request, GroupCaller caller, CancellationToken cancellation) =>
         OnAsync(request.Groups.Single().GroupId, host => Task.FromResult(host.FetchOffsets(request)), cancellation);

@@ -1,5 +1,6 @@
 using System.Data.Common;
 using Tributary.Broker.Groups;
+using Tributary.Broker.Groups.Modern;
 using Tributary.Cloud.Storage;
 using Tributary.Tests.Cloud.Support;
 using Xunit;
@@ -57,6 +58,50 @@ public sealed class GroupStoreTests : IAsyncDisposable
         Assert.Equivalent(record, stored.Record, strict: true);
         Assert.Equal([One("t", 0, offset), One("t", 1, At(43))], stored.Offsets.OrderBy(one => one.Key.Partition));
         Assert.Null(await _store.LoadAsync("G"));
+    }
+
+    [Fact]
+    public async Task A_group_of_the_newer_protocol_is_read_back_equal_and_listed_as_one()
+    {
+        var id = Guid.NewGuid();
+        var record = new GroupRecord
+        {
+            Generation = 7,
+            ProtocolType = "consumer",
+            Since = 1234,
+            Modern = new ModernGroupRecord
+            {
+                Epoch = 7,
+                TargetEpoch = 6,
+                TopicsHash = long.MinValue,
+                Members =
+                [
+                    new()
+                    {
+                        Id = "m",
+                        InstanceId = "i",
+                        RackId = "r",
+                        ClientId = "c",
+                        ClientHost = "/h",
+                        Epoch = 5,
+                        PreviousEpoch = 4,
+                        State = MemberState.Revoking,
+                        RebalanceTimeoutMs = 3,
+                        Assignor = "range",
+                        Topics = ["t", "u"],
+                        Pattern = "v.*",
+                        Assigned = [new PartitionsOfTopic(id, [0, 2])],
+                        Revoking = [new PartitionsOfTopic(id, [1])],
+                        Target = [new PartitionsOfTopic(id, [0])],
+                        Classic = new ClassicMemberRecord { SessionTimeoutMs = 9, Protocols = [new GroupProtocol("range", [1, 255])] },
+                    },
+                    new() { Id = "n" },
+                ],
+            },
+        };
+        await _store.WriteAsync(new GroupWrite("g", 0) { Record = record });
+        Assert.Equivalent(record, (await _store.LoadAsync("g"))!.Record, strict: true);
+        Assert.Equal([new GroupListing("g", "consumer", GroupState.Stable, IsModern: true)], await _store.ListAsync(null, 10));
     }
 
     [Fact]

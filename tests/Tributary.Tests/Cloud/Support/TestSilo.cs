@@ -4,6 +4,7 @@ using Microsoft.Extensions.Time.Testing;
 using Orleans.Storage;
 using Orleans.TestingHost;
 using Tributary.Broker.Groups;
+using Tributary.Broker.Metadata;
 using Tributary.Cloud;
 using Tributary.Cloud.Grains;
 using Tributary.Cloud.Storage;
@@ -94,7 +95,8 @@ internal sealed class TestSilo : IAsyncDisposable
         services.AddSingleton<GroupDirectory>();
         services.AddSingleton<IGroupStore>(_ => new GroupStore(database, options));
         services.AddSingleton(provider => new GroupContext(
-            options, provider.GetRequiredService<IGroupStore>(), provider.GetRequiredService<GroupDirectory>(), _ => Guid.Empty,
+            options, provider.GetRequiredService<IGroupStore>(), provider.GetRequiredService<GroupDirectory>(),
+            () => new Dictionary<string, TopicInfo>(),
             time ?? TimeProvider.System, NullLogger.Instance));
         services.AddSingleton<GrainGroupCoordinator>();
     }

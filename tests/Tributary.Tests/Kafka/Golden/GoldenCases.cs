@@ -11,6 +11,7 @@ internal static class GoldenCases
         .. CreateTopicsGolden.Cases,
         .. FetchGolden.Cases,
         .. GroupAdminGolden.Cases,
+        .. ConsumerGroupGolden.Cases,
         .. GroupGolden.Cases,
         .. ListOffsetsGolden.Cases,
         .. MetadataGolden.Cases,
