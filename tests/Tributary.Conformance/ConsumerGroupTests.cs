@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using Confluent.Kafka;
 using Confluent.Kafka.Admin;
 using Tributary.Conformance.Clients;
@@ -17,7 +18,12 @@ public sealed class ConsumerGroupTests : IAsyncLifetime
 
     private readonly TestSystem _system = new()
     {
-        CloudSettings = new Dictionary<string, string> { ["groups:initialRebalanceDelayMs"] = "100" },
+        CloudSettings = new Dictionary<string, string>
+        {
+            ["groups:initialRebalanceDelayMs"] = "100",
+            ["groups:consumerHeartbeatIntervalMs"] = "300",
+            ["groups:consumerSessionTimeoutMs"] = "15000",
+        },
     };
 
     private int _produced;
@@ -35,7 +41,8 @@ public sealed class ConsumerGroupTests : IAsyncLifetime
     [InlineData(PartitionAssignmentStrategy.Range)]
     [InlineData(PartitionAssignmentStrategy.RoundRobin)]
     [InlineData(PartitionAssignmentStrategy.CooperativeSticky)]
-    public async Task Members_join_and_leave_and_every_record_is_read_in_the_order_of_its_key(PartitionAssignmentStrategy strategy)
+    [InlineData(null)]
+    public async Task Members_join_and_leave_and_every_record_is_read_in_the_order_of_its_key(PartitionAssignmentStrategy? strategy)
     {
         var all = new List<GroupConsumer>();
         try
@@ -60,19 +67,21 @@ public sealed class ConsumerGroupTests : IAsyncLifetime
         }
     }
 
-    [Fact]
-    public async Task A_static_member_that_restarts_gets_its_partitions_back_and_the_others_notice_nothing()
+    [Theory]
+    [InlineData(PartitionAssignmentStrategy.Range)]
+    [InlineData(null)]
+    public async Task A_static_member_that_restarts_gets_its_partitions_back_and_the_others_notice_nothing(PartitionAssignmentStrategy? strategy)
     {
         var all = new List<GroupConsumer>();
         try
         {
-            GroupConsumer first = Join(all, PartitionAssignmentStrategy.Range, "a");
-            GroupConsumer second = Join(all, PartitionAssignmentStrategy.Range, "b");
+            GroupConsumer first = Join(all, strategy, "a");
+            GroupConsumer second = Join(all, strategy, "b");
             await SharedByAsync(first, second);
             int[] before = second.Partitions;
             int changes = first.Changes;
             await second.DisposeAsync();
-            GroupConsumer back = Join(all, PartitionAssignmentStrategy.Range, "b");
+            GroupConsumer back = Join(all, strategy, "b");
             await SharedByAsync(first, back);
             await ProduceAsync(200);
             await AllReadAsync(all);
@@ -118,24 +127,69 @@ public sealed class ConsumerGroupTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Members_go_on_in_their_generation_after_the_server_was_killed()
+    public async Task What_a_killed_member_of_another_client_had_is_read_by_the_others_when_its_session_is_over()
     {
         var all = new List<GroupConsumer>();
         try
         {
-            GroupConsumer first = Join(all, PartitionAssignmentStrategy.Range);
-            GroupConsumer second = Join(all, PartitionAssignmentStrategy.Range);
-            await SharedByAsync(first, second);
+            await using RunningProcess member = NodeClient.Start(NodeClientKind.Platformatic, "member", _system.Kafka, new JsonObject
+            {
+                ["topic"] = Topic,
+                ["group"] = Group,
+                ["protocol"] = "consumer",
+            });
             await ProduceAsync(100);
+            await Until.TrueAsync(() => Task.FromResult(Values(member).Count == _produced), member.Story);
+            GroupConsumer other = Join(all, null);
+            await Until.TrueAsync(() => Task.FromResult(other.Partitions.Length == PartitionCount / 2), other.Story);
+            await ProduceAsync(300);
+            await Until.TrueAsync(
+                () => Task.FromResult(Values(member).Union(other.Records.Select(record => record.Value)).Count() == _produced),
+                () => $"{member.Story()}\n{other.Story()}");
+            await member.KillAsync();
+            await ProduceAsync(300);
+            await SharedByAsync(other);
+            await Until.TrueAsync(
+                () => Task.FromResult(Values(member).Union(other.Records.Select(record => record.Value)).Count() == _produced), other.Story);
+            AssertOrdered(other);
+        }
+        finally
+        {
+            await LeaveAsync(all);
+        }
+    }
+
+    [Theory]
+    [InlineData(PartitionAssignmentStrategy.Range)]
+    [InlineData(PartitionAssignmentStrategy.CooperativeSticky)]
+    public async Task A_group_goes_from_the_classic_protocol_to_the_newer_and_back_member_by_member(PartitionAssignmentStrategy strategy)
+    {
+        var all = new List<GroupConsumer>();
+        try
+        {
+            GroupConsumer[] classic = [Join(all, strategy), Join(all, strategy)];
+            await SharedByAsync(classic);
+            await ProduceAsync(200);
+            GroupConsumer modern = Join(all, null);
+            await SharedByAsync([.. classic, modern]);
+            await ProduceAsync(200);
             await AllReadAsync(all);
-            string[] members = await MembersAsync();
-            int[] changes = [first.Changes, second.Changes];
-            await _system.KillCloudAsync();
-            await _system.StartCloudAsync();
-            await ProduceAsync(100);
+            await classic[0].DisposeAsync();
+            GroupConsumer second = Join(all, null);
+            await SharedByAsync(classic[1], modern, second);
+            await classic[1].DisposeAsync();
+            await SharedByAsync(modern, second);
+            await ProduceAsync(200);
             await AllReadAsync(all);
-            Assert.Equal(string.Join(" ", members), string.Join(" ", await MembersAsync()));
-            Assert.Equal((changes[0], changes[1]), (first.Changes, second.Changes));
+            GroupConsumer back = Join(all, strategy);
+            await SharedByAsync(modern, second, back);
+            await ProduceAsync(200);
+            await modern.DisposeAsync();
+            await second.DisposeAsync();
+            await SharedByAsync(back);
+            await ProduceAsync(200);
+            await AllReadAsync(all);
+            Assert.All(all, AssertOrdered);
             await AssertCommittedAsync(all);
         }
         finally
@@ -145,7 +199,56 @@ public sealed class ConsumerGroupTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Whenever_the_server_is_killed_acknowledged_commits_are_there_afterwards_and_every_record_is_read()
+    public async Task A_member_that_subscribes_by_an_expression_reads_topics_that_come_later_too()
+    {
+        var consumer = GroupConsumer.Start(_system.Kafka, "expression", "^num.*", null);
+        try
+        {
+            await Until.TrueAsync(() => Task.FromResult(consumer.Partitions.Length == PartitionCount), consumer.Story);
+            using IAdminClient admin = Admin();
+            await admin.CreateTopicsAsync([new TopicSpecification { Name = "numeral", NumPartitions = 3, ReplicationFactor = 1 }]);
+            await Until.TrueAsync(() => Task.FromResult(consumer.Partitions.Length == PartitionCount + 3), consumer.Story);
+        }
+        finally
+        {
+            await consumer.DisposeAsync();
+        }
+    }
+
+    [Theory]
+    [InlineData(PartitionAssignmentStrategy.Range)]
+    [InlineData(null)]
+    public async Task Members_go_on_in_their_generation_after_the_server_was_killed(PartitionAssignmentStrategy? strategy)
+    {
+        var all = new List<GroupConsumer>();
+        try
+        {
+            GroupConsumer first = Join(all, strategy);
+            GroupConsumer second = Join(all, strategy);
+            await SharedByAsync(first, second);
+            await ProduceAsync(100);
+            await AllReadAsync(all);
+            string[] members = strategy is null ? [] : await MembersAsync(); // the client's admin knows the classic API alone
+            int[] changes = [first.Changes, second.Changes];
+            await _system.KillCloudAsync();
+            await _system.StartCloudAsync();
+            await ProduceAsync(100);
+            await AllReadAsync(all);
+            Assert.Equal(members, strategy is null ? [] : await MembersAsync());
+            Assert.Equal((changes[0], changes[1]), (first.Changes, second.Changes));
+            await AssertCommittedAsync(all);
+        }
+        finally
+        {
+            await LeaveAsync(all);
+        }
+    }
+
+    [Theory]
+    [InlineData(PartitionAssignmentStrategy.CooperativeSticky)]
+    [InlineData(null)]
+    public async Task Whenever_the_server_is_killed_acknowledged_commits_are_there_afterwards_and_every_record_is_read(
+        PartitionAssignmentStrategy? strategy)
     {
         int kills = int.TryParse(Environment.GetEnvironmentVariable("TRIBUTARY_KILLS"), CultureInfo.InvariantCulture, out int set) ? set : 3;
         var random = new Random(848);
@@ -154,7 +257,7 @@ public sealed class ConsumerGroupTests : IAsyncLifetime
         {
             for (int i = 0; i < kills; i++)
             {
-                GroupConsumer joining = Join(all, PartitionAssignmentStrategy.CooperativeSticky);
+                GroupConsumer joining = Join(all, strategy);
                 Task producing = ProduceAsync(100);
                 await Task.Delay(random.Next(50, 1500), TestContext.Current.CancellationToken); // somewhere in the rebalance or the commits
                 await _system.KillCloudAsync();
@@ -211,7 +314,12 @@ public sealed class ConsumerGroupTests : IAsyncLifetime
     private IAdminClient Admin() =>
         new AdminClientBuilder(new AdminClientConfig { BootstrapServers = _system.Kafka }).SetLogHandler((_, _) => { }).Build();
 
-    private GroupConsumer Join(List<GroupConsumer> all, PartitionAssignmentStrategy strategy, string? instance = null)
+    private static HashSet<string> Values(RunningProcess member) =>
+    [
+        .. NodeClient.Lines(member).Where(line => line.GetProperty("event").GetString() == "record").Select(line => line.GetProperty("value").GetString()!),
+    ];
+
+    private GroupConsumer Join(List<GroupConsumer> all, PartitionAssignmentStrategy? strategy, string? instance = null)
     {
         var consumer = GroupConsumer.Start(_system.Kafka, Group, Topic, strategy, instance);
         all.Add(consumer);

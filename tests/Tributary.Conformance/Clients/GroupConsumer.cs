@@ -104,19 +104,20 @@ internal sealed class GroupConsumer : IAsyncDisposable
         }
     }
 
-    /// <summary>Joins the group.</summary>
+    /// <summary>Joins the group: by a strategy of the classic protocol, or by the newer one if there is none.</summary>
     public static GroupConsumer Start(
-        string kafka, string group, string topic, PartitionAssignmentStrategy strategy, string? instance = null,
+        string kafka, string group, string topic, PartitionAssignmentStrategy? strategy, string? instance = null,
         int sessionTimeoutMs = 45_000, int? maxPollIntervalMs = null) => new( // a session is longer than a restart on a busy machine
             new ConsumerConfig
             {
                 BootstrapServers = kafka,
                 GroupId = group,
                 GroupInstanceId = instance,
+                GroupProtocol = strategy is null ? GroupProtocol.Consumer : GroupProtocol.Classic,
                 PartitionAssignmentStrategy = strategy,
-                SessionTimeoutMs = sessionTimeoutMs,
+                SessionTimeoutMs = strategy is null ? null : sessionTimeoutMs,
                 MaxPollIntervalMs = maxPollIntervalMs,
-                HeartbeatIntervalMs = 300,
+                HeartbeatIntervalMs = strategy is null ? null : 300,
                 AutoOffsetReset = AutoOffsetReset.Earliest,
                 EnableAutoCommit = false,
                 ReconnectBackoffMs = 20,

@@ -12,9 +12,10 @@ function record({ partition, offset, key, value, headers, timestamp }) {
   }
 }
 
-async function subscribe({ topic, group, instance }, autocommit) {
+async function subscribe({ topic, group, instance, protocol }, autocommit) {
   const consumer = new Consumer({
-    ...base, groupId: group, groupInstanceId: instance, sessionTimeout: args.sessionTimeout ?? 10000, rebalanceTimeout: 10000, heartbeatInterval: 300
+    ...base, groupId: group, groupInstanceId: instance, groupProtocol: protocol ?? 'classic', sessionTimeout: args.sessionTimeout ?? 10000,
+    rebalanceTimeout: 10000, heartbeatInterval: 300
   })
   consumer.on('consumer:group:join', ({ memberId, assignments }) => say({
     event: 'joined', member: memberId, partitions: (assignments ?? []).filter(on => on.topic === topic).flatMap(on => on.partitions)
