@@ -5,7 +5,6 @@ using Tributary.Broker.Groups;
 using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
 using Tributary.Log;
-using Tributary.Log.Storage;
 
 namespace Tributary.Broker;
 
@@ -21,19 +20,18 @@ public sealed class BrokerServer : IBrokerPartitions, IAsyncDisposable
     /// <summary>Makes a broker that serves nothing until the first <see cref="ApplyAsync"/>.</summary>
     /// <param name="options">Limits and defaults; validated here.</param>
     /// <param name="logs">The open log directory.</param>
-    /// <param name="storage">The storage that <paramref name="logs"/> lies in.</param>
     /// <param name="control">Who decides on topics and producer ids.</param>
     /// <param name="groups">Who works for consumer groups.</param>
     /// <param name="time">All time of the broker.</param>
     /// <param name="loggers">Where it logs.</param>
     /// <exception cref="ArgumentException">A setting can't be.</exception>
     public BrokerServer(
-        BrokerOptions options, LogDirectory logs, IStorage storage, IControlPlane control, IGroupCoordinator groups, TimeProvider time,
+        BrokerOptions options, LogDirectory logs, IControlPlane control, IGroupCoordinator groups, TimeProvider time,
         ILoggerFactory loggers)
     {
         options.Validate();
         Metrics = new BrokerMetrics();
-        Partitions = new PartitionManager(logs, storage, options, time, loggers.CreateLogger<PartitionManager>());
+        Partitions = new PartitionManager(logs, options, time, loggers.CreateLogger<PartitionManager>());
         var context = new BrokerContext(
             options, logs, Partitions, control, groups, time, Metrics, loggers.CreateLogger<KafkaConnectionHandler>());
         Metrics.ResponseMemory = context.ResponseMemory;

@@ -5,7 +5,7 @@ namespace Tributary.Broker;
 /// <summary>Everything that the broker logs.</summary>
 internal static partial class LogMessages
 {
-    [LoggerMessage(1, LogLevel.Information, "Partition {Partition} opened in leader epoch {LeaderEpoch}: offsets {StartOffset} to {EndOffset}")]
+    [LoggerMessage(1, LogLevel.Debug, "Partition {Partition} opened in leader epoch {LeaderEpoch}: offsets {StartOffset} to {EndOffset}")]
     public static partial void PartitionOpened(this ILogger logger, string partition, int leaderEpoch, long startOffset, long endOffset);
 
     [LoggerMessage(2, LogLevel.Error, "Partition {Partition} can't be served: its clients get KAFKA_STORAGE_ERROR until it can be opened")]
@@ -28,6 +28,9 @@ internal static partial class LogMessages
 
     [LoggerMessage(7, LogLevel.Information, "Nothing is left on the disk of topic {Topic} with id {TopicId}, which was deleted")]
     public static partial void TopicRemoved(this ILogger logger, string topic, Guid topicId);
+
+    [LoggerMessage(8, LogLevel.Information, "{Partitions} partitions opened in {Time}")]
+    public static partial void PartitionsOpened(this ILogger logger, int partitions, TimeSpan time);
 
     [LoggerMessage(10, LogLevel.Debug, "Connection {Connection} from {Remote} opened")]
     public static partial void ConnectionOpened(this ILogger logger, string connection, string remote);

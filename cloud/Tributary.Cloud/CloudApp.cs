@@ -90,7 +90,7 @@ internal static class CloudApp
         services.AddSingleton<GrainControlPlane>();
         services.AddSingleton<IControlPlane>(provider => provider.GetRequiredService<GrainControlPlane>());
         services.AddSingleton(provider => new BrokerServer(
-            options.Broker, data.Logs, data.Storage, provider.GetRequiredService<IControlPlane>(),
+            options.Broker, data.Logs, provider.GetRequiredService<IControlPlane>(),
             provider.GetRequiredService<GrainGroupCoordinator>(), TimeProvider.System, provider.GetRequiredService<ILoggerFactory>()));
         services.AddSingleton(provider => new Readiness(
             data.Storage, data.Logs.Path, TimeProvider.System, provider.GetRequiredService<ISiloStatusOracle>()));

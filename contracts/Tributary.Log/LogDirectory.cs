@@ -39,6 +39,8 @@ public sealed class LogDirectory : IAsyncDisposable
         Reserve = new SpaceReserve(storage, path, options.ReserveBytes);
         Reserve.TryTake();
         IFileSystemFlush? together = options.FlushTogetherFrom > 0 ? storage.OpenFileSystem(path) : null;
+        Gathered = new GatheredStorage(
+            storage, options.FlushTogetherFrom > 0 ? storage.OpenFileSystem(path) : null, options.FlushTogetherFrom);
         Writer = new LogWriter(_cache, options.CommitWindow, together, options.FlushTogetherFrom, time, path, hasThread);
     }
 
@@ -91,11 +93,23 @@ public sealed class LogDirectory : IAsyncDisposable
     /// <summary>Where the directory is.</summary>
     public string Path { get; }
 
+    /// <summary>
+    /// The storage that it lies in, with flushes that are shared by whoever flushes at the same time: for what is done for many partitions
+    /// by many threads.
+    /// </summary>
+    public IStorage Shared => Gathered;
+
+    /// <summary>So many threads more, or fewer, open partitions at the same time: flushes of <see cref="Shared"/> wait a little for all.</summary>
+    public void Expect(int change) => Gathered.Expect(change);
+
     /// <summary>Bytes that can still be written to its file system.</summary>
     public long FreeBytes => _storage.FreeBytes(Path);
 
     /// <summary>Space for what must be saved on a disk that is full.</summary>
     internal SpaceReserve Reserve { get; }
+
+    /// <inheritdoc cref="Shared"/>
+    internal GatheredStorage Gathered { get; }
 
     /// <summary>Who writes.</summary>
     internal LogWriter Writer { get; }
@@ -225,6 +239,7 @@ public sealed class LogDirectory : IAsyncDisposable
             }
             _open.Clear();
         }
+        Gathered.Dispose();
         _held.Dispose();
     }
 
@@ -243,13 +258,15 @@ public sealed class LogDirectory : IAsyncDisposable
         if (!_storage.Exists(directory))
         {
             _storage.CreateDirectory(directory);
-            _storage.SyncDirectory(Path);
+            Gathered.SyncDirectory(Path);
         }
-        var files = new PartitionFiles(_storage, directory, options.SegmentBytes);
+        var files = new PartitionFiles(_storage, Gathered, directory, options.SegmentBytes);
         var quarantine = new Quarantine(_storage, directory);
         long now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         RecoveredLog recovered = new LogRecovery(files, name, options, quarantine, _events, now).Run();
-        return new PartitionLog(this, _cache, files, name, options, quarantine, recovered, _time, _events);
+        var log = new PartitionLog(this, _cache, files, name, options, quarantine, recovered, _time, _events);
+        files.Opened();
+        return log;
     }
 
     /// <summary>A partition is open, or could not be opened. One that comes when everything is closed is closed too.</summary>

@@ -65,7 +65,14 @@ internal sealed class LogRecovery(
     private RecoveredLog Recover()
     {
         IReadOnlyList<string> names = files.Storage.List(files.Directory);
-        _manifestStatus = Manifest.Load(files.Storage, files.Directory, out _manifest);
+        if (!names.Contains(LogFiles.Manifest))
+        {
+            _manifestStatus = StateStatus.Missing; // as in each partition that is empty: an exception for each would take seconds of a start
+        }
+        else
+        {
+            _manifestStatus = Manifest.Load(files.Storage, files.Directory, out _manifest);
+        }
         if (_manifestStatus == StateStatus.Bad)
         {
             Report(LogEventKind.Rebuilt, -1, -1, "its manifest is damaged and is made anew by scanning all segments");

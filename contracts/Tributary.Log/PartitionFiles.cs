@@ -6,7 +6,11 @@ namespace Tributary.Log;
 /// The files of one partition as files: makes, recycles and removes segments. Names are durable when a call returns. Called under the
 /// partition's files lock, except <see cref="Open"/>.
 /// </summary>
-internal sealed class PartitionFiles(IStorage storage, string directory, int segmentBytes)
+/// <param name="storage">Where its files are.</param>
+/// <param name="opening">The same, with flushes that are shared by all partitions that are opened at the same time.</param>
+/// <param name="directory">Its directory.</param>
+/// <param name="segmentBytes">Size of a segment.</param>
+internal sealed class PartitionFiles(IStorage storage, IStorage opening, string directory, int segmentBytes)
 {
     /// <summary>Bytes that a segment takes at first; doubled until the segment's size.</summary>
     public const int FirstStep = 16 << 10;
@@ -25,12 +29,16 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
         set => Volatile.Write(ref _segmentBytes, value);
     }
 
-    public IStorage Storage { get; } = storage;
+    /// <summary>Where small files go.</summary>
+    public IStorage Storage { get; private set; } = opening;
 
     public string Directory { get; } = directory;
 
     /// <summary>Bytes of the segments kept for use again.</summary>
     public long SpareBytes => Volatile.Read(ref _spareBytes);
+
+    /// <summary>The partition is open: from now on the writer thread flushes, which has its own way to do it for many at once.</summary>
+    public void Opened() => Storage = storage;
 
     /// <summary>A spare that was there when the partition was opened.</summary>
     public void AddSpare(long number)
@@ -64,7 +72,7 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
             Volatile.Write(ref _spareBytes, _spareBytes - bytes);
             segment.FileBytes = bytes;
         }
-        IStorageFile file = Storage.Open(segment.Path, create: true);
+        IStorageFile file = storage.Open(segment.Path, create: true);
         try
         {
             Storage.SyncDirectory(Directory);
@@ -78,7 +86,7 @@ internal sealed class PartitionFiles(IStorage storage, string directory, int seg
         return segment;
     }
 
-    public IStorageFile Open(LogSegment segment) => Storage.Open(segment.Path, create: false);
+    public IStorageFile Open(LogSegment segment) => storage.Open(segment.Path, create: false);
 
     /// <summary>Takes space for <paramref name="end"/> bytes, in steps that double.</summary>
     public void Reserve(LogSegment segment, int end)

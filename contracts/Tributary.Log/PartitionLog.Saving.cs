@@ -247,11 +247,11 @@ public sealed partial class PartitionLog
     {
         lock (_epochFile)
         {
-            SaveEpochsLocked();
+            SaveEpochsLocked(_store.Storage);
         }
     }
 
-    private void SaveEpochsLocked()
+    private void SaveEpochsLocked(IStorage storage)
     {
         int changes;
         ArrayBufferWriter<byte> content;
@@ -264,7 +264,7 @@ public sealed partial class PartitionLog
             }
             content = _epochs.Encode();
         }
-        Volatile.Write(ref _epochBytes, StateFile.Replace(_store.Storage, _store.Directory, LeaderEpochs.FileName, content));
+        Volatile.Write(ref _epochBytes, StateFile.Replace(storage, _store.Directory, LeaderEpochs.FileName, content));
         _savedEpochs = changes;
     }
 

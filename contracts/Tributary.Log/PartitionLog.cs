@@ -223,7 +223,7 @@ public sealed partial class PartitionLog
                 ThrowIfClosed();
                 _epochs.Begin(epoch, _appendedEnd);
             }
-            SaveEpochsLocked();
+            SaveEpochsLocked(_directory.Gathered); // a broker's start begins one of each partition
         }
     }
 

@@ -9,20 +9,22 @@ namespace Tributary.Broker.Partitions;
 /// Which topic the directories of partitions belong to. Callable from any thread, for one partition by one at a time. What a crash leaves
 /// is what <see cref="PartitionIdentity"/> says.
 /// </summary>
-internal sealed class PartitionDirectories(LogDirectory logs, IStorage storage, TimeProvider time, ILogger logger)
+internal sealed class PartitionDirectories(LogDirectory logs, TimeProvider time, ILogger logger)
 {
+    private readonly IStorage _storage = logs.Shared;
+
     /// <summary>The name of a partition's directory.</summary>
     public static string NameOf(string topic, int index) => string.Create(CultureInfo.InvariantCulture, $"{topic}-{index}");
 
     /// <summary>Whether the directory is there and is known to belong to the topic.</summary>
     public bool BelongsTo(string name, Guid topicId) =>
-        PartitionIdentity.Read(storage, $"{logs.Path}/{name}", out Guid found) == IdentityStatus.Known && found == topicId;
+        PartitionIdentity.Read(_storage, $"{logs.Path}/{name}", out Guid found) == IdentityStatus.Known && found == topicId;
 
     /// <summary>Sees to it that the directory belongs to the topic. What belongs to another is moved aside.</summary>
     public bool TryIdentify(string name, Guid topicId)
     {
         string directory = $"{logs.Path}/{name}";
-        IdentityStatus status = PartitionIdentity.Read(storage, directory, out Guid found);
+        IdentityStatus status = PartitionIdentity.Read(_storage, directory, out Guid found);
         if (status == IdentityStatus.Unreadable)
         {
             logger.PartitionIdentityUnreadable(name, PartitionIdentity.FileName, PartitionManager.AsideDirectory);
@@ -36,7 +38,7 @@ internal sealed class PartitionDirectories(LogDirectory logs, IStorage storage, 
         {
             MoveAside(name, directory, found, topicId);
         }
-        PartitionIdentity.Write(storage, logs.Path, name, topicId);
+        PartitionIdentity.Write(_storage, logs.Path, name, topicId);
         return true;
     }
 
@@ -46,11 +48,11 @@ internal sealed class PartitionDirectories(LogDirectory logs, IStorage storage, 
         string aside = $"{data}/{PartitionManager.AsideDirectory}";
         string index = name[(name.LastIndexOf('-') + 1)..]; // a topic's name may be as long as a file's
         string target = $"{aside}/{found:N}-{index}.{time.GetUtcNow().ToUnixTimeMilliseconds()}";
-        storage.CreateDirectory(aside);
-        storage.SyncDirectory(data);
-        storage.Rename(directory, target);
-        storage.SyncDirectory(aside);
-        storage.SyncDirectory(logs.Path);
+        _storage.CreateDirectory(aside);
+        _storage.SyncDirectory(data);
+        _storage.Rename(directory, target);
+        _storage.SyncDirectory(aside);
+        _storage.SyncDirectory(logs.Path);
         logger.PartitionMovedAside(name, found, wanted, target);
     }
 }

@@ -3,7 +3,6 @@ using Microsoft.Extensions.Logging;
 using Tributary.Broker.Metadata;
 using Tributary.Contracts.Kafka;
 using Tributary.Log;
-using Tributary.Log.Storage;
 
 namespace Tributary.Broker.Partitions;
 
@@ -22,12 +21,13 @@ public sealed class PartitionManager : IAsyncDisposable
     /// <summary>Where directories go, beside the log directory, whose topic id is not the one that is wanted.</summary>
     public const string AsideDirectory = "aside";
 
-    /// <summary>Partitions that are opened at a time: each waits for its disk.</summary>
-    private const int OpenAtATime = 16;
+    /// <summary>Partitions that are opened at a time: each waits for its disk most of the time, and they share flushes.</summary>
+    private const int OpenAtATime = 64;
 
     private readonly LogDirectory _logs;
     private readonly BrokerOptions _options;
     private readonly PartitionDirectories _directories;
+    private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly SemaphoreSlim _applying = new(1, 1);
     private readonly ConcurrentDictionary<string, Partition> _open = new(StringComparer.Ordinal);
@@ -35,11 +35,12 @@ public sealed class PartitionManager : IAsyncDisposable
     private int _retaining;
     private Served _served = Served.Nothing;
 
-    internal PartitionManager(LogDirectory logs, IStorage storage, BrokerOptions options, TimeProvider time, ILogger logger)
+    internal PartitionManager(LogDirectory logs, BrokerOptions options, TimeProvider time, ILogger logger)
     {
         _logs = logs;
         _options = options;
-        _directories = new PartitionDirectories(logs, storage, time, logger);
+        _directories = new PartitionDirectories(logs, time, logger);
+        _time = time;
         _logger = logger;
         _retention = time.CreateTimer(_ => Retain(), null, options.RetentionInterval, options.RetentionInterval);
     }
@@ -130,15 +131,47 @@ public sealed class PartitionManager : IAsyncDisposable
         }
         (TopicSlots Slots, int Index)[] work = [.. changed.SelectMany(slots => Enumerable.Range(0, slots.Slots.Length).Select(i => (slots, i)))];
         var settings = changed.ToDictionary(slots => slots, slots => TopicSettings.From(slots.Topic.Configs));
-        Parallel.ForEach(
-            work, new ParallelOptions { MaxDegreeOfParallelism = OpenAtATime },
-            one => one.Slots.Slots[one.Index] =
-                Take(one.Slots.Topic, one.Slots.Topic.Partitions[one.Index], settings[one.Slots], snapshot.NodeId));
+        long start = _time.GetTimestamp();
+        int open = _open.Count;
+        ForEach(work, one => one.Slots.Slots[one.Index] =
+            Take(one.Slots.Topic, one.Slots.Topic.Partitions[one.Index], settings[one.Slots], snapshot.NodeId));
+        if (_open.Count > open)
+        {
+            _logger.PartitionsOpened(_open.Count - open, _time.GetElapsedTime(start));
+        }
         Volatile.Write(ref _served, before.With(changed, gone));
         foreach (TopicSlots slots in gone)
         {
             Resign(slots.Topic);
         }
+    }
+
+    /// <summary>Works on threads of its own: they block, and the pool is slow to have many that do.</summary>
+    private void ForEach<T>(T[] work, Action<T> perform)
+    {
+        int next = -1;
+        void Run()
+        {
+            try
+            {
+                for (int i = Interlocked.Increment(ref next); i < work.Length; i = Interlocked.Increment(ref next))
+                {
+                    perform(work[i]);
+                }
+            }
+            finally
+            {
+                _logs.Expect(-1);
+            }
+        }
+        int count = Math.Min(work.Length, OpenAtATime);
+        _logs.Expect(count);
+        Task[] threads =
+        [
+            .. Enumerable.Range(0, count).Select(_ => Task.Factory.StartNew(
+                Run, CancellationToken.None, TaskCreationOptions.LongRunning | TaskCreationOptions.DenyChildAttach, TaskScheduler.Default)),
+        ];
+        Task.WaitAll(threads);
     }
 
     private void Resign(TopicInfo gone)

@@ -23,7 +23,7 @@ public sealed partial class FileStorage : IStorage
     }
 
     /// <inheritdoc/>
-    public bool Exists(string path) => File.Exists(path) || Directory.Exists(path);
+    public bool Exists(string path) => Path.Exists(path);
 
     /// <inheritdoc/>
     public IReadOnlyList<string> List(string directory)

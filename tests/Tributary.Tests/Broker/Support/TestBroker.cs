@@ -99,7 +99,7 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
     private (LogDirectory Logs, BrokerServer Server) Start()
     {
         LogDirectory logs = LogDirectory.Open(Storage, LogPath, _logOptions, _time, this);
-        var server = new BrokerServer(_options, logs, Storage, Control, Groups, _time, NullLoggerFactory.Instance);
+        var server = new BrokerServer(_options, logs, Control, Groups, _time, NullLoggerFactory.Instance);
         Control.Server = server;
         return (logs, server);
     }
