@@ -20,7 +20,10 @@ namespace Tributary.Cloud;
 internal sealed partial class GrainControlPlane(
     IGrainFactory grains, IEnumerable<ITopicFollower> followers, ILogger<GrainControlPlane> logger) : IControlPlane
 {
-    private const int TopicsAtATime = 16;
+
+    /// <summary>Topics that are started at a time: as many share a flush of the control database.</summary>
+    private const int TopicsAtATime = 256;
+
     private readonly SemaphoreSlim _changing = new(1, 1);
     private readonly SemaphoreSlim _takingIds = new(1, 1);
     private readonly ConcurrentQueue<TopicInfo> _created = new();

@@ -9,14 +9,11 @@ namespace Tributary.Cloud.Storage;
 /// and each connection flushes it at each commit (<c>synchronous=FULL</c>). Callable from any thread. A crash leaves the file and its
 /// journal, which the next open reads back. One process has it open: the lock of the log directory beside it sees to that.
 /// </summary>
-/// <remarks>Orleans takes its connections from here. All calls block, asynchronous ones too: see <see cref="OffTurnStorage"/>.</remarks>
+/// <remarks>All calls block, asynchronous ones too. Whoever writes does it by <see cref="Writer"/>.</remarks>
 internal sealed class ControlDatabase : DbDataSource
 {
     /// <summary>Its name in the data directory.</summary>
     public const string FileName = "control.db";
-
-    /// <summary>What Orleans calls SQLite; it loads Microsoft.Data.Sqlite for it.</summary>
-    public const string Invariant = "System.Data.SQLite";
 
     private const int BusySeconds = 30;
     private readonly string _path;
@@ -30,7 +27,11 @@ internal sealed class ControlDatabase : DbDataSource
             Mode = SqliteOpenMode.ReadWriteCreate,
             DefaultTimeout = BusySeconds,
         }.ToString();
+        Writer = new ControlWriter(OpenSqlite);
     }
+
+    /// <summary>Takes all writes.</summary>
+    public ControlWriter Writer { get; }
 
     /// <inheritdoc/>
     public override string ConnectionString { get; }
@@ -69,6 +70,7 @@ internal sealed class ControlDatabase : DbDataSource
     /// <summary>Closes the connections that are kept open; the last one folds the journal into the file.</summary>
     protected override void Dispose(bool disposing)
     {
+        Writer.DisposeAsync().AsTask().GetAwaiter().GetResult(); // a thread of its own ends
         using var connection = new SqliteConnection(ConnectionString);
         SqliteConnection.ClearPool(connection);
     }
@@ -138,19 +140,7 @@ internal sealed class ControlDatabase : DbDataSource
             throw new StartupException(
                 $"the control database {_path} has format {version}; this program reads format {ControlSchema.Version}");
         }
-        foreach ((string key, string text) in ControlSchema.Queries)
-        {
-            SetQuery(connection, transaction, key, text);
-        }
         transaction.Commit();
-    }
-
-    private static void SetQuery(SqliteConnection connection, SqliteTransaction transaction, string key, string text)
-    {
-        using SqliteCommand command = Command(connection, ControlSchema.SetQuery, transaction);
-        command.Parameters.AddWithValue("$key", key);
-        command.Parameters.AddWithValue("$text", text);
-        command.ExecuteNonQuery();
     }
 
     private static void Execute(SqliteConnection connection, string sql, SqliteTransaction? transaction = null)
@@ -166,7 +156,7 @@ internal sealed class ControlDatabase : DbDataSource
     }
 
     [SuppressMessage("Security", "CA2100", Justification = "All texts are constants of this assembly")]
-    private static SqliteCommand Command(SqliteConnection connection, string sql, SqliteTransaction? transaction)
+    internal static SqliteCommand Command(SqliteConnection connection, string sql, SqliteTransaction? transaction)
     {
         SqliteCommand command = connection.CreateCommand();
         command.CommandText = sql;

@@ -9,12 +9,12 @@ using Tributary.Contracts.Records;
 namespace Tributary.Cloud.Storage;
 
 /// <summary>
-/// The statements about groups on one connection, prepared once. Owns the connection where it writes. Used by one thread at a time.
+/// The statements about groups on one connection, prepared once. The connection is the caller's. Used by one thread at a time.
 /// </summary>
 /// <remarks>
 /// A row of an offset carries a CRC32C of its fields, as records do of theirs: SQLite would hand a flipped bit over as an offset.
 /// </remarks>
-internal sealed class GroupCommands(SqliteConnection connection, bool isWriting) : IDisposable
+internal sealed class GroupCommands(SqliteConnection connection) : IDisposable
 {
     private static readonly RecordSerializer Records = new();
     private readonly Dictionary<string, SqliteCommand> _prepared = [];
@@ -22,7 +22,11 @@ internal sealed class GroupCommands(SqliteConnection connection, bool isWriting)
     private SqliteTransaction? _transaction;
     private long? _groups;
 
-    public SqliteTransaction Begin() => _transaction = connection.BeginTransaction(deferred: false);
+    /// <summary>Whether the transaction is one of this connection.</summary>
+    public bool IsOn(SqliteTransaction transaction) => ReferenceEquals(transaction.Connection, connection);
+
+    /// <summary>From now on statements are part of this transaction.</summary>
+    public void Enter(SqliteTransaction transaction) => _transaction = transaction;
 
     /// <summary>Reads a group and its offsets as of one moment.</summary>
     /// <exception cref="StoredRecordException">Something of it is damaged.</exception>
@@ -109,10 +113,6 @@ internal sealed class GroupCommands(SqliteConnection connection, bool isWriting)
         foreach (SqliteCommand command in _prepared.Values)
         {
             command.Dispose();
-        }
-        if (isWriting)
-        {
-            connection.Dispose();
         }
     }
 

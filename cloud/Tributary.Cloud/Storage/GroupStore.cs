@@ -1,50 +1,33 @@
 using System.Data.Common;
-using System.Threading.Channels;
 using Microsoft.Data.Sqlite;
 using Tributary.Broker.Groups;
 
 namespace Tributary.Cloud.Storage;
 
 /// <summary>
-/// Groups and their offsets in the control database. All groups' writes go through one loop that takes whatever has gathered while the
-/// last transaction was flushed, so that a flush serves many groups; each one's compare-and-swap is for itself. When a write has returned
-/// it survives power loss; a crash leaves a whole transaction or nothing of it. Callable from any thread. A group has one write under way
-/// at a time, so what waits here is bounded by the number of groups.
+/// Groups and their offsets in the control database. A flush serves the writes of many groups (<see cref="ControlWriter"/>); each one's
+/// compare-and-swap is for itself. When a write has returned it survives power loss. Callable from any thread.
 /// </summary>
-internal sealed class GroupStore : IGroupStore, IAsyncDisposable
+internal sealed class GroupStore(ControlDatabase database, GroupOptions options) : IGroupStore
 {
-    /// <summary>Writes in a transaction, so that one flush doesn't grow without end.</summary>
-    private const int MaxTogether = 256;
+    private readonly int _maxGroups = options.MaxGroups;
 
-    private readonly ControlDatabase _database;
-    private readonly int _maxGroups;
-    private readonly Channel<Pending> _pending = Channel.CreateUnbounded<Pending>(new UnboundedChannelOptions { SingleReader = true });
-    private readonly Task _writing;
-
-    /// <summary>Makes a store on an open database, which must outlive it.</summary>
-    public GroupStore(ControlDatabase database, GroupOptions options)
-    {
-        _database = database;
-        _maxGroups = options.MaxGroups;
-        // A thread of its own: SQLite's flush blocks.
-        _writing = Task.Factory.StartNew(WriteAll, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-    }
+    /// <summary>Statements on the writer's connection. Used on its thread.</summary>
+    private GroupCommands? _writing;
 
     /// <inheritdoc/>
     public Task<StoredGroup?> LoadAsync(string group) => Task.Run(() =>
     {
-        using DbConnection connection = _database.OpenConnection();
-        using var reading = new GroupCommands((SqliteConnection)connection, isWriting: false);
+        using DbConnection connection = database.OpenConnection();
+        using var reading = new GroupCommands((SqliteConnection)connection);
         return reading.Read(group);
     });
 
     /// <inheritdoc/>
-    public Task<long> WriteAsync(GroupWrite write)
+    public async Task<long> WriteAsync(GroupWrite write)
     {
-        var pending = new Pending(write, new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously));
-        return _pending.Writer.TryWrite(pending)
-            ? pending.Done.Task
-            : Task.FromException<long>(new ObjectDisposedException(nameof(GroupStore)));
+        (long version, Exception? refusal) = await database.Writer.WriteAsync(transaction => CommandsFor(transaction).Write(write, _maxGroups));
+        return refusal is null ? version : throw refusal;
     }
 
     /// <inheritdoc/>
@@ -62,88 +45,22 @@ internal sealed class GroupStore : IGroupStore, IAsyncDisposable
     public Task<IReadOnlyList<string>> ListAgedAsync(long committedBefore, string? after, int count) => ListAsync(
         GroupSchema.ListAged, row => row.GetString(0), ("$before", committedBefore), ("$after", after ?? ""), ("$count", count));
 
-    /// <summary>Ends when everything that was taken is written.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        _pending.Writer.TryComplete();
-        await _writing;
-    }
-
     private Task<IReadOnlyList<T>> ListAsync<T>(string sql, Func<DbDataReader, T> read, params (string Name, object Value)[] parameters) =>
         Task.Run<IReadOnlyList<T>>(() =>
         {
-            using DbConnection connection = _database.OpenConnection();
-            using var reading = new GroupCommands((SqliteConnection)connection, isWriting: false);
+            using DbConnection connection = database.OpenConnection();
+            using var reading = new GroupCommands((SqliteConnection)connection);
             return reading.List(sql, read, parameters);
         });
 
-    private void WriteAll()
+    private GroupCommands CommandsFor(SqliteTransaction transaction)
     {
-        var together = new List<Pending>();
-        GroupCommands? commands = null;
-        while (_pending.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
+        if (_writing?.IsOn(transaction) != true)
         {
-            together.Clear();
-            while (together.Count < MaxTogether && _pending.Reader.TryRead(out Pending? next))
-            {
-                together.Add(next);
-            }
-            if (!TryWrite(together, ref commands) && together.Count > 1)
-            {
-                foreach (Pending one in together)
-                {
-                    TryWrite([one], ref commands); // one that can't be written must not fail the others
-                }
-            }
+            _writing?.Dispose(); // a transaction failed, and with it the connection went and what was counted on it
+            _writing = new GroupCommands(transaction.Connection!);
         }
-        commands?.Dispose();
+        _writing.Enter(transaction);
+        return _writing;
     }
-
-    /// <summary>Writes in one transaction.</summary>
-    /// <returns>Whether everybody is answered: a single write always is, many only if the transaction succeeded.</returns>
-    private bool TryWrite(List<Pending> together, ref GroupCommands? commands)
-    {
-        try
-        {
-            commands ??= new GroupCommands((SqliteConnection)_database.OpenConnection(), isWriting: true);
-            var outcomes = new (long Version, Exception? Refusal)[together.Count];
-            using (SqliteTransaction transaction = commands.Begin())
-            {
-                for (int i = 0; i < outcomes.Length; i++)
-                {
-                    outcomes[i] = commands.Write(together[i].Write, _maxGroups);
-                }
-                transaction.Commit();
-            }
-            for (int i = 0; i < outcomes.Length; i++)
-            {
-                Answer(together[i], outcomes[i].Version, outcomes[i].Refusal);
-            }
-            return true;
-        }
-        catch (Exception e)
-        {
-            commands?.Dispose();
-            commands = null;
-            if (together.Count == 1)
-            {
-                together[0].Done.TrySetException(e);
-            }
-            return together.Count == 1;
-        }
-    }
-
-    private static void Answer(Pending pending, long version, Exception? refusal)
-    {
-        if (refusal is null)
-        {
-            pending.Done.TrySetResult(version);
-        }
-        else
-        {
-            pending.Done.TrySetException(refusal);
-        }
-    }
-
-    private sealed record Pending(GroupWrite Write, TaskCompletionSource<long> Done);
 }

@@ -1,5 +1,4 @@
 using Microsoft.Extensions.DependencyInjection;
-using Orleans.Configuration;
 using Orleans.Storage;
 
 namespace Tributary.Cloud.Storage;
@@ -10,18 +9,7 @@ internal static class RecordStorage
     /// <summary>What grains call it.</summary>
     public const string Name = "control";
 
-    private const string BlockingName = "control-blocking";
-
     /// <summary>Has grains keep their records in the control database.</summary>
-    public static void AddRecordStorage(this ISiloBuilder orleans, ControlDatabase control)
-    {
-        orleans.AddAdoNetGrainStorage(BlockingName, (AdoNetGrainStorageOptions storage) =>
-        {
-            storage.Invariant = ControlDatabase.Invariant;
-            storage.DataSource = control;
-            storage.GrainStorageSerializer = new RecordSerializer();
-        });
-        orleans.Services.AddKeyedSingleton<IGrainStorage>(
-            Name, (services, _) => new OffTurnStorage(services.GetRequiredKeyedService<IGrainStorage>(BlockingName)));
-    }
+    public static void AddRecordStorage(this ISiloBuilder orleans, ControlDatabase control) =>
+        orleans.Services.AddKeyedSingleton<IGrainStorage>(Name, new RecordStore(control));
 }

@@ -23,15 +23,6 @@ public sealed class ControlDatabaseTests : IDisposable
     }
 
     [Fact]
-    public async Task Queries_of_an_older_program_are_replaced()
-    {
-        await ExecuteAsync("UPDATE OrleansQuery SET QueryText = 'old'");
-
-        Assert.Equal(3L, await ScalarAsync("SELECT count(*) FROM OrleansQuery"));
-        Assert.Equal(0L, await ScalarAsync("SELECT count(*) FROM OrleansQuery WHERE QueryText = 'old'"));
-    }
-
-    [Fact]
     public async Task Every_connection_flushes_each_commit_even_one_that_was_used_otherwise_before()
     {
         await using ControlDatabase database = ControlDatabase.Open(DatabaseFile);

@@ -21,7 +21,6 @@ public sealed class GroupStoreTests : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _store.DisposeAsync();
         await _database.DisposeAsync();
         _directory.Dispose();
     }

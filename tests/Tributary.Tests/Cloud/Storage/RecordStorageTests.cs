@@ -121,6 +121,57 @@ public sealed class RecordStorageTests : IDisposable
     }
 
     [Fact]
+    public async Task A_cleared_record_is_none_after_a_crash()
+    {
+        TestSilo first = await TestSilo.StartAsync(DatabaseFile);
+        var mine = new GrainState<ClusterRecord>(new ClusterRecord { NextProducerId = 1 });
+        await WriteAsync(first.Records, mine);
+        await first.Records.ClearStateAsync(State, Grain, mine);
+        await first.KillAsync();
+        await using TestSilo second = await TestSilo.StartAsync(DatabaseFile);
+
+        Found read = await ReadAsync(second.Records);
+
+        Assert.False(read.RecordExists);
+        Assert.Equal(0, read.State.NextProducerId);
+        Assert.Equal(mine.ETag, read.ETag);
+    }
+
+    [Fact]
+    public async Task Records_lie_where_programs_of_before_have_put_them()
+    {
+        await using TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        var topic = GrainId.Create("topic", ITopicGrain.KeyOf("t"));
+        GrainId cluster = silo.Cluster.GetGrainId();
+        await silo.ExecuteAsync("""
+            INSERT INTO grain_record VALUES ('topic', 'topic/t', 0, 0, 3, 'now', CAST('{"name":"t"}' AS BLOB));
+            INSERT INTO grain_record VALUES ('cluster', '', 0, 0, 5, 'now', CAST('{"clusterId":"c"}' AS BLOB));
+            """);
+
+        var topics = new GrainState<TopicRecord>();
+        await silo.Records.ReadStateAsync("topic", topic, topics);
+        var clusters = new GrainState<ClusterRecord>();
+        await silo.Records.ReadStateAsync("cluster", cluster, clusters);
+
+        Assert.Equal(("t", "3"), (topics.State!.Name, topics.ETag));
+        Assert.Equal(("c", "5"), (clusters.State!.ClusterId, clusters.ETag));
+    }
+
+    [Fact]
+    public async Task Nothing_of_it_runs_in_the_turn_of_a_grain()
+    {
+        await using TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        TaskScheduler turns = new ConcurrentExclusiveSchedulerPair().ExclusiveScheduler;
+        var seen = new SchedulerProbe();
+
+        await Task.Factory.StartNew(
+            () => silo.Records.WriteStateAsync(State, Grain, new GrainState<SchedulerProbe>(seen)),
+            CancellationToken.None, TaskCreationOptions.None, turns).Unwrap();
+
+        Assert.Same(TaskScheduler.Default, seen.Serializer);
+    }
+
+    [Fact]
     public async Task A_record_with_a_member_that_a_newer_program_added_can_be_read()
     {
         await using TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
@@ -168,6 +219,22 @@ public sealed class RecordStorageTests : IDisposable
         catch (InconsistentStateException)
         {
             return false;
+        }
+    }
+
+    /// <summary>Notes where it is serialized.</summary>
+    private sealed class SchedulerProbe
+    {
+        [System.Text.Json.Serialization.JsonIgnore]
+        public TaskScheduler? Serializer { get; private set; }
+
+        public int Value
+        {
+            get
+            {
+                Serializer = TaskScheduler.Current;
+                return 1;
+            }
         }
     }
 
