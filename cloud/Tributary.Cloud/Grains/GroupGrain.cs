@@ -77,21 +77,25 @@ internal sealed class GroupGrain : Grain, IGroupGrain
         StayOrGo();
     }
 
+    /// <summary>Waits for an answer for a while, and says whether it is there then: it may have come at the very end.</summary>
+    internal static async Task<bool> EndsWithinAsync(Task answer, TimeSpan limit, TimeProvider time)
+    {
+        await answer.WaitAsync(limit, time)
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
+        return answer.IsCompleted;
+    }
+
     private async Task<GroupReply> ReplyAsync(Task<byte[]> answer, long? ticket)
     {
-        try
-        {
-            byte[] body = await answer.WaitAsync(MaxWait, _time);
-            if (ticket is { } picked)
-            {
-                _waiting.Remove(picked);
-            }
-            return new GroupReply(body, 0);
-        }
-        catch (TimeoutException) when (!answer.IsCompleted)
+        if (!await EndsWithinAsync(answer, MaxWait, _time))
         {
             return new GroupReply(null, ticket ?? Note(answer));
         }
+        if (ticket is { } picked)
+        {
+            _waiting.Remove(picked);
+        }
+        return new GroupReply(await answer, 0);
     }
 
     private long Note(Task<byte[]> answer)

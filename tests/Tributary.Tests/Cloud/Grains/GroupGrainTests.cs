@@ -1,6 +1,7 @@
 using System.Text;
 using Microsoft.Extensions.Time.Testing;
 using Tributary.Broker.Groups;
+using Tributary.Cloud.Grains;
 using Tributary.Cloud.Storage;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Tests.Broker.Support;
@@ -57,6 +58,33 @@ public sealed class GroupGrainTests : IDisposable
         }
         Assert.Equal(ErrorCode.None, (await joining).ErrorCode);
         Assert.True(tenths >= 30, $"answered after {tenths} tenths of a second");
+    }
+
+    [Fact]
+    public async Task An_answer_that_comes_when_the_wait_has_just_ended_is_there()
+    {
+        TaskScheduler turns = new ConcurrentExclusiveSchedulerPair().ExclusiveScheduler;
+        var answer = new TaskCompletionSource();
+        Task<bool> isThere = await Task.Factory.StartNew(
+            () => GroupGrain.EndsWithinAsync(answer.Task, TimeSpan.FromSeconds(2), _time),
+            CancellationToken.None, TaskCreationOptions.None, turns);
+        using var begun = new ManualResetEventSlim();
+        using var gate = new ManualResetEventSlim();
+        Task turn = Task.Factory.StartNew(
+            () =>
+            {
+                begun.Set();
+                gate.Wait();
+            },
+            CancellationToken.None, TaskCreationOptions.None, turns);
+        begun.Wait();
+        _time.Advance(TimeSpan.FromSeconds(2)); // what waits goes on after this turn
+        answer.SetResult();
+        gate.Set();
+        await turn;
+        Assert.True(await isThere);
+        Assert.False(await GroupGrain.EndsWithinAsync(new TaskCompletionSource().Task, TimeSpan.Zero, _time));
+        Assert.True(await GroupGrain.EndsWithinAsync(Task.FromException(new IOException("the test fails it")), TimeSpan.FromSeconds(2), _time));
     }
 
     [Fact]
