@@ -97,15 +97,31 @@ internal sealed class GrainGroupCoordinator(IGrainFactory grains, IGroupStore st
         }
     }
 
+    /// <summary>Does something for each; one that fails doesn't keep it from the others, and is told of at the end.</summary>
     private static async Task ForEachAsync(
         Func<string?, Task<IReadOnlyList<string>>> list, Func<string, Task> perform, CancellationToken cancellation)
     {
         var limits = new ParallelOptions { MaxDegreeOfParallelism = GroupsAtATime, CancellationToken = cancellation };
+        Exception? failure = null;
         IReadOnlyList<string> page = await list(null);
         while (page.Count > 0)
         {
-            await Parallel.ForEachAsync(page, limits, async (group, stop) => await perform(group).WaitAsync(stop));
+            await Parallel.ForEachAsync(page, limits, async (group, stop) =>
+            {
+                try
+                {
+                    await perform(group).WaitAsync(stop);
+                }
+                catch (Exception e) when (!stop.IsCancellationRequested)
+                {
+                    failure = e;
+                }
+            });
             page = await list(page[^1]);
+        }
+        if (failure is not null)
+        {
+            throw new InvalidOperationException($"not every group could be looked after: {failure.Message}", failure);
         }
     }
 

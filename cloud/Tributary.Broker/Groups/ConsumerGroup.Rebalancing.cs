@@ -6,12 +6,14 @@ namespace Tributary.Broker.Groups;
 /// <content>How a generation is made, and the books on members that it needs.</content>
 internal sealed partial class ConsumerGroup
 {
-    private void PrepareRebalance(Moment now)
+    private void PrepareRebalance(Moment now, RebalanceReason reason)
     {
         if (State == GroupState.PreparingRebalance)
         {
             return;
         }
+        _events.Enqueue(new GroupEvent(GroupEventKind.RebalanceStarted, reason));
+        _rebalanceBegan = State == GroupState.CompletingRebalance ? _rebalanceBegan : now.Elapsed;
         AnswerSyncs(now, ErrorCode.RebalanceInProgress);
         _unsynced.Clear();
         _syncDeadline = Never;
@@ -53,6 +55,7 @@ internal sealed partial class ConsumerGroup
         _isInitial = false;
         foreach (GroupMember absent in _members.Values.Where(member => member.JoinToken == 0 && !member.IsStatic).ToArray())
         {
+            _events.Enqueue(new GroupEvent(GroupEventKind.MemberExpired));
             Remove(absent);
         }
         if (_members.Count > 0 && !HasLeader())
@@ -69,6 +72,7 @@ internal sealed partial class ConsumerGroup
         if (State == GroupState.Empty)
         {
             Leader = null;
+            CountCompleted(now);
             Store(now, [], null);
             return;
         }
@@ -78,7 +82,7 @@ internal sealed partial class ConsumerGroup
         {
             member.IsNew = false;
             member.IsAbsent = member.JoinToken == 0;
-            member.Assignment = [];
+            Give(member, []);
             Touch(now, member);
             if (member.JoinToken != 0)
             {
@@ -99,10 +103,10 @@ internal sealed partial class ConsumerGroup
 
     private void Assign(Moment now, SyncGroupRequest request)
     {
-        if (request.Assignments.Sum(one => (long)one.Assignment.Length) > _options.MaxGroupBytes)
+        if (SizeOf(request) > _options.MaxGroupBytes)
         {
             AnswerSyncs(now, ErrorCode.PolicyViolation);
-            PrepareRebalance(now);
+            PrepareRebalance(now, RebalanceReason.AssignmentsTooLarge);
             return;
         }
         var assignments = new Dictionary<string, byte[]>(StringComparer.Ordinal);
@@ -124,9 +128,10 @@ internal sealed partial class ConsumerGroup
     private void Finish(Moment now, Dictionary<string, byte[]> assignments)
     {
         State = GroupState.Stable;
+        CountCompleted(now);
         foreach (GroupMember member in _members.Values)
         {
-            member.Assignment = assignments.GetValueOrDefault(member.Id) ?? [];
+            Give(member, assignments.GetValueOrDefault(member.Id) ?? []);
         }
         AnswerSyncs(now, ErrorCode.None);
     }
@@ -146,16 +151,17 @@ internal sealed partial class ConsumerGroup
         _syncDeadline = Never;
         foreach (string id in _unsynced.ToArray())
         {
+            _events.Enqueue(new GroupEvent(GroupEventKind.MemberExpired));
             Remove(_members[id]);
         }
         _unsynced.Clear();
-        PrepareRebalance(now);
+        PrepareRebalance(now, RebalanceReason.MembersUnsynced);
     }
 
-    private void RemoveAndRebalance(Moment now, GroupMember member)
+    private void RemoveAndRebalance(Moment now, GroupMember member, RebalanceReason reason)
     {
         Remove(member);
-        PrepareRebalance(now);
+        PrepareRebalance(now, reason);
         TryCompleteJoin(now);
     }
 
@@ -167,6 +173,7 @@ internal sealed partial class ConsumerGroup
             _statics[instance] = member.Id;
         }
         Leader ??= member.Id;
+        _assignmentBytes += member.Assignment.Length;
         Count(member, 1);
     }
 
@@ -184,8 +191,20 @@ internal sealed partial class ConsumerGroup
         {
             Leader = null;
         }
+        _assignmentBytes -= member.Assignment.Length;
         Count(member, -1);
     }
+
+    private void Give(GroupMember member, byte[] assignment)
+    {
+        _assignmentBytes += assignment.Length - member.Assignment.Length;
+        member.Assignment = assignment;
+    }
+
+    private void CountCompleted(Moment now) =>
+        _events.Enqueue(new GroupEvent(GroupEventKind.RebalanceCompleted, Milliseconds: now.Elapsed - _rebalanceBegan));
+
+    private static long SizeOf(SyncGroupRequest request) => request.Assignments.Sum(one => (long)one.Assignment.Length);
 
     private void Update(GroupMember member, JoinGroupRequest request, GroupCaller caller)
     {

@@ -44,9 +44,12 @@ internal sealed partial class ConsumerGroup : IGroupMachine
     /// <summary>How many members support a protocol.</summary>
     private readonly Dictionary<string, int> _support = new(StringComparer.Ordinal);
     private readonly Queue<GroupAnswer> _answers = new();
+    private readonly Queue<GroupEvent> _events = new();
     private readonly Queue<(long Number, Action<Moment> Then)> _afterStore = new();
     private HashSet<string>? _subscribed;
     private long _bytes;
+    private long _assignmentBytes;
+    private long _rebalanceBegan;
     private int _joining;
     private long _rebalanceDeadline = Never;
     private long _syncDeadline = Never;
@@ -76,7 +79,7 @@ internal sealed partial class ConsumerGroup : IGroupMachine
         _subscribed = FindSubscribed();
         if (stored.IsOver)
         {
-            PrepareRebalance(now);
+            PrepareRebalance(now, RebalanceReason.ProtocolChanged);
         }
     }
 
@@ -124,6 +127,19 @@ internal sealed partial class ConsumerGroup : IGroupMachine
 
     /// <summary>Number of <see cref="Unstored"/>.</summary>
     public long UnstoredNumber { get; private set; }
+
+    /// <inheritdoc/>
+    public long Bytes => _bytes + _assignmentBytes + (_pending.Count * GroupMemory.PendingIdBytes);
+
+    /// <inheritdoc/>
+    public long GrowthBy(JoinGroupRequest request, GroupCaller caller) => GroupMember.BytesOf(request, caller)
+        - (_members.TryGetValue(request.MemberId, out GroupMember? known) ? known.Bytes : -GroupMemory.PendingIdBytes);
+
+    /// <inheritdoc/>
+    public long GrowthBy(SyncGroupRequest request) =>
+        request.MemberId == Leader && State == GroupState.CompletingRebalance ? SizeOf(request) - _assignmentBytes : 0;
+
+    public bool TryTakeEvent(out GroupEvent happened) => _events.TryDequeue(out happened);
 
     public bool TryTakeAnswer(out GroupAnswer answer) => _answers.TryDequeue(out answer);
 
@@ -224,7 +240,7 @@ internal sealed partial class ConsumerGroup : IGroupMachine
         ErrorCode error = Validate(memberId, instanceId, out GroupMember? member);
         if (error == ErrorCode.None)
         {
-            RemoveAndRebalance(now, member!);
+            RemoveAndRebalance(now, member!, RebalanceReason.MemberLeft);
         }
         return error;
     }
@@ -270,7 +286,8 @@ internal sealed partial class ConsumerGroup : IGroupMachine
         {
             if (IsLate(now, late) && _members.ContainsKey(late.Id)) // the removal of another one may have begun the next generation
             {
-                RemoveAndRebalance(now, late);
+                _events.Enqueue(new GroupEvent(GroupEventKind.MemberExpired));
+                RemoveAndRebalance(now, late, RebalanceReason.MemberExpired);
             }
         }
         if (_syncDeadline <= now.Elapsed)
@@ -379,7 +396,7 @@ internal sealed partial class ConsumerGroup : IGroupMachine
             return ErrorCode.None;
         }
         Update(member, request, caller);
-        PrepareRebalance(now);
+        PrepareRebalance(now, RebalanceReason.MemberChanged);
         return ErrorCode.None;
     }
 
@@ -395,7 +412,7 @@ internal sealed partial class ConsumerGroup : IGroupMachine
         Add(member);
         SetDeadline(member, now.Elapsed + NewMemberJoinMs);
         _memberCame = _isInitial;
-        PrepareRebalance(now);
+        PrepareRebalance(now, RebalanceReason.MemberJoined);
     }
 
     /// <summary>A static member is back without its id (KIP-345): it goes on where it was, and whoever has the old id is fenced.</summary>
@@ -410,7 +427,9 @@ internal sealed partial class ConsumerGroup : IGroupMachine
             _unsynced.Add(newId);
         }
         Leader = Leader == member.Id ? newId : Leader;
+        Count(member, -1);
         member.Id = newId;
+        Count(member, 1);
         _members.Add(newId, member);
         _statics[member.InstanceId!] = newId;
         byte[] before = Protocol is null ? [] : member.MetadataOf(Protocol);
@@ -421,7 +440,7 @@ internal sealed partial class ConsumerGroup : IGroupMachine
             && !(ProtocolType == ConsumerSubscription.ProtocolType && ConsumerSubscription.Differ(before, member.MetadataOf(Protocol!)));
         if (!goesOn)
         {
-            PrepareRebalance(now);
+            PrepareRebalance(now, RebalanceReason.StaticMemberReturned);
             return;
         }
         int generation = Generation;

@@ -13,6 +13,9 @@ public sealed class GroupDirectory
     /// <summary>What a group does; null if nobody here works for it.</summary>
     public GroupListing? Find(string group) => _active.TryGetValue(group, out GroupListing listing) ? listing : null;
 
+    /// <summary>How many of them are in a state.</summary>
+    public int CountOf(GroupState state) => _active.Values.Count(group => group.State == state);
+
     internal void Set(GroupListing listing) => _active[listing.Id] = listing;
 
     internal void Remove(string group) => _active.TryRemove(group, out _);

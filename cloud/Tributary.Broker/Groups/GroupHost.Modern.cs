@@ -29,8 +29,13 @@ public sealed partial class GroupHost
     {
         await ReadyAsync();
         bool joins = request.MemberEpoch == 0;
+        if (!TryGrow(ModernGroup.GrowthBy(_group as ModernGroup, request, caller)))
+        {
+            return Refusal(RefuseForMemory("a member"), request);
+        }
         if (joins && !_writer.Exists && !await TryCreateAsync())
         {
+            Settle();
             return Refusal(ErrorCode.PolicyViolation, request);
         }
         ThrowIfOver();
@@ -38,6 +43,7 @@ public sealed partial class GroupHost
         (ModernGroup? modern, ErrorCode error) = classic is null ? (Modern, ErrorCode.None) : TryUpgrade(classic, joins);
         if (modern is null)
         {
+            Settle();
             return Refusal(error, request);
         }
         long token = ++_lastToken;

@@ -3,6 +3,7 @@ using Tributary.Broker.Groups.Modern;
 using Tributary.Broker.Metadata;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
+using Tributary.Contracts.Limits;
 
 namespace Tributary.Broker.Groups;
 
@@ -15,10 +16,22 @@ namespace Tributary.Broker.Groups;
 /// <param name="Logger">Where they log.</param>
 public sealed record GroupContext(
     GroupOptions Options, IGroupStore Store, GroupDirectory Directory, Func<IReadOnlyDictionary<string, TopicInfo>> Topics, TimeProvider Time,
-    ILogger Logger)
+    ILogger Logger) : IDisposable
 {
+    /// <summary>What is counted.</summary>
+    public GroupMetrics Metrics { get; } = new(Directory, new GroupMemory(Options.MaxTotalBytes));
+
+    /// <summary>What all groups hold.</summary>
+    public GroupMemory Memory => Metrics.Memory;
+
+    /// <summary>Bounds what is logged of refusals.</summary>
+    internal LineLimit<GroupRefusal> Lines { get; } = new(Time);
+
     /// <summary>The id of the topic that has a name now, empty if none has.</summary>
     internal Guid TopicId(string name) => Topics().GetValueOrDefault(name)?.Id ?? Guid.Empty;
+
+    /// <inheritdoc/>
+    public void Dispose() => Metrics.Dispose();
 }
 
 /// <summary>
@@ -90,6 +103,7 @@ public sealed partial class GroupHost : IDisposable
             {
                 _offsets.Set(partition, offset);
             }
+            ClaimLoaded();
         }
         _timer = _context.Time.CreateTimer(_ => WakeUp(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         Changed();
@@ -99,8 +113,13 @@ public sealed partial class GroupHost : IDisposable
     public async Task<JoinGroupResponse> JoinAsync(JoinGroupRequest request, GroupCaller caller)
     {
         await ReadyAsync();
+        if (!TryGrow(_group.GrowthBy(request, caller)))
+        {
+            return new JoinGroupResponse { ErrorCode = RefuseForMemory("a member"), MemberId = request.MemberId, ProtocolName = "" };
+        }
         if (request.MemberId.Length == 0 && !_writer.Exists && !await TryCreateAsync())
         {
+            Settle();
             return new JoinGroupResponse { ErrorCode = ErrorCode.PolicyViolation, ProtocolName = "" };
         }
         ThrowIfOver();
@@ -117,13 +136,17 @@ public sealed partial class GroupHost : IDisposable
             Modern!.Join(Now, request, caller, newId, token);
         }
         Changed();
-        return await answer.Task;
+        return Counted(await answer.Task);
     }
 
     /// <inheritdoc cref="IGroupCoordinator.SyncAsync"/>
-    public Task<SyncGroupResponse> SyncAsync(SyncGroupRequest request)
+    public async Task<SyncGroupResponse> SyncAsync(SyncGroupRequest request)
     {
         ThrowIfOver();
+        if (!TryGrow(_group.GrowthBy(request)))
+        {
+            return new SyncGroupResponse { ErrorCode = RefuseForMemory("an assignment") };
+        }
         long token = ++_lastToken;
         var answer = new TaskCompletionSource<SyncGroupResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
         _syncs.Add(token, answer);
@@ -136,7 +159,7 @@ public sealed partial class GroupHost : IDisposable
             Modern!.Sync(Now, request, token);
         }
         Changed();
-        return answer.Task;
+        return Counted(request, await answer.Task);
     }
 
     /// <inheritdoc cref="IGroupCoordinator.HeartbeatAsync"/>
@@ -181,7 +204,8 @@ public sealed partial class GroupHost : IDisposable
             : _group is ConsumerGroup classic ? classic.CheckCommit(Now, request)
             : Modern!.CheckCommit(request, caller.Version);
         Changed();
-        bool hasAny = false;
+        long begin = _context.Time.GetTimestamp();
+        int stored = 0;
         OffsetCommitResponse response = OffsetMessages.AnswerCommit(request, (partition, asked) =>
         {
             if (refusal != ErrorCode.None)
@@ -194,20 +218,22 @@ public sealed partial class GroupHost : IDisposable
             if (error == ErrorCode.None)
             {
                 _writer.Set(partition, offset, newBytes);
-                hasAny = true;
+                stored++;
             }
             return error;
         });
         try
         {
-            if (hasAny)
+            if (stored > 0)
             {
                 await _writer.WriteAsync();
+                _context.Metrics.Committed(stored, _context.Time.GetElapsedTime(begin));
             }
             return response;
         }
-        catch (GroupLimitException)
+        catch (GroupLimitException e)
         {
+            Refuse(GroupRefusal.TooManyGroups, e.Message);
             return OffsetMessages.AnswerCommit(request, (_, _) => ErrorCode.PolicyViolation);
         }
     }
@@ -288,7 +314,9 @@ public sealed partial class GroupHost : IDisposable
     public async Task ExpireAsync()
     {
         await ReadyAsync();
-        await RemoveAsync(_offsets.FindExpired(_group, _context.Options.OffsetRetention, Now.Unix));
+        List<GroupPartition> expired = _offsets.FindExpired(_group, _context.Options.OffsetRetention, Now.Unix);
+        await RemoveAsync(expired);
+        _context.Metrics.OffsetsExpired(expired.Count);
         await ReadyAsync();
         if (_writer.Exists && _writer.IsIdle && _offsets.Count == 0 && _group.IsVacant)
         {
@@ -306,6 +334,7 @@ public sealed partial class GroupHost : IDisposable
         _isOver = true;
         _timer?.Dispose();
         _context.Directory.Remove(_id);
+        Settle();
         foreach (TaskCompletionSource<JoinGroupResponse> join in _joins.Values)
         {
             join.TrySetResult(new JoinGroupResponse { ErrorCode = ErrorCode.NotCoordinator, ProtocolName = "" });
@@ -333,10 +362,24 @@ public sealed partial class GroupHost : IDisposable
     }
 
     /// <summary>What is noted and not stored yet counts too: one request, or many at once, must not pass the limit.</summary>
-    private ErrorCode CheckSize(CommittedOffset offset, long newBytes) =>
-        offset.Metadata.Length > _context.Options.MaxOffsetMetadata ? ErrorCode.OffsetMetadataTooLarge
-        : newBytes > 0 && _offsets.Bytes + _writer.NewBytes + newBytes > _context.Options.MaxOffsetBytes ? ErrorCode.InvalidCommitOffsetSize
-        : ErrorCode.None;
+    private ErrorCode CheckSize(CommittedOffset offset, long newBytes)
+    {
+        if (offset.Metadata.Length > _context.Options.MaxOffsetMetadata)
+        {
+            Refuse(
+                GroupRefusal.OffsetMetadataTooLarge,
+                $"the metadata of an offset of group '{_id}' is longer than groups:maxOffsetMetadata ({_context.Options.MaxOffsetMetadata})");
+            return ErrorCode.OffsetMetadataTooLarge;
+        }
+        if (newBytes > 0 && _offsets.Bytes + _writer.NewBytes + newBytes > _context.Options.MaxOffsetBytes)
+        {
+            Refuse(
+                GroupRefusal.OffsetsTooLarge,
+                $"an offset of group '{_id}' would be one too many: groups:maxOffsetBytes is {_context.Options.MaxOffsetBytes}");
+            return ErrorCode.InvalidCommitOffsetSize;
+        }
+        return TryGrow(newBytes > 0 ? GroupMemory.OfOffsets(newBytes, 1) : 0) ? ErrorCode.None : RefuseForMemory("an offset");
+    }
 
     private async Task<bool> TryCreateAsync()
     {
@@ -347,7 +390,7 @@ public sealed partial class GroupHost : IDisposable
         }
         catch (GroupLimitException e)
         {
-            _context.Logger.GroupRefused(e.Message);
+            Refuse(GroupRefusal.TooManyGroups, e.Message);
             return false;
         }
     }
@@ -383,6 +426,7 @@ public sealed partial class GroupHost : IDisposable
     /// <summary>A write is durable: what it had becomes what is known.</summary>
     private void Stored(GroupBatch batch)
     {
+        _context.Metrics.Written();
         if (batch.Deletes)
         {
             _group = new ConsumerGroup(_context.Options, null, Now);
@@ -416,6 +460,7 @@ public sealed partial class GroupHost : IDisposable
             _writer.Set(record, _group.UnstoredNumber);
         }
         Show();
+        Settle();
         if (!_isOver && _group.NextDeadline < _armedFor)
         {
             _armedFor = _group.NextDeadline;

@@ -41,6 +41,9 @@ public sealed record GroupOptions
     /// <summary>Most bytes of a group's committed offsets: names of topics, metadata and 64 bytes for each partition.</summary>
     public long MaxOffsetBytes { get; init; } = 64L << 20;
 
+    /// <summary>Most bytes of all groups in memory together: members, assignments and offsets, about as they lie there.</summary>
+    public long MaxTotalBytes { get; init; } = 512L << 20;
+
     /// <summary>Most characters of the metadata of an offset (<c>offset.metadata.max.bytes</c>).</summary>
     public int MaxOffsetMetadata { get; init; } = 4096;
 
@@ -70,6 +73,7 @@ public sealed record GroupOptions
         : MaxMemberBytes <= 0 ? ("groups:maxMemberBytes", "must be positive")
         : MaxGroupBytes < MaxMemberBytes ? ("groups:maxGroupBytes", "must be at least groups:maxMemberBytes")
         : MaxOffsetBytes <= 0 ? ("groups:maxOffsetBytes", "must be positive")
+        : MaxTotalBytes <= 0 ? ("groups:maxTotalBytes", "must be positive")
         : MaxOffsetMetadata is < 0 or > short.MaxValue ? ("groups:maxOffsetMetadata", "must be 0 to 32767")
         : OffsetRetention <= TimeSpan.Zero ? ("groups:offsetRetentionMinutes", "must be positive")
         : OffsetRetentionInterval <= TimeSpan.Zero || OffsetRetentionInterval > TimeSpan.FromDays(1)

@@ -1,3 +1,5 @@
+using Tributary.Contracts.Kafka.Messages;
+
 namespace Tributary.Broker.Groups;
 
 /// <summary>
@@ -34,7 +36,18 @@ internal interface IGroupMachine
     /// <summary>Number of <see cref="Unstored"/>.</summary>
     long UnstoredNumber { get; }
 
+    /// <summary>About what it holds: members, what they are assigned, and ids that were handed out.</summary>
+    long Bytes { get; }
+
+    /// <summary>By how much it may grow at most if a member joins with this, bytes.</summary>
+    long GrowthBy(JoinGroupRequest request, GroupCaller caller);
+
+    /// <summary>By how much it may grow with what a leader assigns, bytes.</summary>
+    long GrowthBy(SyncGroupRequest request);
+
     bool TryTakeAnswer(out GroupAnswer answer);
+
+    bool TryTakeEvent(out GroupEvent happened);
 
     /// <summary>A record is durable, and with it those of lower numbers.</summary>
     void Stored(Moment now, long number);

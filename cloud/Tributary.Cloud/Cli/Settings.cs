@@ -130,6 +130,8 @@ internal static class Settings
             (groups, value) => groups with { MaxGroupBytes = Setting.Int64(value) }),
         OfGroups("maxOffsetBytes", "BYTES", "Most bytes of a group's offsets", null,
             (groups, value) => groups with { MaxOffsetBytes = Setting.Int64(value) }),
+        OfGroups("maxTotalBytes", "BYTES", "Most bytes of all groups in memory together", null,
+            (groups, value) => groups with { MaxTotalBytes = Setting.Int64(value) }),
         OfGroups("maxOffsetMetadata", "N", "Most characters of an offset's metadata", "offset.metadata.max.bytes",
             (groups, value) => groups with { MaxOffsetMetadata = Setting.Int32(value) }),
         OfGroups("offsetRetentionMinutes", "MINUTES", "How long offsets are kept once nobody needs them", "offsets.retention.minutes",

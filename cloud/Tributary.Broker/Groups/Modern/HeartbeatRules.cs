@@ -41,6 +41,7 @@ internal static class HeartbeatRules
         ErrorCode.GroupIdNotFound => $"Group {request.GroupId} is of the classic protocol and its members are no consumers: it can't be upgraded.",
         ErrorCode.CoordinatorLoadInProgress => $"Group {request.GroupId} is upgraded when its rebalance is over.",
         ErrorCode.PolicyViolation => "The group or what the member says is too large (groups:maxGroups, groups:maxMemberBytes, groups:maxGroupBytes).",
+        ErrorCode.CoordinatorNotAvailable => "All groups together hold as much as groups:maxTotalBytes allows.",
         _ => error.ToString(),
     };
 

@@ -36,6 +36,7 @@ internal sealed partial class ModernGroup : IGroupMachine
     /// <summary>On whose books a partition is.</summary>
     private readonly Dictionary<AssignedPartition, ModernMember> _owners = [];
     private readonly Queue<GroupAnswer> _answers = new();
+    private readonly Queue<GroupEvent> _events = new();
 
     /// <summary>Answers and the numbers of the records that must be stored before they are given.</summary>
     private readonly List<(long Number, GroupAnswer Answer)> _untold = [];
@@ -43,6 +44,9 @@ internal sealed partial class ModernGroup : IGroupMachine
     private GroupRecord? _unstored;
     private GroupState? _state;
     private long _bytes;
+
+    /// <summary>A partition on the books: in what a member has, what it shall have, and among the owners.</summary>
+    private const long PartitionBytes = 256;
 
     /// <summary>Makes a group as it was stored, or one that begins where a group of the classic protocol is. Sessions begin now.</summary>
     /// <param name="options">Limits and times.</param>
@@ -112,6 +116,26 @@ internal sealed partial class ModernGroup : IGroupMachine
             .Select(votes => PartitionAssignors.Find(votes.Key)).FirstOrDefault() ?? PartitionAssignors.Default;
 
     /// <inheritdoc/>
+    public long Bytes => _bytes + (PartitionBytes * _owners.Count) + (GroupMemory.PendingIdBytes * _promised.Count);
+
+    /// <summary>By how much a group may grow with what a member says of itself, bytes; null for one that isn't of this protocol yet.</summary>
+    public static long GrowthBy(ModernGroup? group, ConsumerGroupHeartbeatRequest request, GroupCaller caller) => request.MemberEpoch < 0
+        ? 0
+        : ModernMember.BytesOf(
+            request.MemberId, request.InstanceId, request.RackId, caller.ClientId, request.SubscribedTopicNames ?? [], request.SubscribedTopicRegex ?? "", [])
+            - (group?._members.GetValueOrDefault(request.MemberId)?.Bytes ?? 0);
+
+    /// <inheritdoc/>
+    public long GrowthBy(JoinGroupRequest request, GroupCaller caller) => GroupMember.BytesOf(request, caller)
+        - (_members.GetValueOrDefault(request.MemberId)?.Bytes ?? -GroupMemory.PendingIdBytes);
+
+    /// <inheritdoc/>
+    public long GrowthBy(SyncGroupRequest request) => 0; // what members are assigned is the group's own work
+
+    /// <inheritdoc/>
+    public bool TryTakeEvent(out GroupEvent happened) => _events.TryDequeue(out happened);
+
+    /// <inheritdoc/>
     public bool TryTakeAnswer(out GroupAnswer answer) => _answers.TryDequeue(out answer);
 
     /// <inheritdoc/>
@@ -174,6 +198,7 @@ internal sealed partial class ModernGroup : IGroupMachine
     {
         foreach (ModernMember late in _members.Values.Where(member => DeadlineOf(member) <= now.Elapsed).ToArray())
         {
+            _events.Enqueue(new GroupEvent(GroupEventKind.MemberExpired));
             Remove(now, late);
         }
         foreach (string late in _promised.Where(promise => promise.Value <= now.Elapsed).Select(promise => promise.Key).ToArray())

@@ -27,6 +27,7 @@ internal sealed class GroupSimulation
     private long _now;
     private long _lastToken;
     private long _rebalances;
+    private int _open;
     private int _newIds;
 
     public GroupSimulation(int seed)
@@ -192,6 +193,7 @@ internal sealed class GroupSimulation
         int generation = _stored?.Generation ?? 0;
         _rebalances += _group.Rebalances;
         _write = null;
+        _open = 0;
         _group = new ConsumerGroup(Options, _stored, Now);
         Require(_group.Generation == generation, "the group does not go on in its generation");
         Require(_group.State is GroupState.Stable or GroupState.Empty, $"the group begins {_group.State}");
@@ -232,6 +234,15 @@ internal sealed class GroupSimulation
     /// <summary>Does what the group has left to do.</summary>
     private void Settle()
     {
+        while (_group.TryTakeEvent(out GroupEvent happened))
+        {
+            Require(happened.Milliseconds >= 0, "a rebalance took less than no time");
+            _open += happened.Kind switch { GroupEventKind.RebalanceStarted => 1, GroupEventKind.RebalanceCompleted => -_open, _ => 0 };
+        }
+        Require(_open > 0 || _group.State is GroupState.Stable or GroupState.Empty, $"no rebalance was told of and the group is {_group.State}");
+        Require(_open == 0 || _group.State is not (GroupState.Stable or GroupState.Empty), $"a rebalance has no end and the group is {_group.State}");
+        long rest = _group.Bytes - _group.Members.Sum(one => one.Bytes + one.Assignment.Length);
+        Require(rest >= 0 && rest % GroupMemory.PendingIdBytes == 0, $"the books on memory are {rest} bytes wrong");
         if (_write is null && _group.Unstored is { } record)
         {
             _write = (record, _group.UnstoredNumber, _now + _random.Next(1, 50));

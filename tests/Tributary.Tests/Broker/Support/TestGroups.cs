@@ -1,7 +1,7 @@
-using Microsoft.Extensions.Logging.Abstractions;
 using Tributary.Broker.Groups;
 using Tributary.Broker.Metadata;
 using Tributary.Contracts.Kafka.Messages;
+using Tributary.Tests.Support;
 
 namespace Tributary.Tests.Broker.Support;
 
@@ -17,12 +17,14 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
         Store = store ?? new MemoryGroupStore();
         Context = new GroupContext(
             options ?? new GroupOptions(), Store, new GroupDirectory(), topics ?? (() => new Dictionary<string, TopicInfo>()), time ?? TimeProvider.System,
-            NullLogger.Instance);
+            Logger);
     }
+
+    public RecordingLogger Logger { get; } = new();
 
     public MemoryGroupStore Store { get; }
 
-    public GroupContext Context { get; }
+    public GroupContext Context { get; private set; }
 
     /// <summary>What every call fails with, if anything.</summary>
     public Exception? Failure { get; set; }
@@ -90,9 +92,18 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
     }, CancellationToken.None);
 
     /// <summary>What is in memory is gone, as by a crash; whoever waits gets no answer any more.</summary>
-    public void Crash() => _hosts.Clear();
+    public void Crash()
+    {
+        _hosts.Clear();
+        Context.Dispose();
+        Context = new GroupContext(Context.Options, Store, new GroupDirectory(), Context.TopicId, Context.Time, Logger);
+    }
 
-    public void Dispose() => _schedulers.Complete();
+    public void Dispose()
+    {
+        Context.Dispose();
+        _schedulers.Complete();
+    }
 
     private Task<T> OnAsync<T>(string group, Func<GroupHost, Task<T>> ask, CancellationToken cancellation) => Task.Factory.StartNew(
         async () =>
