@@ -37,6 +37,7 @@ internal sealed class KafkaConnection(
     private Func<ValueTask>? _flush;
     private string? _clientId;
     private int _outstandingCount;
+    private bool _isServing;
     private int _stuck = -1;
     private long _lastActivity = broker.Time.GetTimestamp();
 
@@ -78,8 +79,10 @@ internal sealed class KafkaConnection(
         }
     }
 
+    /// <summary>A client whose request is served isn't idle, however long that takes: a JoinGroup waits for other members.</summary>
     private bool IsIdle(long timestamp) =>
-        !_frames.IsArriving && broker.Time.GetElapsedTime(Interlocked.Read(ref _lastActivity), timestamp) > broker.Options.IdleLimit;
+        !_frames.IsArriving && !Volatile.Read(ref _isServing) && Volatile.Read(ref _outstandingCount) == 0
+        && broker.Time.GetElapsedTime(Interlocked.Read(ref _lastActivity), timestamp) > broker.Options.IdleLimit;
 
     private async Task<(CloseReason Reason, Exception? Failure)> ServeAsync(CancellationToken gone)
     {
@@ -88,6 +91,7 @@ internal sealed class KafkaConnection(
             while (await _frames.ReadAsync(_closing.Token))
             {
                 Touch();
+                Volatile.Write(ref _isServing, true);
                 Request request = dispatcher.Parse(_frames.Frame, _client);
                 _clientId = request.ClientId;
                 if (request.Handler is PipelinedHandler produce)
@@ -98,6 +102,7 @@ internal sealed class KafkaConnection(
                 {
                     await AnswerInTurnAsync(request, gone);
                 }
+                Volatile.Write(ref _isServing, false);
             }
             return (CloseReason.ClosedByClient, null);
         }

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Tributary.Broker;
 using Tributary.Broker.Gateway;
+using Tributary.Broker.Groups;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Contracts.Records;
@@ -160,6 +161,34 @@ public sealed class HostileClientTests
         broker.Time.Advance(ShortLimits.IdleLimit - TimeSpan.FromSeconds(1));
         Assert.False(client.HasResponse());
         broker.Time.Advance(ShortLimits.IdleLimit);
+        Assert.Null(await client.ReceiveFrameAsync());
+        await client.Ended;
+        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.Idle));
+    }
+
+    [Fact]
+    public async Task A_client_whose_join_waits_for_longer_than_the_idle_limit_is_not_idle()
+    {
+        BrokerOptions options = ShortLimits with { Groups = new GroupOptions { InitialRebalanceDelay = 4 * ShortLimits.IdleLimit } };
+        await using var broker = new TestBroker(options);
+        await using TestClient client = broker.Connect();
+        await using var member = new GroupTestMember(client, "g", join: 3)
+        {
+            SessionTimeoutMs = 1_200_000,
+            RebalanceTimeoutMs = (int)(4 * ShortLimits.IdleLimit).TotalMilliseconds,
+        };
+        Task<JoinGroupResponse> joining = member.JoinAsync();
+        await Eventually.HoldsAsync(() => broker.Groups.Context.Metrics.Members == 1);
+        for (int i = 0; i < 3; i++)
+        {
+            broker.Time.Advance(ShortLimits.IdleLimit + TimeSpan.FromSeconds(1));
+        }
+        Assert.False(joining.IsCompleted);
+        Assert.Equal(0, broker.Server.Metrics.Closed(CloseReason.Idle));
+        broker.Time.Advance(ShortLimits.IdleLimit);
+        Assert.Equal(ErrorCode.None, (await joining).ErrorCode);
+        Assert.Equal(ErrorCode.None, (await member.SyncAsync()).ErrorCode);
+        broker.Time.Advance(ShortLimits.IdleLimit + TimeSpan.FromSeconds(1));
         Assert.Null(await client.ReceiveFrameAsync());
         await client.Ended;
         Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.Idle));
