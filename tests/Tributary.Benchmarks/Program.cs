@@ -4,7 +4,8 @@ using Tributary.Benchmarks.Commands;
 Command[] benchmarks =
 [
     LogBenchmark.Create(), CommitBenchmark.Create(), FlushBenchmark.Create(), ReadBenchmark.Create(), IngestBenchmark.Create(), OfflineBenchmark.Create(),
-    ProduceBenchmark.Create(), FetchBenchmark.Create(), StartBenchmark.Create(), TopicsBenchmark.Create(), MicroBenchmark.Create(),
+    ProduceBenchmark.Create(), FetchBenchmark.Create(), StartBenchmark.Create(), TopicsBenchmark.Create(), GroupsBenchmark.Create(),
+    MicroBenchmark.Create(),
 ];
 var list = new Command("list", "Says what benchmarks there are");
 list.SetAction(_ =>

@@ -31,10 +31,12 @@ internal static class Systems
     }
 
     /// <summary>Starts the cloud.</summary>
-    public static async Task<(ServerProcess Process, IPEndPoint Kafka)> StartCloudAsync(string data, IPEndPoint? kafka = null)
+    public static async Task<(ServerProcess Process, IPEndPoint Kafka)> StartCloudAsync(
+        string data, IPEndPoint? kafka = null, params string[] settings)
     {
         ServerProcess process = ServerProcess.Start(
-            "tributary", Programs.Cloud, "serve", "--data", data, "--kafka", kafka?.ToString() ?? "127.0.0.1:0", "--http", "127.0.0.1:0");
+            "tributary", Programs.Cloud,
+            ["serve", "--data", data, "--kafka", kafka?.ToString() ?? "127.0.0.1:0", "--http", "127.0.0.1:0", .. settings]);
         IReadOnlyDictionary<string, IPEndPoint> ready = await process.ReadyAsync();
         return (process, ready["kafka"]);
     }

@@ -5,17 +5,26 @@ using System.Net;
 using Confluent.Kafka;
 using Confluent.Kafka.Admin;
 using Tributary.Benchmarks.Harness;
+using Tributary.Benchmarks.Load;
 
 namespace Tributary.Benchmarks.Commands;
 
 /// <summary>
-/// What many topics cost: to make them, to start with them after SIGKILL, to tell all of them, and when nothing happens. There is no peer
-/// in the run: the figures are bounds of their own.
+/// What many topics and groups cost: to make topics, to start with all after SIGKILL, to tell all topics, and when nothing happens. There is
+/// no peer in the run: the figures are bounds of their own.
 /// </summary>
 internal static class TopicsBenchmark
 {
     private const int Batch = 100;
     private const int Asked = 9;
+    private const int MembersOfGroup = 2;
+    private const int TopicsOfGroup = 5;
+
+    /// <summary>So that nobody is missed while nothing happens.</summary>
+    private const int SessionTimeoutMs = 1_800_000;
+
+    /// <summary>What was used at the start is compiled anew by then, and groups have been loaded.</summary>
+    private static readonly TimeSpan Settling = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
     public static Command Create()
@@ -23,21 +32,23 @@ internal static class TopicsBenchmark
         Option<string?> directory = Options.Directory();
         Option<int> topics = Options.Value("--topics", "Topics", 2_000);
         Option<int> partitions = Options.Value("--partitions", "Partitions of each", 4);
+        Option<int> groups = Options.Value("--groups", "Groups, each with two members and offsets of all partitions of five topics", 500);
         Option<double> seconds = Options.Seconds(10);
         var command = new Command("topics", "What many topics cost: creation, restart, metadata, and when nothing happens")
         {
-            directory, topics, partitions, seconds,
+            directory, topics, partitions, groups, seconds,
         };
         command.SetAction(parsed => RunAsync(
-            parsed.GetValue(directory), parsed.GetValue(topics), parsed.GetValue(partitions), parsed.GetSeconds(seconds)));
+            parsed.GetValue(directory), parsed.GetValue(topics), parsed.GetValue(partitions), parsed.GetValue(groups),
+            parsed.GetSeconds(seconds)));
         return command;
     }
 
-    private static async Task RunAsync(string? parent, int topics, int partitions, TimeSpan idle)
+    private static async Task RunAsync(string? parent, int topics, int partitions, int groups, TimeSpan idle)
     {
         using var work = new WorkDirectory(parent);
         Console.WriteLine(Machine.Describe(work.Path));
-        Console.WriteLine($"topics       {topics} with {partitions} partitions each, all empty");
+        Console.WriteLine($"topics       {topics} with {partitions} partitions each, all empty; {groups} groups");
         Console.WriteLine();
         string data = work.Fresh("cloud");
         var table = new Table("topics", "figure");
@@ -47,6 +58,7 @@ internal static class TopicsBenchmark
             long begin = Stopwatch.GetTimestamp();
             await CreateAsync(kafka, topics, partitions);
             table.Add("created per second", Show.Rate(topics / Stopwatch.GetElapsedTime(begin).TotalSeconds));
+            await JoinAsync(kafka, topics, partitions, groups);
         }
         long start = Stopwatch.GetTimestamp();
         (process, kafka) = await Systems.StartCloudAsync(data);
@@ -54,6 +66,7 @@ internal static class TopicsBenchmark
         {
             table.Add("seconds from the start to ready, after SIGKILL", Seconds(Stopwatch.GetElapsedTime(start)));
             table.Add("milliseconds for the metadata of all, median", Milliseconds(AskMetadata(kafka, topics)));
+            await Task.Delay(Settling);
             TimeSpan before = process.ProcessorTime;
             await Task.Delay(idle);
             double share = (process.ProcessorTime - before) / idle;
@@ -72,6 +85,22 @@ internal static class TopicsBenchmark
                 some.Select(i => new TopicSpecification { Name = Name(i), NumPartitions = partitions, ReplicationFactor = 1 }),
                 new CreateTopicsOptions { RequestTimeout = Patience, OperationTimeout = Patience });
         }
+    }
+
+    /// <summary>Gives every group members in a stable generation, and offsets.</summary>
+    private static async Task JoinAsync(IPEndPoint kafka, int topics, int partitions, int groups)
+    {
+        GroupLoadMember[] members = await Task.WhenAll(Enumerable.Range(0, groups * MembersOfGroup).Select(
+            i => GroupLoadMember.OpenAsync(kafka, $"group-{i % groups}", Name(i % groups % topics), SessionTimeoutMs)));
+        await Task.WhenAll(members.Select(member => member.JoinAsync()));
+        await Task.WhenAll(members.Take(groups).Select(async (member, group) =>
+        {
+            for (int i = 0; i < Math.Min(TopicsOfGroup, topics); i++)
+            {
+                await member.CommitAsync(Name((group + i) % topics), partitions, offset: 0);
+            }
+        }));
+        Array.ForEach(members, member => member.Dispose());
     }
 
     private static TimeSpan AskMetadata(IPEndPoint kafka, int topics)
