@@ -162,6 +162,28 @@ public sealed class GroupMetricsTests
     }
 
     [Fact]
+    public async Task Members_of_the_newer_protocol_are_counted_and_limited_too()
+    {
+        await using var broker = new TestBroker(Tight);
+        GroupMetrics metrics = broker.Groups.Context.Metrics;
+        await broker.CreateTopicAsync("t", 4);
+        await using var member = new ConsumerTestMember(broker.Connect());
+        Assert.Equal(ErrorCode.None, await member.JoinAsync());
+        long held = metrics.Memory.Held;
+        Assert.Equal((1, true), (metrics.Members, held > 0));
+        await using var large = new ConsumerTestMember(broker.Connect()) { Topics = [.. Enumerable.Range(0, 2000).Select(i => $"topic-{i}")] };
+        Assert.Equal(ErrorCode.CoordinatorNotAvailable, await large.JoinAsync());
+        Assert.Contains("groups:maxTotalBytes", large.Last.ErrorMessage);
+        Assert.Equal((1, 1, held), (metrics.Members, metrics.Refused(GroupRefusal.Memory), metrics.Memory.Held));
+        large.Topics = ["t"];
+        Assert.Equal(ErrorCode.None, await large.JoinAsync());
+        Assert.Equal(ErrorCode.None, await large.LeaveAsync());
+        Assert.Equal((1, held), (metrics.Members, metrics.Memory.Held));
+        broker.Time.Advance(Tight.Groups.ConsumerSessionTimeout + TimeSpan.FromSeconds(1));
+        await Eventually.HoldsAsync(() => metrics.ExpiredMembers == 1 && metrics.Members == 0);
+    }
+
+    [Fact]
     public async Task A_group_that_finds_no_memory_is_not_loaded_and_its_clients_ask_again()
     {
         await using var broker = new TestBroker(Tight);

@@ -96,7 +96,7 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
     {
         _hosts.Clear();
         Context.Dispose();
-        Context = new GroupContext(Context.Options, Store, new GroupDirectory(), Context.TopicId, Context.Time, Logger);
+        Context = new GroupContext(Context.Options, Store, new GroupDirectory(), Context.Topics, Context.Time, Logger);
     }
 
     public void Dispose()
