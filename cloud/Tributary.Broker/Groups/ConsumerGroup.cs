@@ -110,8 +110,10 @@ internal sealed partial class ConsumerGroup : IGroupMachine
     public int MemberCount => _members.Count;
 
     /// <summary>Every member has joined the generation and asked for its assignment, and nothing waits to be stored.</summary>
-    public bool IsAtRest => Unstored is null && _afterStore.Count == 0 && _answers.Count == 0
-        && (State == GroupState.Empty || (State == GroupState.Stable && _unsynced.Count == 0 && !_members.Values.Any(member => member.IsAbsent)));
+    /// <param name="returning">Name of a static member that is coming back: it needn't have.</param>
+    public bool IsAtRest(string? returning) => Unstored is null && _afterStore.Count == 0 && _answers.Count == 0
+        && (State == GroupState.Empty
+            || (State == GroupState.Stable && _unsynced.Count == 0 && !_members.Values.Any(member => member.IsAbsent && member.InstanceId != returning)));
 
     /// <summary>Nobody is in it or about to be.</summary>
     public bool IsVacant => State == GroupState.Empty && _pending.Count == 0;
@@ -386,13 +388,18 @@ internal sealed partial class ConsumerGroup : IGroupMachine
         {
             return error;
         }
-        AwaitJoin(member!, token);
-        bool repeats = member!.Matches(request) && (State == GroupState.CompletingRebalance
+        bool wasAbsent = member!.IsAbsent;
+        AwaitJoin(member, token);
+        bool repeats = member.Matches(request) && (State == GroupState.CompletingRebalance
             || (State == GroupState.Stable && member.Id != Leader)); // a leader joins again when it sees that topics have changed
         if (repeats)
         {
             AnswerJoin(member, Current(member));
             Touch(now, member);
+            if (wasAbsent && State == GroupState.Stable)
+            {
+                Store(now, [], null);
+            }
             return ErrorCode.None;
         }
         Update(member, request, caller);

@@ -33,14 +33,12 @@ public sealed partial class GroupHost
         {
             return Refusal(RefuseForMemory("a member"), request);
         }
-        if (joins && !_writer.Exists && !await TryCreateAsync())
+        if (joins && !await ExistsAsync())
         {
-            Settle();
             return Refusal(ErrorCode.PolicyViolation, request);
         }
-        ThrowIfOver();
         var classic = _group as ConsumerGroup;
-        (ModernGroup? modern, ErrorCode error) = classic is null ? (Modern, ErrorCode.None) : TryUpgrade(classic, joins);
+        (ModernGroup? modern, ErrorCode error) = classic is null ? (Modern, ErrorCode.None) : TryUpgrade(classic, joins, request.InstanceId);
         if (modern is null)
         {
             Settle();
@@ -49,7 +47,7 @@ public sealed partial class GroupHost
         long token = ++_lastToken;
         var answer = new TaskCompletionSource<ConsumerGroupHeartbeatResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
         _heartbeats.Add(token, answer);
-        modern.Heartbeat(Now, request, caller, Guid.NewGuid().ToString(), token);
+        Run(() => modern.Heartbeat(Now, request, caller, Guid.NewGuid().ToString(), token));
         if (classic is not null && modern.HasModernMembers)
         {
             _group = modern; // the member has joined
@@ -80,13 +78,13 @@ public sealed partial class GroupHost
         ErrorMessage = HeartbeatRules.Explain(error, request, _context.Options),
     };
 
-    private (ModernGroup? Group, ErrorCode Refusal) TryUpgrade(ConsumerGroup classic, bool joins)
+    private (ModernGroup? Group, ErrorCode Refusal) TryUpgrade(ConsumerGroup classic, bool joins, string? returning)
     {
         if (!joins)
         {
             return (null, ErrorCode.UnknownMemberId);
         }
-        if (!classic.IsAtRest)
+        if (!classic.IsAtRest(returning))
         {
             return (null, ErrorCode.CoordinatorLoadInProgress);
         }

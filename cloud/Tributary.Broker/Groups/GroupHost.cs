@@ -117,24 +117,25 @@ public sealed partial class GroupHost : IDisposable
         {
             return new JoinGroupResponse { ErrorCode = RefuseForMemory("a member"), MemberId = request.MemberId, ProtocolName = "" };
         }
-        if (request.MemberId.Length == 0 && !_writer.Exists && !await TryCreateAsync())
+        if (request.MemberId.Length == 0 && !await ExistsAsync())
         {
-            Settle();
             return new JoinGroupResponse { ErrorCode = ErrorCode.PolicyViolation, ProtocolName = "" };
         }
-        ThrowIfOver();
         long token = ++_lastToken;
         var answer = new TaskCompletionSource<JoinGroupResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
         _joins.Add(token, answer);
         string newId = NewMemberId(request, caller);
-        if (ClassicFor(request) is { } classic)
+        Run(() =>
         {
-            classic.Join(Now, request, caller, newId, token);
-        }
-        else
-        {
-            Modern!.Join(Now, request, caller, newId, token);
-        }
+            if (ClassicFor(request) is { } classic)
+            {
+                classic.Join(Now, request, caller, newId, token);
+            }
+            else
+            {
+                Modern!.Join(Now, request, caller, newId, token);
+            }
+        });
         Changed();
         return Counted(await answer.Task);
     }
@@ -150,14 +151,17 @@ public sealed partial class GroupHost : IDisposable
         long token = ++_lastToken;
         var answer = new TaskCompletionSource<SyncGroupResponse>(TaskCreationOptions.RunContinuationsAsynchronously);
         _syncs.Add(token, answer);
-        if (_group is ConsumerGroup classic)
+        Run(() =>
         {
-            classic.Sync(Now, request, token);
-        }
-        else
-        {
-            Modern!.Sync(Now, request, token);
-        }
+            if (_group is ConsumerGroup classic)
+            {
+                classic.Sync(Now, request, token);
+            }
+            else
+            {
+                Modern!.Sync(Now, request, token);
+            }
+        });
         Changed();
         return Counted(request, await answer.Task);
     }
@@ -335,6 +339,12 @@ public sealed partial class GroupHost : IDisposable
         _timer?.Dispose();
         _context.Directory.Remove(_id);
         Settle();
+        TurnAway();
+    }
+
+    /// <summary>Whoever waits is told to ask again.</summary>
+    private void TurnAway()
+    {
         foreach (TaskCompletionSource<JoinGroupResponse> join in _joins.Values)
         {
             join.TrySetResult(new JoinGroupResponse { ErrorCode = ErrorCode.NotCoordinator, ProtocolName = "" });
@@ -347,6 +357,39 @@ public sealed partial class GroupHost : IDisposable
         {
             heartbeat.TrySetResult(new ConsumerGroupHeartbeatResponse { ErrorCode = ErrorCode.NotCoordinator });
         }
+        _joins.Clear();
+        _syncs.Clear();
+        _heartbeats.Clear();
+    }
+
+    /// <summary>Has the state machine do something. If that fails, nobody knows how far it came: the next host begins with what is stored.</summary>
+    private void Run(Action act)
+    {
+        try
+        {
+            act();
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+            throw;
+        }
+    }
+
+    /// <summary>Makes the group if there is none, also if it is deleted meanwhile.</summary>
+    /// <returns>False if there are as many groups as there may be.</returns>
+    private async Task<bool> ExistsAsync()
+    {
+        while (!_writer.Exists)
+        {
+            if (!await TryCreateAsync())
+            {
+                Settle();
+                return false;
+            }
+            await ReadyAsync();
+        }
+        return true;
     }
 
     private static string NewMemberId(JoinGroupRequest request, GroupCaller caller)
@@ -429,6 +472,8 @@ public sealed partial class GroupHost : IDisposable
         _context.Metrics.Written();
         if (batch.Deletes)
         {
+            Answer(_group);
+            TurnAway();
             _group = new ConsumerGroup(_context.Options, null, Now);
             _offsets.Clear();
         }

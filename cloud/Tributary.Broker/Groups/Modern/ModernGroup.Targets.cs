@@ -30,7 +30,7 @@ internal sealed partial class ModernGroup
     /// <returns>Whether what the member may use has changed.</returns>
     private bool Follow(Moment now, ModernMember member, bool isNews, HashSet<AssignedPartition>? owned)
     {
-        RefreshPatterns(now);
+        isNews |= RefreshPatterns(now);
         if (isNews || !ReferenceEquals(_topics, _hashedTopics))
         {
             _hashedTopics = _topics;
@@ -97,7 +97,7 @@ internal sealed partial class ModernGroup
     private HashSet<Guid> TopicIdsOf(
         ModernMember member, Dictionary<(string Names, string Pattern), HashSet<Guid>> sets, Dictionary<Guid, TopicInfo> read)
     {
-        (string, string) key = (string.Join('\n', member.Topics), member.Pattern);
+        (string, string) key = (string.Concat(member.Topics.Select(name => $"{name.Length}:{name}")), member.Pattern);
         if (!sets.TryGetValue(key, out HashSet<Guid>? ids))
         {
             ids = [];
@@ -124,6 +124,7 @@ internal sealed partial class ModernGroup
         {
             _ = TopicPattern.TryParse(pattern, out TopicPattern? parsed, out _); // one that can't be read any more matches nothing
             known = (parsed, Match(parsed));
+            ForgetUnused();
             _patterns.Add(pattern, known);
         }
         return known.Topics;
@@ -131,27 +132,39 @@ internal sealed partial class ModernGroup
 
     private HashSet<string> Match(TopicPattern? pattern) => pattern is null ? Nothing : [.. _topics.Keys.Where(pattern.Matches)];
 
-    /// <summary>Looks which topics match now, if there may be others; forgets expressions that nobody uses any more.</summary>
-    private void RefreshPatterns(Moment now)
+    /// <summary>Forgets expressions that nobody uses any more.</summary>
+    private void ForgetUnused()
     {
-        if (ReferenceEquals(_topics, _matchedTopics) || (_matchedTopics is not null && now.Elapsed < _matchedAt + PatternRefreshMs))
+        if (_patterns.Count == 0)
         {
             return;
         }
-        (_matchedTopics, _matchedAt) = (_topics, now.Elapsed);
         var used = _members.Values.Select(member => member.Pattern).ToHashSet(StringComparer.Ordinal);
+        foreach (string expression in _patterns.Keys.Where(expression => !used.Contains(expression)).ToArray())
+        {
+            _patterns.Remove(expression);
+        }
+    }
+
+    /// <summary>Looks which topics match now, if there may be others.</summary>
+    /// <returns>Whether others do.</returns>
+    private bool RefreshPatterns(Moment now)
+    {
+        if (ReferenceEquals(_topics, _matchedTopics) || (_matchedTopics is not null && now.Elapsed < _matchedAt + PatternRefreshMs))
+        {
+            return false;
+        }
+        (_matchedTopics, _matchedAt) = (_topics, now.Elapsed);
+        ForgetUnused();
+        bool isNews = false;
         foreach ((string expression, (TopicPattern? Pattern, HashSet<string> Topics) known) in _patterns.ToArray())
         {
-            if (used.Contains(expression))
-            {
-                _patterns[expression] = (known.Pattern, Match(known.Pattern));
-            }
-            else
-            {
-                _patterns.Remove(expression);
-            }
+            HashSet<string> matches = Match(known.Pattern);
+            isNews |= !matches.SetEquals(known.Topics);
+            _patterns[expression] = (known.Pattern, matches);
         }
         _hashedTopics = null; // what they match counts in the hash
+        return isNews;
     }
 
     /// <summary>Of all that members read: the same topics with as many partitions have the same hash.</summary>

@@ -160,7 +160,7 @@ internal sealed partial class ModernGroup : IGroupMachine
     {
         ErrorCode error = request.MemberEpoch < 0
             ? Leave(now, request, token)
-            : FindOrJoin(request, newMemberId, out ModernMember? member) is not ErrorCode.None and var refusal
+            : FindOrJoin(request, caller, newMemberId, out ModernMember? member) is not ErrorCode.None and var refusal
                 ? refusal
                 : Live(now, request, caller, member!, token);
         if (error != ErrorCode.None)
@@ -217,7 +217,7 @@ internal sealed partial class ModernGroup : IGroupMachine
         epoch == member.Epoch ? ErrorCode.None : member.IsClassic ? ErrorCode.IllegalGeneration : ErrorCode.StaleMemberEpoch;
 
     /// <summary>Finds who sends a heartbeat, or makes a member of it that isn't in the books yet.</summary>
-    private ErrorCode FindOrJoin(ConsumerGroupHeartbeatRequest request, string newMemberId, out ModernMember? member)
+    private ErrorCode FindOrJoin(ConsumerGroupHeartbeatRequest request, GroupCaller caller, string newMemberId, out ModernMember? member)
     {
         string id = request.MemberId.Length == 0 ? newMemberId : request.MemberId;
         member = _members.GetValueOrDefault(id);
@@ -232,12 +232,12 @@ internal sealed partial class ModernGroup : IGroupMachine
         }
         if (named is not null && named != member)
         {
-            if (!named.IsClassic && !named.IsAway)
-            {
-                return ErrorCode.UnreleasedInstanceId;
-            }
-            member = Replace(named, id);
-            return ErrorCode.None;
+            ErrorCode error = member is not null ? ErrorCode.FencedInstanceId // its id is another member's
+                : !named.IsClassic && !named.IsAway ? ErrorCode.UnreleasedInstanceId
+                : FitsWith(named, request, caller, request.SubscribedTopicNames ?? [], request.SubscribedTopicRegex ?? "") ? ErrorCode.None
+                : ErrorCode.PolicyViolation;
+            member = error == ErrorCode.None ? Replace(named, id) : null;
+            return error;
         }
         if (member is null)
         {
@@ -262,6 +262,14 @@ internal sealed partial class ModernGroup : IGroupMachine
         return isCurrent ? ErrorCode.None : ErrorCode.FencedMemberEpoch;
     }
 
+    /// <summary>Whether the group may hold what a member says of itself.</summary>
+    private bool FitsWith(ModernMember member, ConsumerGroupHeartbeatRequest request, GroupCaller caller, string[] topics, string pattern)
+    {
+        long bytes = ModernMember.BytesOf(member.Id, member.InstanceId, request.RackId, caller.ClientId, topics, pattern, []);
+        return bytes <= _options.MaxMemberBytes
+            && _bytes - (_members.ContainsKey(member.Id) ? member.Bytes : 0) + bytes <= _options.MaxGroupBytes;
+    }
+
     private static HashSet<AssignedPartition>? Owned(ConsumerGroupHeartbeatRequest request) => request.TopicPartitions is null
         ? null
         : [.. request.TopicPartitions.SelectMany(topic => topic.Partitions.Select(partition => new AssignedPartition(topic.TopicId, partition)))];
@@ -272,8 +280,7 @@ internal sealed partial class ModernGroup : IGroupMachine
         string[] topics = request.SubscribedTopicNames is { } names ? Sorted(names) : joins ? [] : member.Topics;
         string pattern = request.SubscribedTopicRegex ?? (joins ? "" : member.Pattern);
         bool isMember = _members.ContainsKey(member.Id);
-        long bytes = ModernMember.BytesOf(member.Id, member.InstanceId, request.RackId, caller.ClientId, topics, pattern, []);
-        if (bytes > _options.MaxMemberBytes || _bytes - (isMember ? member.Bytes : 0) + bytes > _options.MaxGroupBytes)
+        if (!FitsWith(member, request, caller, topics, pattern))
         {
             return ErrorCode.PolicyViolation;
         }

@@ -115,6 +115,7 @@ internal sealed class ModernMember
     {
         var member = From(ToRecord() with { Id = id, Epoch = 0, PreviousEpoch = 0 });
         member.ChangedIn = ChangedIn;
+        member.SessionDeadline = SessionDeadline;
         return member;
     }
 

@@ -44,6 +44,7 @@ internal sealed class TopicPattern
             {
                 translated = translated.Replace(theirs, ours, StringComparison.Ordinal);
             }
+            _ = new Regex(translated, RegexOptions.NonBacktracking); // by itself first: what is put around it must not close its brackets
             pattern = new TopicPattern(new Regex(
                 $@"\A(?:{translated})\z", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant));
             return true;

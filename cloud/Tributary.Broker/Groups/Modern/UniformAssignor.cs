@@ -43,7 +43,7 @@ internal sealed class UniformAssignor : IPartitionAssignor
         {
             foreach (AssignedPartition partition in members[i].Current)
             {
-                bool isThere = partition.Partition < counts.GetValueOrDefault(partition.Topic);
+                bool isThere = (uint)partition.Partition < (uint)counts.GetValueOrDefault(partition.Topic);
                 if (isThere && members[i].Topics.Contains(partition.Topic) && taken.Add(partition))
                 {
                     assigned[i].Add(partition);

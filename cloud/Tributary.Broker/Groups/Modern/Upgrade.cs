@@ -80,7 +80,7 @@ internal static class Upgrade
         var found = new HashSet<AssignedPartition>();
         foreach (GroupPartition partition in partitions)
         {
-            if (topics.TryGetValue(partition.Topic, out TopicInfo? topic) && partition.Partition < topic.Partitions.Length)
+            if (topics.TryGetValue(partition.Topic, out TopicInfo? topic) && (uint)partition.Partition < (uint)topic.Partitions.Length)
             {
                 found.Add(new AssignedPartition(topic.Id, partition.Partition));
             }

@@ -259,7 +259,7 @@ internal sealed class ModernGroupSimulation
             return;
         }
         var classic = (ConsumerGroup)_group;
-        if (request.MemberEpoch != 0 || !classic.IsAtRest)
+        if (request.MemberEpoch != 0 || !classic.IsAtRest(request.InstanceId))
         {
             member.Take(new ConsumerGroupHeartbeatResponse
             {
