@@ -66,6 +66,8 @@ internal static class CloudApp
         services.AddOpenTelemetry().ConfigureResource(resource => resource.AddService("tributary")).WithMetrics(meters => meters
             .AddMeter(BrokerMetrics.MeterName, CloudMetrics.MeterName, SystemMeter, KestrelMeter)
             .AddView("tributary.broker.request_duration", new ExplicitBucketHistogramConfiguration { Boundaries = DurationSeconds })
+            .AddView("tributary.broker.group_commit_duration", new ExplicitBucketHistogramConfiguration { Boundaries = DurationSeconds })
+            .AddView("tributary.broker.group_rebalance_duration", new ExplicitBucketHistogramConfiguration { Boundaries = DurationSeconds })
             .AddPrometheusExporter());
         Listen(builder, listeners, options.Broker);
         WebApplication app = builder.Build();
