@@ -20,7 +20,7 @@ internal sealed class GroupConsumer : IAsyncDisposable
     private readonly Task _reading;
     private volatile bool _isStopping;
     private volatile bool _isCrashing;
-    private volatile bool _isPaused;
+    private readonly ManualResetEventSlim _goesOn = new(initialState: true);
     private int _changes;
     private int _assignments;
 
@@ -126,10 +126,10 @@ internal sealed class GroupConsumer : IAsyncDisposable
             topic);
 
     /// <summary>Reads no more until it resumes, so that it leaves the group if that takes longer than its poll interval.</summary>
-    public void Pause() => _isPaused = true;
+    public void Pause() => _goesOn.Reset();
 
     /// <summary>Reads on.</summary>
-    public void Resume() => _isPaused = false;
+    public void Resume() => _goesOn.Set();
 
     /// <summary>Goes without a word, as when its process is killed.</summary>
     public async Task CrashAsync()
@@ -143,15 +143,15 @@ internal sealed class GroupConsumer : IAsyncDisposable
     {
         _isStopping = true;
         await _reading;
+        _goesOn.Dispose();
     }
 
     private void Read()
     {
         while (!_isStopping)
         {
-            if (_isPaused)
+            if (!_goesOn.Wait(Poll))
             {
-                Thread.Sleep(Poll);
                 continue;
             }
             try
