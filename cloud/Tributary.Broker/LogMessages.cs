@@ -53,6 +53,9 @@ internal static partial class LogMessages
     [LoggerMessage(23, LogLevel.Error, "Topic {Topic} could not be changed")]
     public static partial void TopicChangeFailed(this ILogger logger, Exception reason, string topic);
 
+    [LoggerMessage(24, LogLevel.Error, "Configs of brokers could not be changed")]
+    public static partial void BrokerConfigChangeFailed(this ILogger logger, Exception reason);
+
     [LoggerMessage(21, LogLevel.Error, "No producer id could be had")]
     public static partial void ProducerIdFailed(this ILogger logger, Exception reason);
 

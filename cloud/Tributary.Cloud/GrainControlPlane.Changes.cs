@@ -25,8 +25,7 @@ internal sealed partial class GrainControlPlane
     /// <inheritdoc/>
     public Task<TopicOutcome> AlterConfigsAsync(ConfigAlteration alteration, CancellationToken cancellation)
     {
-        ImmutableArray<StoredConfigEdit> edits =
-            [.. alteration.Edits.Select(edit => new StoredConfigEdit(edit.Name, (sbyte)edit.Operation, edit.Value))];
+        ImmutableArray<StoredConfigEdit> edits = [.. alteration.Edits.Select(StoredConfigEdit.From)];
         return TryAsync(alteration.Topic, () => ChangeAsync(
             alteration.Topic, topic => topic.AlterConfigsAsync(edits, alteration.ReplaceAll, alteration.ValidateOnly),
             alteration.ValidateOnly)).WaitAsync(cancellation);

@@ -55,7 +55,10 @@ internal sealed partial class GrainControlPlane(
             node,
             node,
             [.. registration.Brokers.Select(known => new BrokerNode(known.NodeId, known.Host, known.Port))],
-            await StartTopicsAsync(registration.Topics, node, cancellation));
+            await StartTopicsAsync(registration.Topics, node, cancellation))
+        {
+            Overrides = registration.Overrides.ToOverrides(),
+        };
         _partitions = partitions;
         await partitions.ApplyAsync(snapshot, cancellation);
         Volatile.Write(ref _snapshot, snapshot);
@@ -70,6 +73,7 @@ internal sealed partial class GrainControlPlane(
     public async Task ReapplyAsync()
     {
         await SettleAllAsync();
+        await SettleOverridesAsync();
         await _changing.WaitAsync();
         try
         {

@@ -30,6 +30,12 @@ internal static partial class LogMessages
     [LoggerMessage(106, LogLevel.Warning, "What became of a change or deletion of topic {Topic} could not be found out, or not be finished; it is tried again later")]
     public static partial void TopicUnsettled(this ILogger logger, Exception reason, string topic);
 
+    [LoggerMessage(107, LogLevel.Information, "Configs of brokers changed: {OfNode} are set on this broker, {OfAll} on all")]
+    public static partial void BrokerConfigsChanged(this ILogger logger, int ofNode, int ofAll);
+
+    [LoggerMessage(108, LogLevel.Warning, "What became of a change of configs of brokers could not be found out; it is tried again later")]
+    public static partial void BrokerConfigsUnsettled(this ILogger logger, Exception reason);
+
     [LoggerMessage(110, LogLevel.Information, "Kafka clients connect to {Kafka} (advertised {Advertised}), HTTP {Http}, silo {Silo}, data {Data}")]
     public static partial void Serving(
         this ILogger logger, HostPort kafka, HostPort advertised, HostPort http, System.Net.IPEndPoint silo, string data);

@@ -76,6 +76,52 @@ public sealed class KafkaAdminTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Configs_of_a_broker_hold_at_once_where_a_topic_has_no_own_and_after_a_kill()
+    {
+        using (IAdminClient admin = Connect())
+        {
+            await admin.CreateTopicsAsync(
+            [
+                new TopicSpecification { Name = "own", NumPartitions = 1, Configs = new() { ["max.message.bytes"] = "1000000" } },
+                new TopicSpecification { Name = "usual", NumPartitions = 1 },
+            ]);
+            Assert.Equal([ErrorCode.NoError, ErrorCode.NoError], [await ProduceAsync("own"), await ProduceAsync("usual")]);
+            ConfigResource broker = Broker(admin);
+            await admin.AlterConfigsAsync(new() { [broker] = [new ConfigEntry { Name = "num.network.threads", Value = "2" }] });
+            await admin.IncrementalAlterConfigsAsync(new()
+            {
+                [broker] =
+                [
+                    new ConfigEntry { Name = "message.max.bytes", Value = "1000", IncrementalOperation = AlterConfigOpType.Set },
+                    new ConfigEntry { Name = "log.retention.ms", Value = "70000", IncrementalOperation = AlterConfigOpType.Set },
+                ],
+            });
+            await AssertHoldAsync(admin);
+        }
+        await _system.KillCloudAsync();
+        await _system.StartCloudAsync();
+        using IAdminClient again = Connect();
+        await AssertHoldAsync(again);
+
+        AlterConfigsException refused = await Assert.ThrowsAsync<AlterConfigsException>(() => again.AlterConfigsAsync(
+            new() { [Broker(again)] = [new ConfigEntry { Name = "num.partitions", Value = "2" }] }));
+        Assert.Equal(ErrorCode.InvalidRequest, refused.Results.Single().Error.Code);
+        Assert.StartsWith("Cannot update these configs dynamically: [num.partitions]", refused.Results.Single().Error.Reason, StringComparison.Ordinal);
+
+        async Task AssertHoldAsync(IAdminClient admin)
+        {
+            Assert.Equal([ErrorCode.NoError, ErrorCode.MsgSizeTooLarge], [await ProduceAsync("own"), await ProduceAsync("usual")]);
+            Dictionary<string, ConfigEntryResult> ofBroker = (await admin.DescribeConfigsAsync([Broker(admin)])).Single().Entries;
+            Assert.Equal(
+                ["2", "1000", "70000"],
+                new[] { "num.network.threads", "message.max.bytes", "log.retention.ms" }.Select(name => ofBroker[name]).Select(config =>
+                    (config.Source, config.IsReadOnly) == (ConfigSource.DynamicBrokerConfig, false) ? config.Value : $"{config.Source}"));
+            Assert.True(ofBroker["num.partitions"].IsReadOnly);
+            Assert.Equal("70000", await ValueAsync(admin, new ConfigResource { Type = ResourceType.Topic, Name = "usual" }, "retention.ms"));
+        }
+    }
+
+    [Fact]
     public async Task What_was_answered_is_there_after_the_server_was_killed_amid_changes()
     {
         var present = new Dictionary<string, string>();
@@ -141,6 +187,25 @@ public sealed class KafkaAdminTests : IAsyncLifetime
                 [new ConfigEntry { Name = "retention.ms", Value = retention, IncrementalOperation = AlterConfigOpType.Set }],
         },
         new IncrementalAlterConfigsOptions { RequestTimeout = TimeSpan.FromSeconds(10) });
+
+    private static ConfigResource Broker(IAdminClient admin) =>
+        new() { Type = ResourceType.Broker, Name = $"{admin.GetMetadata(TimeSpan.FromSeconds(30)).Brokers.Single().BrokerId}" };
+
+    /// <summary>Writes 10,000 bytes, uncompressed.</summary>
+    private async Task<ErrorCode> ProduceAsync(string topic)
+    {
+        using IProducer<Null, byte[]> producer =
+            new ProducerBuilder<Null, byte[]>(new ProducerConfig { BootstrapServers = _system.Kafka }).SetLogHandler((_, _) => { }).Build();
+        try
+        {
+            await producer.ProduceAsync(topic, new Message<Null, byte[]> { Value = new byte[10_000] });
+            return ErrorCode.NoError;
+        }
+        catch (ProduceException<Null, byte[]> e)
+        {
+            return e.Error.Code;
+        }
+    }
 
     private static async Task<string> ValueAsync(IAdminClient admin, ConfigResource resource, string name) =>
         (await admin.DescribeConfigsAsync([resource])).Single().Entries[name].Value;

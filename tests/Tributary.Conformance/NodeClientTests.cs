@@ -160,6 +160,7 @@ public sealed class NodeClientTests(SharedCloud cloud) : IClassFixture<SharedClo
         Assert.False(told.GetProperty("again").GetBoolean());
         Assert.Equal(5, told.GetProperty("partitions").GetInt32());
         Assert.Equal("123456", told.GetProperty("configs").GetProperty("max.message.bytes").GetString());
+        Assert.Equal("""[["log.cleaner.threads","2",2,false]]""", told.GetProperty("ofBroker").GetRawText());
         Assert.Equal(7, told.GetProperty("committed").GetProperty("0").GetInt64());
         Assert.Equal(9, told.GetProperty("committed").GetProperty("4").GetInt64());
         Assert.True(told.GetProperty("group").GetBoolean());

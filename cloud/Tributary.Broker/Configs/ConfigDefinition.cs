@@ -3,6 +3,9 @@ namespace Tributary.Broker.Configs;
 /// <summary>What kind of value a config has, as DescribeConfigs tells it (KIP-569).</summary>
 internal enum ConfigType : sbyte
 {
+    /// <summary>A config that the broker doesn't know.</summary>
+    Unknown = 0,
+
     /// <summary>true or false.</summary>
     Boolean = 1,
 
@@ -12,6 +15,9 @@ internal enum ConfigType : sbyte
     /// <summary>32 bits.</summary>
     Int = 3,
 
+    /// <summary>16 bits.</summary>
+    Short = 4,
+
     /// <summary>64 bits.</summary>
     Long = 5,
 
@@ -20,6 +26,9 @@ internal enum ConfigType : sbyte
 
     /// <summary>Texts separated by commas.</summary>
     List = 7,
+
+    /// <summary>The name of a Java class.</summary>
+    Class = 8,
 }
 
 /// <summary>Where a config's value comes from, as DescribeConfigs tells it.</summary>
@@ -27,6 +36,12 @@ internal enum ConfigSource : sbyte
 {
     /// <summary>It was set on the topic.</summary>
     Topic = 1,
+
+    /// <summary>It was set on the broker while it runs (KIP-226).</summary>
+    DynamicBroker = 2,
+
+    /// <summary>It was set for all brokers while they run (KIP-226).</summary>
+    DynamicDefault = 3,
 
     /// <summary>It is a setting that the broker was started with.</summary>
     Broker = 4,
@@ -48,6 +63,9 @@ internal sealed record ConfigDefinition(string Name, ConfigType Type, string Def
 
     /// <summary>The broker config that gives topics their default; null if there is none.</summary>
     public string? BrokerName { get; init; }
+
+    /// <summary>Whether Kafka says null where nothing is set.</summary>
+    public bool IsNullByDefault { get; init; }
 
     /// <summary>Whether it changes anything here. The others are kept and returned, so that tools which set them go on working.</summary>
     public bool HasEffect { get; init; } = true;

@@ -19,7 +19,7 @@ public enum ConfigOperation : sbyte
     Subtract = 3,
 }
 
-/// <summary>One change of a topic's configs.</summary>
+/// <summary>One change of the configs of a topic or of brokers.</summary>
 /// <param name="Name">Which config.</param>
 /// <param name="Operation">What is done to it.</param>
 /// <param name="Value">The value; it doesn't matter to <see cref="ConfigOperation.Delete"/>.</param>
@@ -28,8 +28,6 @@ public readonly record struct ConfigEdit(string Name, ConfigOperation Operation,
 /// <summary>Changes of configs as a function: whoever decides on a topic calls it with what is stored.</summary>
 public static class ConfigEdits
 {
-    private const string Separator = ",";
-
     /// <summary>Makes all changes or none.</summary>
     /// <param name="configs">What was set on the topic.</param>
     /// <param name="edits">The changes.</param>
@@ -92,7 +90,7 @@ public static class ConfigEdits
                 return (ErrorCode.InvalidConfig, $"Can't {edit.Operation.ToString().ToUpperInvariant()} to key {edit.Name} because its type is not LIST.");
             }
             string current = before.TryGetValue(edit.Name, out string? set) ? set : config.Default;
-            value = Combine(ConfigRule.Items(current), edit.Operation, ConfigRule.Items(value));
+            value = Combine(current, edit.Operation, value);
         }
         if (config.FindFault(value) is { } fault)
         {
@@ -102,6 +100,11 @@ public static class ConfigEdits
         return (ErrorCode.None, null);
     }
 
-    private static string Combine(string[] items, ConfigOperation operation, string[] given) => string.Join(
-        Separator, operation == ConfigOperation.Append ? [.. items, .. given.Except(items)] : items.Except(given));
+    /// <summary>A list to which items were added, or from which they were taken.</summary>
+    internal static string Combine(string list, ConfigOperation operation, string given)
+    {
+        string[] items = ConfigRule.Items(list);
+        string[] named = ConfigRule.Items(given);
+        return string.Join(',', operation == ConfigOperation.Append ? [.. items, .. named.Except(items)] : items.Except(named));
+    }
 }

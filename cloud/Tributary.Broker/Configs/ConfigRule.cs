@@ -22,6 +22,9 @@ internal sealed class ConfigRule
             ? null
             : "must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...");
 
+    /// <summary>A whole number of 16 bits.</summary>
+    public static ConfigRule Int16(int least, int most) => Number("SHORT", least, most, short.MaxValue);
+
     /// <summary>A whole number of 32 bits.</summary>
     public static ConfigRule Int32(int least, int most = int.MaxValue) => Number("INT", least, most, int.MaxValue);
 

@@ -249,7 +249,8 @@ internal static class TopicConfigs
         long Number(string name) => ConfigRule.TryInt64(Value(name)) ?? 0;
     }
 
-    private static string? FindLocalConflict(string localName, long local, string name, long whole)
+    /// <summary>What is wrong with what is kept locally and in all; null if nothing is.</summary>
+    public static string? FindLocalConflict(string localName, long local, string name, long whole)
     {
         if (local == -2 || whole < 0)
         {

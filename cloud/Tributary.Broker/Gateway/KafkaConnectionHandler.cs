@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net;
 using Microsoft.AspNetCore.Connections;
+using Tributary.Broker.Configs;
 using Tributary.Contracts.Limits;
 
 namespace Tributary.Broker.Gateway;
@@ -37,12 +38,22 @@ internal sealed class KafkaConnectionHandler : ConnectionHandler
         EndPoint? remote = connection.RemoteEndPoint;
         if (_stopping.IsCancellationRequested)
         {
-            Refuse(connection, CloseReason.Shutdown);
+            Refuse(connection, CloseReason.Shutdown, "");
             return;
         }
-        if (_limit.TryEnter(remote) is not ConnectionAdmission.Admitted and var admission)
+        (int most, int mostFromAddress) = Limits();
+        if (_limit.TryEnter(remote, most, mostFromAddress) is not ConnectionAdmission.Admitted and var admission)
         {
-            Refuse(connection, admission == ConnectionAdmission.TooMany ? CloseReason.TooManyConnections : CloseReason.TooManyFromAddress);
+            if (admission == ConnectionAdmission.TooMany)
+            {
+                Refuse(connection, CloseReason.TooManyConnections, $"{most} connections are open (broker:maxConnections)");
+            }
+            else
+            {
+                Refuse(
+                    connection, CloseReason.TooManyFromAddress,
+                    $"{mostFromAddress} connections from its address are open (broker:maxConnectionsPerAddress)");
+            }
             return;
         }
         var served = new KafkaConnection(_broker, _dispatcher, _lines, connection, _stopping.Token);
@@ -68,14 +79,20 @@ internal sealed class KafkaConnectionHandler : ConnectionHandler
         await _sweeps.DisposeAsync();
     }
 
-    private void Refuse(ConnectionContext connection, CloseReason reason)
+    /// <summary>Most connections, and most from one address: settings, unless they were changed since.</summary>
+    private (int Most, int MostFromAddress) Limits()
+    {
+        BrokerOverrides overrides = _broker.Control.Snapshot.Overrides;
+        return (
+            (int)(overrides.FindNumber(DynamicConfigs.MaxConnections) ?? _broker.Options.MaxConnections),
+            (int)(overrides.FindNumber(DynamicConfigs.MaxConnectionsPerAddress) ?? _broker.Options.MaxConnectionsPerAddress));
+    }
+
+    private void Refuse(ConnectionContext connection, CloseReason reason, string detail)
     {
         _broker.Metrics.ConnectionClosed(reason);
         if (reason != CloseReason.Shutdown && _lines.TryPass(reason, out string note))
         {
-            string detail = reason == CloseReason.TooManyConnections
-                ? $"{_broker.Options.MaxConnections} connections are open (broker:maxConnections)"
-                : $"{_broker.Options.MaxConnectionsPerAddress} connections from its address are open (broker:maxConnectionsPerAddress)";
             _broker.Logger.ConnectionRefused(
                 connection.ConnectionId, connection.RemoteEndPoint?.ToString() ?? "", reason.ToString(), detail + note);
         }

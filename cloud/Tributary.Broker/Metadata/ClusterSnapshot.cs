@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Tributary.Broker.Configs;
 
 namespace Tributary.Broker.Metadata;
 
@@ -43,6 +44,9 @@ public sealed record ClusterSnapshot(
             TopicsById = ById(value); // a copy made by "with" must not keep the old index
         }
     } = Topics;
+
+    /// <summary>The configs of brokers that were set while they run.</summary>
+    public BrokerOverrides Overrides { get; init; } = BrokerOverrides.None;
 
     /// <summary>The same topics by id.</summary>
     public IReadOnlyDictionary<Guid, TopicInfo> TopicsById { get; private init; } = ById(Topics);

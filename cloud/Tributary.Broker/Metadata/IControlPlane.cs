@@ -35,6 +35,9 @@ public interface IControlPlane
     /// <summary>Changes the configs of a topic, all or none, durably. When it returns, they are in effect.</summary>
     Task<TopicOutcome> AlterConfigsAsync(ConfigAlteration alteration, CancellationToken cancellation);
 
+    /// <summary>Changes the configs of this broker, or those of all, all or none, durably. When it returns, they are in effect.</summary>
+    Task<TopicOutcome> AlterBrokerConfigsAsync(BrokerConfigAlteration alteration, CancellationToken cancellation);
+
     /// <summary>A producer id that was never handed out before, whatever crashed since.</summary>
     ValueTask<long> NextProducerIdAsync(CancellationToken cancellation);
 }
@@ -76,6 +79,13 @@ public sealed record MorePartitions(string Topic, int Count, bool ValidateOnly);
 /// <param name="ReplaceAll">Whatever isn't set by them has its default again (AlterConfigs).</param>
 /// <param name="ValidateOnly">Only say what would happen.</param>
 public sealed record ConfigAlteration(string Topic, IReadOnlyList<ConfigEdit> Edits, bool ReplaceAll, bool ValidateOnly);
+
+/// <summary>Changes of the configs of brokers.</summary>
+/// <param name="OfNode">Of the broker that asks; otherwise of all.</param>
+/// <param name="Edits">The changes.</param>
+/// <param name="ReplaceAll">Whatever isn't set by them isn't set any more (AlterConfigs).</param>
+/// <param name="ValidateOnly">Only say what would happen.</param>
+public sealed record BrokerConfigAlteration(bool OfNode, IReadOnlyList<ConfigEdit> Edits, bool ReplaceAll, bool ValidateOnly);
 
 /// <summary>What became of a change.</summary>
 /// <param name="Error"><see cref="ErrorCode.None"/>, or why nothing was changed.</param>

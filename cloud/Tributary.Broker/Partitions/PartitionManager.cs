@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
+using Tributary.Broker.Configs;
 using Tributary.Broker.Metadata;
 using Tributary.Contracts.Kafka;
 using Tributary.Log;
@@ -116,34 +117,57 @@ public sealed class PartitionManager : IAsyncDisposable
     private void Apply(ClusterSnapshot snapshot)
     {
         Served before = _served;
-        TopicSlots[] changed =
-        [
-            .. snapshot.Topics.Values.Where(topic => !before.Has(topic)).Select(topic => new TopicSlots(topic, new Slot[topic.Partitions.Length])),
-        ];
+        TopicSlots[] changed = FindChanged(snapshot, before);
         TopicSlots[] gone =
         [
             .. before.ByName.Values.Where(
                 slots => !snapshot.Topics.TryGetValue(slots.Topic.Name, out TopicInfo? now) || now.Id != slots.Topic.Id),
         ];
-        if (changed.Length == 0 && gone.Length == 0)
+        if (changed.Length == 0 && gone.Length == 0 && ReferenceEquals(snapshot.Overrides, before.Overrides))
         {
             return;
         }
         (TopicSlots Slots, int Index)[] work = [.. changed.SelectMany(slots => Enumerable.Range(0, slots.Slots.Length).Select(i => (slots, i)))];
-        var settings = changed.ToDictionary(slots => slots, slots => TopicSettings.From(slots.Topic.Configs));
         long start = _time.GetTimestamp();
         int open = _open.Count;
         ForEach(work, one => one.Slots.Slots[one.Index] =
-            Take(one.Slots.Topic, one.Slots.Topic.Partitions[one.Index], settings[one.Slots], snapshot.NodeId));
+            Take(one.Slots, one.Slots.Topic.Partitions[one.Index], snapshot.NodeId));
         if (_open.Count > open)
         {
             _logger.PartitionsOpened(_open.Count - open, _time.GetElapsedTime(start));
         }
-        Volatile.Write(ref _served, before.With(changed, gone));
+        Volatile.Write(ref _served, before.With(changed, gone, snapshot.Overrides));
         foreach (TopicSlots slots in gone)
         {
             Resign(slots.Topic);
         }
+    }
+
+    /// <summary>
+    /// Topics that are new or other than they were, those with a partition that couldn't be opened, and those for which other configs of
+    /// brokers make other settings.
+    /// </summary>
+    private TopicSlots[] FindChanged(ClusterSnapshot snapshot, Served before)
+    {
+        bool sameOverrides = ReferenceEquals(snapshot.Overrides, before.Overrides);
+        TimeSpan expiration = snapshot.Overrides.FindNumber(DynamicConfigs.ProducerExpirationMs) is { } ms
+            ? TimeSpan.FromMilliseconds(ms)
+            : _options.ProducerExpiration;
+        var changed = new List<TopicSlots>();
+        foreach (TopicInfo topic in snapshot.Topics.Values)
+        {
+            TopicSlots? served = before.Find(topic);
+            if (served is not null && sameOverrides)
+            {
+                continue;
+            }
+            var settings = TopicSettings.From(topic.Configs, snapshot.Overrides);
+            if (served is null || served.Settings != settings || served.ProducerExpiration != expiration)
+            {
+                changed.Add(new TopicSlots(topic, settings, expiration));
+            }
+        }
+        return [.. changed];
     }
 
     /// <summary>Works on threads of its own: they block, and the pool is slow to have many that do.</summary>
@@ -208,8 +232,10 @@ public sealed class PartitionManager : IAsyncDisposable
         _logger.TopicRemoved(topic.Name, topic.Id);
     }
 
-    private Slot Take(TopicInfo topic, PartitionAssignment assignment, TopicSettings settings, int node)
+    private Slot Take(TopicSlots slots, PartitionAssignment assignment, int node)
     {
+        TopicInfo topic = slots.Topic;
+        TopicSettings settings = slots.Settings;
         string name = PartitionDirectories.NameOf(topic.Name, assignment.Index);
         try
         {
@@ -227,7 +253,7 @@ public sealed class PartitionManager : IAsyncDisposable
                 return new Slot(null, ErrorCode.NotLeaderOrFollower);
             }
             PartitionLogOptions options =
-                settings.ToLogOptions(_options.ProducerExpiration) with { MaxLeaderEpoch = assignment.LeaderEpoch };
+                settings.ToLogOptions(slots.ProducerExpiration) with { MaxLeaderEpoch = assignment.LeaderEpoch };
             if (partition is null)
             {
                 if (!_directories.TryIdentify(name, topic.Id))
@@ -274,20 +300,26 @@ public sealed class PartitionManager : IAsyncDisposable
     private readonly record struct Slot(Partition? Partition, ErrorCode Error);
 
     /// <summary>One topic's partitions by index.</summary>
-    private sealed class TopicSlots(TopicInfo topic, Slot[] slots)
+    private sealed class TopicSlots(TopicInfo topic, TopicSettings settings, TimeSpan producerExpiration)
     {
         public TopicInfo Topic { get; } = topic;
 
-        public Slot[] Slots { get; } = slots;
+        public TopicSettings Settings { get; } = settings;
+
+        public TimeSpan ProducerExpiration { get; } = producerExpiration;
+
+        public Slot[] Slots { get; } = new Slot[topic.Partitions.Length];
 
         /// <summary>Whether none of them has to be tried again.</summary>
         public bool IsWhole => Array.TrueForAll(Slots, slot => slot.Error != ErrorCode.KafkaStorageError);
     }
 
     /// <summary>What one snapshot made of it; never changed.</summary>
-    private sealed class Served(Dictionary<string, TopicSlots> byName, Dictionary<Guid, TopicSlots> byId)
+    private sealed class Served(Dictionary<string, TopicSlots> byName, Dictionary<Guid, TopicSlots> byId, BrokerOverrides overrides)
     {
-        public static readonly Served Nothing = new(new(StringComparer.Ordinal), []);
+        public static readonly Served Nothing = new(new(StringComparer.Ordinal), [], BrokerOverrides.None);
+
+        public BrokerOverrides Overrides { get; } = overrides;
 
         public Dictionary<string, TopicSlots> ByName { get; } = byName;
 
@@ -296,12 +328,12 @@ public sealed class PartitionManager : IAsyncDisposable
         public IEnumerable<Partition> All =>
             ByName.Values.SelectMany(topic => topic.Slots).Select(slot => slot.Partition).OfType<Partition>();
 
-        /// <summary>Whether the topic is served as it is now.</summary>
-        public bool Has(TopicInfo topic) =>
-            ByName.TryGetValue(topic.Name, out TopicSlots? slots) && ReferenceEquals(slots.Topic, topic) && slots.IsWhole;
+        /// <summary>The topic as it is now; null if it isn't served as such.</summary>
+        public TopicSlots? Find(TopicInfo topic) =>
+            ByName.TryGetValue(topic.Name, out TopicSlots? slots) && ReferenceEquals(slots.Topic, topic) && slots.IsWhole ? slots : null;
 
         /// <summary>Copies: to copy thousands of entries takes microseconds.</summary>
-        public Served With(TopicSlots[] changed, TopicSlots[] gone)
+        public Served With(TopicSlots[] changed, TopicSlots[] gone, BrokerOverrides overrides)
         {
             var names = new Dictionary<string, TopicSlots>(ByName, StringComparer.Ordinal);
             var ids = new Dictionary<Guid, TopicSlots>(ById);
@@ -315,7 +347,7 @@ public sealed class PartitionManager : IAsyncDisposable
                 names[slots.Topic.Name] = slots;
                 ids[slots.Topic.Id] = slots;
             }
-            return new Served(names, ids);
+            return new Served(names, ids, overrides);
         }
     }
 }

@@ -58,8 +58,10 @@ public sealed record TopicSettings
 
     /// <summary>The settings of a topic.</summary>
     /// <param name="configs">Those that were set on it.</param>
-    public static TopicSettings From(IEnumerable<KeyValuePair<string, string>> configs)
+    /// <param name="overrides">What was set on brokers, which gives topics their defaults.</param>
+    public static TopicSettings From(IEnumerable<KeyValuePair<string, string>> configs, BrokerOverrides? overrides = null)
     {
+        overrides ??= BrokerOverrides.None;
         var set = configs.ToDictionary(StringComparer.Ordinal);
         long difference = Number(TopicConfigs.TimestampDifferenceMaxMs);
         string[] policies = ConfigRule.Items(Value(TopicConfigs.CleanupPolicy));
@@ -80,9 +82,13 @@ public sealed record TopicSettings
         };
 
         // What isn't right, because a newer broker allows more, has its default.
-        string Value(string name) => set.TryGetValue(name, out string? value) && TopicConfigs.FindFault(name, value) is null
-            ? value
-            : TopicConfigs.Find(name)!.Default;
+        string Value(string name)
+        {
+            ConfigDefinition config = TopicConfigs.Find(name)!;
+            return set.TryGetValue(name, out string? value) && config.FindFault(value) is null ? value
+                : overrides.DefaultOf(config).Value is var ofBroker && config.FindFault(ofBroker) is null ? ofBroker
+                : config.Default;
+        }
         long Number(string name) => ConfigRule.TryInt64(Value(name))!.Value;
     }
 

@@ -1,5 +1,7 @@
 using System.Buffers.Text;
+using System.Collections.Immutable;
 using System.Security.Cryptography;
+using Tributary.Broker.Configs;
 using Tributary.Cloud.Storage;
 
 namespace Tributary.Cloud.Grains;
@@ -20,7 +22,9 @@ internal sealed class ClusterGrain(
     {
         await StoreAsync(Record.Register(name, host, port, NewClusterId()));
         BrokerRecord broker = Record.Brokers.Single(known => known.Name == name);
-        return new BrokerRegistration(Record.ClusterId, broker, Record.Brokers, [.. Record.Topics.Values], [.. Record.Deleted.Values]);
+        return new BrokerRegistration(
+            Record.ClusterId, broker, Record.Brokers, [.. Record.Topics.Values], [.. Record.Deleted.Values],
+            StoredOverrides.From(Record.OverridesOf(broker.NodeId)));
     }
 
     /// <inheritdoc/>
@@ -95,6 +99,26 @@ internal sealed class ClusterGrain(
     /// <inheritdoc/>
     public Task<TopicStanding> FindTopicAsync(string name) =>
         Task.FromResult(new TopicStanding(Record.Topics.GetValueOrDefault(name), Record.Deleted.GetValueOrDefault(name)));
+
+    /// <inheritdoc/>
+    public async Task<Refusal?> AlterBrokerConfigsAsync(
+        int nodeId, bool ofNode, ImmutableArray<StoredConfigEdit> edits, bool replaceAll, bool validateOnly)
+    {
+        (ErrorCode error, string? message) = BrokerConfigEdits.Apply(
+            Record.OverridesOf(nodeId), ofNode, [.. edits.Select(edit => edit.ToEdit())], replaceAll, out BrokerOverrides next);
+        if (error != ErrorCode.None)
+        {
+            return new Refusal(error, message!);
+        }
+        if (!validateOnly)
+        {
+            await StoreAsync(Record.Override(nodeId, next));
+        }
+        return null;
+    }
+
+    /// <inheritdoc/>
+    public Task<StoredOverrides> GetBrokerConfigsAsync(int nodeId) => Task.FromResult(StoredOverrides.From(Record.OverridesOf(nodeId)));
 
     /// <inheritdoc/>
     public async Task<ProducerIdBlock> TakeProducerIdsAsync()

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Globalization;
+using Tributary.Broker.Configs;
 
 namespace Tributary.Cloud.Grains;
 
@@ -11,6 +13,9 @@ internal sealed record ClusterRecord
 {
     /// <summary>Ids in a block of producer ids, as many as Kafka hands a broker at a time.</summary>
     public const int ProducerIdBlockSize = 1000;
+
+    /// <summary>Stands for all brokers where a node id stands for one.</summary>
+    private const string OfAllBrokers = "";
 
     /// <summary>Id of the cluster, 22 characters as Kafka's are. Empty before the first broker has registered.</summary>
     [Id(0)]
@@ -33,6 +38,13 @@ internal sealed record ClusterRecord
     /// </summary>
     [Id(4)]
     public ImmutableDictionary<string, TopicListing> Deleted { get; init; } = ImmutableDictionary<string, TopicListing>.Empty;
+
+    /// <summary>
+    /// Configs of brokers that were set while they run, by node id; those of all brokers under <see cref="OfAllBrokers"/>.
+    /// </summary>
+    [Id(5)]
+    public ImmutableDictionary<string, ImmutableDictionary<string, string>> BrokerConfigs { get; init; } =
+        ImmutableDictionary<string, ImmutableDictionary<string, string>>.Empty;
 
     /// <summary>A broker has started: it gets the node id of its name, a new one if the name is new, and a higher broker epoch.</summary>
     /// <param name="name">The broker's name; it is its identity.</param>
@@ -71,8 +83,25 @@ internal sealed record ClusterRecord
     /// <summary>Nothing is left of a deleted topic.</summary>
     public ClusterRecord Forget(TopicListing topic) => this with { Deleted = Deleted.Remove(topic.Name) };
 
+    /// <summary>The configs that were set on a broker and on all.</summary>
+    public BrokerOverrides OverridesOf(int nodeId) => BrokerOverrides.From(ConfigsOf(KeyOf(nodeId)), ConfigsOf(OfAllBrokers));
+
+    /// <summary>Other configs are set on a broker, or on all.</summary>
+    public ClusterRecord Override(int nodeId, BrokerOverrides overrides)
+    {
+        ImmutableDictionary<string, ImmutableDictionary<string, string>> configs = BrokerConfigs
+            .SetItem(KeyOf(nodeId), overrides.OfNode.ToImmutableDictionary())
+            .SetItem(OfAllBrokers, overrides.OfAll.ToImmutableDictionary());
+        return this with { BrokerConfigs = configs.RemoveRange(configs.Where(one => one.Value.IsEmpty).Select(one => one.Key)) };
+    }
+
     /// <summary>The next block of producer ids is taken.</summary>
     public ClusterRecord TakeProducerIds() => this with { NextProducerId = checked(NextProducerId + ProducerIdBlockSize) };
+
+    private static string KeyOf(int nodeId) => nodeId.ToString(CultureInfo.InvariantCulture);
+
+    private ImmutableDictionary<string, string> ConfigsOf(string key) =>
+        BrokerConfigs.GetValueOrDefault(key, ImmutableDictionary<string, string>.Empty);
 }
 
 /// <summary>A broker as the cluster knows it.</summary>

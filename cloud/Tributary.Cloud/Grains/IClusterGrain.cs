@@ -1,10 +1,11 @@
 using System.Collections.Immutable;
+using Tributary.Broker.Configs;
 
 namespace Tributary.Cloud.Grains;
 
 /// <summary>
-/// The one grain that knows the cluster as a whole: its id, its brokers, the list of its topics, and which producer ids are taken. Whatever
-/// it answers is stored.
+/// The one grain that knows the cluster as a whole: its id, its brokers and their configs, the list of its topics, and which producer ids
+/// are taken. Whatever it answers is stored.
 /// </summary>
 [Alias("Tributary.IClusterGrain")]
 internal interface IClusterGrain : IGrainWithIntegerKey
@@ -56,9 +57,39 @@ internal interface IClusterGrain : IGrainWithIntegerKey
     [Alias("FindTopic")]
     Task<TopicStanding> FindTopicAsync(string name);
 
+    /// <summary>Changes the configs that are set on a broker, or on all, all or none.</summary>
+    /// <param name="nodeId">The broker that asks.</param>
+    /// <param name="ofNode">Those of the broker; otherwise those of all.</param>
+    /// <param name="edits">The changes.</param>
+    /// <param name="replaceAll">Whatever isn't set by them isn't set any more.</param>
+    /// <param name="validateOnly">Store nothing.</param>
+    /// <returns>Why nothing was changed, null if it was.</returns>
+    [Alias("AlterBrokerConfigs")]
+    Task<Refusal?> AlterBrokerConfigsAsync(
+        int nodeId, bool ofNode, ImmutableArray<StoredConfigEdit> edits, bool replaceAll, bool validateOnly);
+
+    /// <summary>The configs that are set on a broker and on all.</summary>
+    [Alias("GetBrokerConfigs")]
+    Task<StoredOverrides> GetBrokerConfigsAsync(int nodeId);
+
     /// <summary>Takes a block of producer ids that nobody had before.</summary>
     [Alias("TakeProducerIds")]
     Task<ProducerIdBlock> TakeProducerIdsAsync();
+}
+
+/// <summary>Configs of brokers that are set while they run.</summary>
+/// <param name="OfNode">On the broker that asks.</param>
+/// <param name="OfAll">On all.</param>
+[GenerateSerializer, Immutable, Alias("Tributary.StoredOverrides")]
+internal sealed record StoredOverrides(
+    [property: Id(0)] ImmutableDictionary<string, string> OfNode, [property: Id(1)] ImmutableDictionary<string, string> OfAll)
+{
+    /// <summary>On their way to a broker.</summary>
+    public static StoredOverrides From(BrokerOverrides overrides) =>
+        new(overrides.OfNode.ToImmutableDictionary(), overrides.OfAll.ToImmutableDictionary());
+
+    /// <summary>As the broker goes by them.</summary>
+    public BrokerOverrides ToOverrides() => BrokerOverrides.From(OfNode, OfAll);
 }
 
 /// <summary>What a broker is told when it registers.</summary>
@@ -68,7 +99,8 @@ internal sealed record BrokerRegistration(
     [property: Id(1)] BrokerRecord Broker,
     [property: Id(2)] ImmutableArray<BrokerRecord> Brokers,
     [property: Id(3)] ImmutableArray<TopicListing> Topics,
-    [property: Id(4)] ImmutableArray<TopicListing> Deleted);
+    [property: Id(4)] ImmutableArray<TopicListing> Deleted,
+    [property: Id(5)] StoredOverrides Overrides);
 
 /// <summary>What the cluster knows of a name.</summary>
 /// <param name="Topic">The topic that exists, null if there is none.</param>

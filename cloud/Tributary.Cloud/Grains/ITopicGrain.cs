@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Tributary.Broker.Configs;
 
 namespace Tributary.Cloud.Grains;
 
@@ -70,9 +71,16 @@ internal sealed record TopicCreationAnswer([property: Id(0)] Refusal? Refusal, [
 [GenerateSerializer, Immutable, Alias("Tributary.TopicChangeAnswer")]
 internal sealed record TopicChangeAnswer([property: Id(0)] Refusal? Refusal, [property: Id(1)] TopicRecord? Topic);
 
-/// <summary>A change of a config on its way to the grain.</summary>
+/// <summary>A change of a config on its way to a grain.</summary>
 /// <param name="Name">Which config.</param>
-/// <param name="Operation">What is done to it, as <see cref="Broker.Configs.ConfigOperation"/> counts.</param>
+/// <param name="Operation">What is done to it, as <see cref="ConfigOperation"/> counts.</param>
 /// <param name="Value">The value.</param>
 [GenerateSerializer, Immutable, Alias("Tributary.StoredConfigEdit")]
-internal sealed record StoredConfigEdit([property: Id(0)] string Name, [property: Id(1)] sbyte Operation, [property: Id(2)] string? Value);
+internal sealed record StoredConfigEdit([property: Id(0)] string Name, [property: Id(1)] sbyte Operation, [property: Id(2)] string? Value)
+{
+    /// <summary>A change on its way.</summary>
+    public static StoredConfigEdit From(ConfigEdit edit) => new(edit.Name, (sbyte)edit.Operation, edit.Value);
+
+    /// <summary>The change.</summary>
+    public ConfigEdit ToEdit() => new(Name, (ConfigOperation)Operation, Value);
+}

@@ -92,7 +92,7 @@ internal sealed class TopicGrain(
             return Unknown;
         }
         (ErrorCode error, string? message) = ConfigEdits.Apply(
-            Record.Configs, [.. edits.Select(edit => new ConfigEdit(edit.Name, (ConfigOperation)edit.Operation, edit.Value))], replaceAll,
+            Record.Configs, [.. edits.Select(edit => edit.ToEdit())], replaceAll,
             out ImmutableDictionary<string, string> next);
         return error == ErrorCode.None
             ? await ChangeAsync(Record with { Configs = next }, validateOnly)

@@ -35,7 +35,10 @@ public sealed class ConnectionLimit(int most, int mostFromAddress)
     public int Addresses => _ofAddress.Count;
 
     /// <summary>Counts a connection if it may be taken; then <see cref="Leave"/> is called once when it has ended.</summary>
-    public ConnectionAdmission TryEnter(EndPoint? remote)
+    public ConnectionAdmission TryEnter(EndPoint? remote) => TryEnter(remote, most, mostFromAddress);
+
+    /// <summary>Counts a connection if it may be taken by limits that hold now instead of the first ones.</summary>
+    public ConnectionAdmission TryEnter(EndPoint? remote, int most, int mostFromAddress)
     {
         if (Interlocked.Increment(ref _count) > most)
         {

@@ -352,6 +352,74 @@ public sealed class GrainControlPlaneTests : IDisposable
         Assert.Equal("7", started.Control.Snapshot.Topics["t"].Configs["segment.ms"]);
     }
 
+    [Fact]
+    public async Task Configs_of_brokers_are_applied_when_their_caller_hears_of_it_and_there_after_a_crash()
+    {
+        TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        Started first = await StartAsync(silo);
+        Assert.Equal(TopicOutcome.Done, await first.Control.AlterBrokerConfigsAsync(OfBrokers(false, "message.max.bytes", "7"), default));
+        Assert.Equal(TopicOutcome.Done, await first.Control.AlterBrokerConfigsAsync(OfBrokers(true, "message.max.bytes", "8"), default));
+        Assert.Same(first.Control.Snapshot, first.Applied[^1]);
+        AssertSet(first.Control.Snapshot.Overrides);
+        await first.Control.CreateTopicAsync(NewTopic("t", 1), default);
+        AssertSet(first.Control.Snapshot.Overrides);
+        await silo.KillAsync();
+        await using TestSilo again = await TestSilo.StartAsync(DatabaseFile);
+        Started second = await StartAsync(again);
+        AssertSet(Assert.Single(second.Applied).Overrides);
+
+        Assert.Equal(
+            TopicOutcome.Done,
+            await second.Control.AlterBrokerConfigsAsync(new BrokerConfigAlteration(true, [], ReplaceAll: true, ValidateOnly: false), default));
+        Assert.Empty(second.Control.Snapshot.Overrides.OfNode);
+        Assert.Equal("7", second.Control.Snapshot.Overrides.Find("message.max.bytes"));
+
+        static void AssertSet(BrokerOverrides overrides)
+        {
+            Assert.Equal([KeyValuePair.Create("message.max.bytes", "8")], overrides.OfNode);
+            Assert.Equal([KeyValuePair.Create("message.max.bytes", "7")], overrides.OfAll);
+        }
+    }
+
+    [Fact]
+    public async Task Configs_of_brokers_that_can_not_be_are_refused_and_a_check_changes_nothing()
+    {
+        await using TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        Started started = await StartAsync(silo);
+        ClusterSnapshot before = started.Control.Snapshot;
+
+        TopicOutcome wrong = await started.Control.AlterBrokerConfigsAsync(OfBrokers(true, "message.max.bytes", "many"), default);
+        TopicOutcome check = await started.Control.AlterBrokerConfigsAsync(
+            OfBrokers(true, "message.max.bytes", "7") with { ValidateOnly = true }, default);
+
+        Assert.Equal(
+            (ErrorCode.InvalidRequest, "Invalid value many for configuration message.max.bytes: Not a number of type INT"), (wrong.Error, wrong.Message));
+        Assert.Equal(TopicOutcome.Done, check);
+        Assert.Same(before, started.Control.Snapshot);
+        Assert.Empty((await silo.Cluster.GetBrokerConfigsAsync(before.NodeId)).OfNode);
+    }
+
+    [Fact]
+    public async Task A_change_of_brokers_whose_outcome_was_not_known_is_looked_up()
+    {
+        await using TestSilo silo = await TestSilo.StartAsync(DatabaseFile);
+        Started started = await StartAsync(silo);
+        await silo.ExecuteAsync(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON grain_record WHEN NEW.state = 'cluster' BEGIN SELECT RAISE(ABORT, 'no'); END");
+        await Assert.ThrowsAnyAsync<Exception>(() => started.Control.AlterBrokerConfigsAsync(OfBrokers(true, "message.max.bytes", "7"), default));
+        await silo.ExecuteAsync("DROP TRIGGER refuse");
+        Assert.Null(await silo.Cluster.AlterBrokerConfigsAsync(
+            started.Control.Snapshot.NodeId, true, [new StoredConfigEdit("message.max.bytes", 0, "7")], replaceAll: false, validateOnly: false));
+        Assert.Empty(started.Control.Snapshot.Overrides.OfNode);
+
+        await started.Control.ReapplyAsync();
+
+        Assert.Equal("7", started.Control.Snapshot.Overrides.Find("message.max.bytes"));
+    }
+
+    private static BrokerConfigAlteration OfBrokers(bool ofNode, string name, string value) =>
+        new(ofNode, [new ConfigEdit(name, ConfigOperation.Set, value)], ReplaceAll: false, ValidateOnly: false);
+
     private static ConfigAlteration Alteration(string name, string value) =>
         new("t", [new ConfigEdit(name, ConfigOperation.Set, value)], ReplaceAll: false, ValidateOnly: false);
 

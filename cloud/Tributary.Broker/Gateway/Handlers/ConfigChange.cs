@@ -24,7 +24,7 @@ internal sealed record ConfigChange(sbyte ResourceType, string ResourceName, Con
 
     private async Task<TopicOutcome> ApplyAsync(BrokerContext broker, bool replaceAll, bool validateOnly, CancellationToken cancellation)
     {
-        ConfigResource resource = ConfigResource.Find(broker.Control.Snapshot, ResourceType, ResourceName);
+        ConfigResource resource = ConfigResource.Find(broker.Control.Snapshot, ResourceType, ResourceName, toChange: true);
         if (resource.Error != ErrorCode.None)
         {
             return new TopicOutcome(resource.Error, resource.Message);
@@ -34,8 +34,9 @@ internal sealed record ConfigChange(sbyte ResourceType, string ResourceName, Con
             return await TopicChange.TryAsync(broker, topic.Name, () => broker.Control.AlterConfigsAsync(
                 new ConfigAlteration(topic.Name, Edits, replaceAll, validateOnly), cancellation));
         }
-        return Edits.Length == 0 ? TopicOutcome.Done : new TopicOutcome(
-            ErrorCode.InvalidRequest,
-            $"Cannot update these configs dynamically: {string.Join(", ", Edits.Select(edit => edit.Name))}. They are settings of the program.");
+        return await TopicChange.TryAsync(
+            () => broker.Control.AlterBrokerConfigsAsync(
+                new BrokerConfigAlteration(resource.Node is not null, Edits, replaceAll, validateOnly), cancellation),
+            e => broker.Logger.BrokerConfigChangeFailed(e));
     }
 }

@@ -16,10 +16,14 @@ internal readonly record struct ConfigResource(TopicInfo? Topic, BrokerNode? Nod
     private const sbyte BrokerType = 4;
 
     /// <summary>Finds what a request names.</summary>
-    public static ConfigResource Find(ClusterSnapshot snapshot, sbyte type, string name) => type switch
+    /// <param name="snapshot">What there is.</param>
+    /// <param name="type">What kind of thing is named.</param>
+    /// <param name="name">Its name.</param>
+    /// <param name="toChange">It is to be changed, not described: Kafka has other sentences for what is wrong then.</param>
+    public static ConfigResource Find(ClusterSnapshot snapshot, sbyte type, string name, bool toChange) => type switch
     {
         TopicType => FindTopic(snapshot, name),
-        BrokerType => FindBroker(snapshot, name),
+        BrokerType => FindBroker(snapshot, name, toChange),
         _ => Refuse(ErrorCode.InvalidRequest, $"Unsupported resource type: {type}; topics (2) and brokers (4) have configs."),
     };
 
@@ -29,7 +33,7 @@ internal readonly record struct ConfigResource(TopicInfo? Topic, BrokerNode? Nod
         : snapshot.Topics.TryGetValue(name, out TopicInfo? topic) ? new ConfigResource(topic, null, ErrorCode.None, null)
         : Refuse(ErrorCode.UnknownTopicOrPartition, TopicChange.UnknownTopic);
 
-    private static ConfigResource FindBroker(ClusterSnapshot snapshot, string name)
+    private static ConfigResource FindBroker(ClusterSnapshot snapshot, string name, bool toChange)
     {
         if (name.Length == 0)
         {
@@ -37,11 +41,13 @@ internal readonly record struct ConfigResource(TopicInfo? Topic, BrokerNode? Nod
         }
         if (!int.TryParse(name, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int id))
         {
-            return Refuse(ErrorCode.InvalidRequest, $"Broker id must be an integer, but it is: {name}");
+            return Refuse(ErrorCode.InvalidRequest, $"{(toChange ? "Node" : "Broker")} id must be an integer, but it is: {name}");
         }
         return id == snapshot.NodeId
             ? new ConfigResource(null, snapshot.Brokers.First(node => node.NodeId == id), ErrorCode.None, null)
-            : Refuse(ErrorCode.InvalidRequest, $"Unexpected broker id, expected {snapshot.NodeId} or empty string, but received {name}");
+            : Refuse(
+                ErrorCode.InvalidRequest,
+                $"Unexpected broker id, expected {snapshot.NodeId}{(toChange ? "" : " or empty string")}, but received {name}");
     }
 
     private static ConfigResource Refuse(ErrorCode error, string message) => new(null, null, error, message);

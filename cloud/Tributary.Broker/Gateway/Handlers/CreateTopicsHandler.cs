@@ -121,16 +121,16 @@ internal sealed class CreateTopicsHandler(BrokerContext broker) : ApiHandler<Cre
             result.TopicId = topic.Id;
             result.NumPartitions = topic.Partitions.Length;
             result.ReplicationFactor = (short)(topic.Partitions is [var first, ..] ? first.Replicas.Length : UseDefault);
-            result.Configs =
-            [
-                .. TopicConfigs.All.Select(config => new CreateTopicsResponse.CreatableTopicConfigs
-                {
-                    Name = config.Name,
-                    Value = topic.Configs.GetValueOrDefault(config.Name, config.Default),
-                    ConfigSource = (sbyte)(topic.Configs.ContainsKey(config.Name) ? ConfigSource.Topic : ConfigSource.Default),
-                }),
-            ];
+            BrokerOverrides overrides = Broker.Control.Snapshot.Overrides;
+            result.Configs = [.. TopicConfigs.All.Select(config => Describe(config, topic, overrides))];
         }
         return result;
+    }
+
+    private static CreateTopicsResponse.CreatableTopicConfigs Describe(ConfigDefinition config, TopicInfo topic, BrokerOverrides overrides)
+    {
+        (string value, ConfigSource source) =
+            topic.Configs.TryGetValue(config.Name, out string? set) ? (set, ConfigSource.Topic) : overrides.DefaultOf(config);
+        return new CreateTopicsResponse.CreatableTopicConfigs { Name = config.Name, Value = value, ConfigSource = (sbyte)source };
     }
 }

@@ -5,12 +5,12 @@ using Tributary.Contracts.Kafka.Messages;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
-/// <summary>Tells configs of topics and of this broker, where each value comes from, and what it does.</summary>
+/// <summary>Tells configs of topics, of this broker and of all, where each value comes from, and what it does.</summary>
 internal sealed class DescribeConfigsHandler(BrokerContext broker) : ApiHandler<DescribeConfigsRequest, DescribeConfigsResponse>(broker)
 {
     /// <summary>About what a config takes in the answer: by itself, with its synonyms, with its documentation.</summary>
     private const int ConfigBytes = 64;
-    private const int SynonymBytes = 96;
+    private const int SynonymBytes = 192;
     private const int DocumentationBytes = 192;
 
     private readonly BrokerConfigs _ofBroker = new(broker.Options, broker.Logs?.Path ?? "");
@@ -22,8 +22,8 @@ internal sealed class DescribeConfigsHandler(BrokerContext broker) : ApiHandler<
         int each = ConfigBytes + (body.IncludeSynonyms ? SynonymBytes : 0) + (body.IncludeDocumentation ? DocumentationBytes : 0);
         ClusterSnapshot snapshot = Broker.Control.Snapshot;
         return body.Resources.Sum(resource =>
-            ConfigResource.Find(snapshot, resource.ResourceType, resource.ResourceName).Error == ErrorCode.None
-                ? (long)each * (resource.ConfigurationKeys?.Length ?? _ofBroker.All.Length)
+            ConfigResource.Find(snapshot, resource.ResourceType, resource.ResourceName, toChange: false).Error == ErrorCode.None
+                ? (long)each * (resource.ConfigurationKeys is { Length: > 0 } keys ? keys.Length : _ofBroker.All.Length)
                 : 0);
     }
 
@@ -38,7 +38,7 @@ internal sealed class DescribeConfigsHandler(BrokerContext broker) : ApiHandler<
     private DescribeConfigsResponse.DescribeConfigsResult Describe(
         ClusterSnapshot snapshot, DescribeConfigsRequest.DescribeConfigsResource asked, DescribeConfigsRequest body)
     {
-        ConfigResource resource = ConfigResource.Find(snapshot, asked.ResourceType, asked.ResourceName);
+        ConfigResource resource = ConfigResource.Find(snapshot, asked.ResourceType, asked.ResourceName, toChange: false);
         var result = new DescribeConfigsResponse.DescribeConfigsResult
         {
             ErrorCode = Counted(resource.Error),
@@ -46,50 +46,75 @@ internal sealed class DescribeConfigsHandler(BrokerContext broker) : ApiHandler<
             ResourceType = asked.ResourceType,
             ResourceName = asked.ResourceName,
         };
-        HashSet<string>? wanted = asked.ConfigurationKeys?.ToHashSet(StringComparer.Ordinal);
-        if (resource.Topic is { } topic)
+        if (resource.Error == ErrorCode.None)
         {
-            result.Configs = [.. TopicConfigs.All.Where(config => wanted?.Contains(config.Name) ?? true).Select(config => Describe(config, topic, body))];
-        }
-        else if (resource.Node is { } node) // those of all brokers are none: nothing is set for them together
-        {
+            // None named is all, whether as null or, by some clients, as an empty list.
+            HashSet<string>? wanted = asked.ConfigurationKeys is { Length: > 0 } keys ? keys.ToHashSet(StringComparer.Ordinal) : null;
+            IEnumerable<Described> configs = resource.Topic is { } topic ? DescribeTopic(topic, snapshot.Overrides)
+                : resource.Node is { } node ? DescribeNode(node, snapshot.Overrides)
+                : DescribeAll(snapshot.Overrides);
             result.Configs =
-            [
-                .. BrokerConfigs.OfNode(node).Concat(_ofBroker.All).Where(config => wanted?.Contains(config.Definition.Name) ?? true)
-                    .Select(config => Describe(config.Definition, config.Value, config.Source, isReadOnly: true, body)),
-            ];
+                [.. configs.Where(config => wanted?.Contains(config.Definition.Name) ?? true).Select(config => config.ToResult(body))];
         }
         return result;
     }
 
-    private static DescribeConfigsResponse.DescribeConfigsResourceResult Describe(
-        ConfigDefinition config, TopicInfo topic, DescribeConfigsRequest body)
+    private IEnumerable<Described> DescribeTopic(TopicInfo topic, BrokerOverrides overrides) => TopicConfigs.All.Select(config =>
     {
-        string? set = topic.Configs.GetValueOrDefault(config.Name);
-        DescribeConfigsResponse.DescribeConfigsResourceResult result = Describe(
-            config, set ?? config.Default, set is null ? ConfigSource.Default : ConfigSource.Topic, isReadOnly: false, body);
-        if (body.IncludeSynonyms)
+        IEnumerable<ConfigValue> usual = config.BrokerName is { } name
+            ? _ofBroker.ValuesOf(name, overrides)
+            : [new ConfigValue(config.Name, config.Default, ConfigSource.Default)];
+        return new Described(
+            config,
+            topic.Configs.TryGetValue(config.Name, out string? set)
+                ? usual.Prepend(new ConfigValue(config.Name, set, ConfigSource.Topic))
+                : usual,
+            IsReadOnly: false);
+    });
+
+    private IEnumerable<Described> DescribeNode(BrokerNode node, BrokerOverrides overrides) => BrokerConfigs.OfNode(node)
+        .Select(config => new Described(config.Definition, BrokerConfigs.ValuesOf(config), IsReadOnly: true))
+        .Concat(_ofBroker.All.Select(config => config.Definition).Concat(Unknown(overrides.OfNode.Keys.Union(overrides.OfAll.Keys)))
+            .Select(config => new Described(config, _ofBroker.ValuesOf(config.Name, overrides), DynamicConfigs.Find(config.Name) is null)));
+
+    /// <summary>Of all brokers together, only what is set for them.</summary>
+    private IEnumerable<Described> DescribeAll(BrokerOverrides overrides) => overrides.OfAll.Keys
+        .Select(DynamicConfigs.Find).OfType<ConfigDefinition>().Concat(Unknown(overrides.OfAll.Keys))
+        .Select(config => new Described(
+            config,
+            _ofBroker.ValuesOf(config.Name, overrides).Where(value => value.Source == ConfigSource.DynamicDefault),
+            DynamicConfigs.Find(config.Name) is null));
+
+    private IEnumerable<ConfigDefinition> Unknown(IEnumerable<string> names) => names
+        .Where(name => !_ofBroker.Has(name))
+        .Select(name =>
+            new ConfigDefinition(name, ConfigType.Unknown, "", ConfigRule.Any, "Not a config of this broker.") { HasEffect = false });
+
+    /// <summary>A config, and its values, the one that counts first.</summary>
+    private readonly record struct Described(ConfigDefinition Definition, IEnumerable<ConfigValue> Values, bool IsReadOnly)
+    {
+        public DescribeConfigsResponse.DescribeConfigsResourceResult ToResult(DescribeConfigsRequest body)
         {
-            DescribeConfigsResponse.DescribeConfigsSynonym usual = Synonym(config.BrokerName ?? config.Name, config.Default, ConfigSource.Default);
-            result.Synonyms = set is null ? [usual] : [Synonym(config.Name, set, ConfigSource.Topic), usual];
+            // Of what isn't known it isn't known either whether it is a secret: Kafka doesn't tell it.
+            bool isSensitive = Definition.Type == ConfigType.Unknown;
+            ConfigValue[] values = [.. Values.Select(value => isSensitive ? value with { Value = null } : value)];
+            ConfigValue first = values is [var counts, ..] ? counts : new ConfigValue(Definition.Name, null, ConfigSource.Default);
+            return new DescribeConfigsResponse.DescribeConfigsResourceResult
+            {
+                Name = Definition.Name,
+                Value = first.Value,
+                ReadOnly = IsReadOnly,
+                ConfigSource = (sbyte)first.Source,
+                IsSensitive = isSensitive,
+                ConfigType = (sbyte)Definition.Type,
+                Synonyms = body.IncludeSynonyms ? [.. values.Select(ToSynonym)] : [],
+                Documentation = !body.IncludeDocumentation ? null
+                    : Definition.HasEffect ? Definition.Documentation
+                    : $"Without effect: {Definition.Documentation}",
+            };
         }
-        return result;
+
+        private static DescribeConfigsResponse.DescribeConfigsSynonym ToSynonym(ConfigValue value) =>
+            new() { Name = value.Name, Value = value.Value, Source = (sbyte)value.Source };
     }
-
-    private static DescribeConfigsResponse.DescribeConfigsResourceResult Describe(
-        ConfigDefinition config, string value, ConfigSource source, bool isReadOnly, DescribeConfigsRequest body) => new()
-        {
-            Name = config.Name,
-            Value = value,
-            ReadOnly = isReadOnly,
-            ConfigSource = (sbyte)source,
-            ConfigType = (sbyte)config.Type,
-            Synonyms = body.IncludeSynonyms ? [Synonym(config.Name, value, source)] : [],
-            Documentation = !body.IncludeDocumentation ? null
-                : config.HasEffect ? config.Documentation
-                : $"Without effect: {config.Documentation}",
-        };
-
-    private static DescribeConfigsResponse.DescribeConfigsSynonym Synonym(string name, string value, ConfigSource source) =>
-        new() { Name = name, Value = value, Source = (sbyte)source };
 }

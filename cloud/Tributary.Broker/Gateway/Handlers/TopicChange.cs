@@ -13,7 +13,11 @@ internal static class TopicChange
     public const string UnknownTopic = "This server does not host this topic-partition.";
 
     /// <summary>Makes a change. A control plane that fails, or is slow, gives an error that clients try again.</summary>
-    public static async Task<TopicOutcome> TryAsync(BrokerContext broker, string topic, Func<Task<TopicOutcome>> change)
+    public static Task<TopicOutcome> TryAsync(BrokerContext broker, string topic, Func<Task<TopicOutcome>> change) =>
+        TryAsync(change, e => broker.Logger.TopicChangeFailed(e, topic));
+
+    /// <summary>Makes a change of anything, and has it logged if it fails.</summary>
+    public static async Task<TopicOutcome> TryAsync(Func<Task<TopicOutcome>> change, Action<Exception> log)
     {
         try
         {
@@ -25,7 +29,7 @@ internal static class TopicChange
         }
         catch (Exception e)
         {
-            broker.Logger.TopicChangeFailed(e, topic);
+            log(e);
             return new TopicOutcome(ErrorCode.RequestTimedOut, "it could not be done now; try again");
         }
     }

@@ -129,13 +129,17 @@ const commands = {
     const configs = await admin.describeConfigs({
       includeSynonyms: false, resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames: ['max.message.bytes', 'retention.ms'] }]
     })
+    const cluster = await admin.describeCluster()
+    const broker = { type: ConfigResourceTypes.BROKER, name: `${cluster.brokers[0].nodeId}` }
+    await admin.alterConfigs({ validateOnly: false, resources: [{ ...broker, configEntries: [{ name: 'log.cleaner.threads', value: '2' }] }] })
+    const ofBroker = await admin.describeConfigs({ includeSynonyms: false, resources: [{ ...broker, configNames: ['log.cleaner.threads'] }] })
+    await admin.alterConfigs({ validateOnly: false, resources: [{ ...broker, configEntries: [] }] })
     const metadata = await admin.fetchTopicMetadata({ topics: [topic] })
     await admin.setOffsets({ groupId: group, topic, partitions: [{ partition: 0, offset: '7' }, { partition: 4, offset: '9' }] })
     const committed = await admin.fetchOffsets({ groupId: group, topics: [topic] })
     const groups = await admin.listGroups()
     const described = await admin.describeGroups([group])
     await admin.deleteGroups([group])
-    const cluster = await admin.describeCluster()
     const producer = kafka.producer()
     await producer.connect()
     await producer.send({ topic, messages: Array.from({ length: 10 }, (_, i) => ({ partition: 0, value: `${i}` })) })
@@ -149,6 +153,7 @@ const commands = {
       event: 'admin', created, again,
       partitions: metadata.topics[0].partitions.length,
       configs: Object.fromEntries(configs.resources[0].configEntries.map(entry => [entry.configName, entry.configValue])),
+      ofBroker: ofBroker.resources[0].configEntries.map(entry => [entry.configName, entry.configValue, entry.configSource, entry.readOnly]),
       committed: Object.fromEntries(committed[0].partitions.map(at => [at.partition, Number(at.offset)])),
       group: groups.groups.some(known => known.groupId === group),
       state: described.groups[0].state,

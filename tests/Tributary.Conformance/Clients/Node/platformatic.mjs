@@ -132,6 +132,13 @@ const commands = {
       resources: [{ resourceType: ConfigResourceTypes.TOPIC, resourceName: topic, configurationKeys: ['max.message.bytes', 'retention.ms'] }]
     })
     const metadata = await admin.metadata({ topics: [topic], forceUpdate: true })
+    const broker = { resourceType: ConfigResourceTypes.BROKER, resourceName: `${[...metadata.brokers.keys()][0]}` }
+    const threads = (configOperation, value) => admin.incrementalAlterConfigs({
+      resources: [{ ...broker, configs: [{ name: 'log.cleaner.threads', configOperation, value }] }]
+    })
+    await threads(IncrementalAlterConfigOperationTypes.SET, '2')
+    const ofBroker = await admin.describeConfigs({ resources: [{ ...broker, configurationKeys: ['log.cleaner.threads'] }] })
+    await threads(IncrementalAlterConfigOperationTypes.DELETE, null)
     await admin.alterConsumerGroupOffsets({
       groupId: group, topics: [{ name: topic, partitionOffsets: [{ partition: 0, offset: 7n }, { partition: 4, offset: 9n }] }]
     })
@@ -151,6 +158,7 @@ const commands = {
       event: 'admin', created: created.length === 1, again,
       partitions: metadata.topics.get(topic).partitions.length,
       configs: Object.fromEntries(configs[0].configs.map(entry => [entry.name, entry.value])),
+      ofBroker: ofBroker[0].configs.map(entry => [entry.name, entry.value, entry.configSource, entry.readOnly]),
       committed: Object.fromEntries(committed[0].topics[0].partitions.map(at => [at.partitionIndex, Number(at.committedOffset)])),
       group: groups.has(group),
       state: described.get(group).state,

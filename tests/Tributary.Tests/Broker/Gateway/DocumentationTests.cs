@@ -30,6 +30,11 @@ public sealed partial class DocumentationTests
         File.ReadLines(Repository("cloud/Tributary.Cloud/TOPICS.md")).Where(line => line.StartsWith("| `", StringComparison.Ordinal)));
 
     [Fact]
+    public void Every_config_of_brokers_that_can_be_changed_stands_in_its_table_and_nothing_else() => Assert.Equal(
+        DynamicConfigs.All.Select(BrokerRow),
+        File.ReadLines(Repository("cloud/Tributary.Cloud/BROKERS.md")).Where(line => line.StartsWith("| `", StringComparison.Ordinal)));
+
+    [Fact]
     public void Every_trap_has_a_test()
     {
         string[] named = [.. File.ReadLines(Repository("tests/Tributary.Tests/Broker/Gateway/TRAPS.md"))
@@ -49,7 +54,14 @@ public sealed partial class DocumentationTests
         : $"| {handler.Api.Key} | {handler.Name} | {handler.MinVersion}–{handler.MaxVersion} |";
 
     private static string Row(ConfigDefinition config) =>
-        $"| `{config.Name}` | {(config.Default.Length == 0 ? "empty" : $"`{config.Default}`")} | {(config.HasEffect ? "yes" : "no")} | {config.Documentation} |";
+        $"| `{config.Name}` | {DefaultOf(config)} | {(config.HasEffect ? "yes" : "no")} | {config.Documentation} |";
+
+    private static string BrokerRow(ConfigDefinition config) =>
+        $"| `{config.Name}` | {DefaultOf(config)} | {(DynamicConfigs.IsPerBroker(config.Name) ? "one" : "one or all")} | {(config.HasEffect ? "yes" : "no")} "
+        + $"| {config.Documentation} |";
+
+    private static string DefaultOf(ConfigDefinition config) =>
+        config.IsNullByDefault ? "none" : config.Default.Length == 0 ? "empty" : $"`{config.Default}`";
 
     private static string Repository(string path)
     {

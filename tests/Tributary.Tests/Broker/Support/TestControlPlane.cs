@@ -90,6 +90,26 @@ internal sealed class TestControlPlane : IControlPlane
             return (error, message, topic with { Configs = next.ToImmutableSortedDictionary(StringComparer.Ordinal) });
         });
 
+    public async Task<TopicOutcome> AlterBrokerConfigsAsync(BrokerConfigAlteration alteration, CancellationToken cancellation)
+    {
+        await _creating.WaitAsync(cancellation);
+        try
+        {
+            ThrowIfFailing();
+            (ErrorCode error, string? message) = BrokerConfigEdits.Apply(
+                Snapshot.Overrides, alteration.OfNode, alteration.Edits, alteration.ReplaceAll, out BrokerOverrides next);
+            if (error == ErrorCode.None && !alteration.ValidateOnly)
+            {
+                await ApplyAsync(Snapshot with { Overrides = next });
+            }
+            return new TopicOutcome(error, message);
+        }
+        finally
+        {
+            _creating.Release();
+        }
+    }
+
     private async Task<TopicOutcome> ChangeAsync(
         string name, bool validateOnly, CancellationToken cancellation, Func<TopicInfo, (ErrorCode Error, string? Message, TopicInfo Next)> change)
     {

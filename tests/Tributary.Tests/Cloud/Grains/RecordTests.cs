@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Tributary.Broker.Configs;
 using Tributary.Broker.Metadata;
 using Tributary.Cloud.Grains;
 using Xunit;
@@ -21,6 +22,18 @@ public sealed class RecordTests
                 new BrokerRecord { Name = "b", NodeId = 2, Epoch = 0, Host = "h", Port = 2 },
             ],
             record.Brokers);
+    }
+
+    [Fact]
+    public void Configs_of_a_broker_are_kept_beside_those_of_others_and_of_all()
+    {
+        BrokerOverrides one = BrokerOverrides.From([KeyValuePair.Create("a", "1")], [KeyValuePair.Create("a", "0")]);
+        ClusterRecord record = new ClusterRecord().Override(1, one);
+        record = record.Override(2, record.OverridesOf(2) with { OfNode = one.OfNode.SetItem("a", "2") });
+
+        Assert.Equal(["1", "2", "0"], new[] { 1, 2, 3 }.Select(node => record.OverridesOf(node).Find("a")));
+        Assert.Equal("0", record.Override(1, record.OverridesOf(1) with { OfNode = one.OfNode.Clear() }).OverridesOf(1).Find("a"));
+        Assert.Empty(new ClusterRecord().Override(1, BrokerOverrides.None).BrokerConfigs);
     }
 
     [Fact]
