@@ -327,8 +327,10 @@ internal sealed class ModernGroupSimulation
         {
             foreach (AssignedPartition partition in member.Reads)
             {
-                Require(readers.TryAdd(partition, member),
-                    $"{partition} is read by {readers.GetValueOrDefault(partition)?.Number} and {member.Number} while {_group.State}");
+                if (!readers.TryAdd(partition, member))
+                {
+                    throw Fault($"{partition} is read by {readers[partition].Number} and {member.Number} while {_group.State}");
+                }
             }
         }
     }
@@ -444,7 +446,9 @@ internal sealed class ModernGroupSimulation
     {
         if (!holds)
         {
-            throw new InvalidOperationException($"at {_now} ms: {what}\n{string.Join('\n', _story ?? [])}");
+            throw Fault(what);
         }
     }
+
+    private InvalidOperationException Fault(string what) => new($"at {_now} ms: {what}\n{string.Join('\n', _story ?? [])}");
 }
