@@ -55,10 +55,17 @@ internal sealed class LeaderEpochs
     /// <summary>The epoch that a record of that offset is of, and where it ends; −1 if that is not known.</summary>
     public (int Epoch, long EndOffset) At(long offset)
     {
-        int above = _starts.FindIndex(start => start.StartOffset > offset);
-        long end = above < 0 ? long.MaxValue : _starts[above].StartOffset;
-        int at = above < 0 ? _starts.Count - 1 : above - 1;
-        return (at < 0 ? -1 : _starts[at].Epoch, end);
+        long end = long.MaxValue;
+        for (int at = _starts.Count - 1; at >= 0; at--) // mostly it is the last one; every read asks
+        {
+            EpochStart start = _starts[at];
+            if (start.StartOffset <= offset)
+            {
+                return (start.Epoch, end);
+            }
+            end = start.StartOffset;
+        }
+        return (-1, end);
     }
 
     /// <summary>The log was cut at <paramref name="endOffset"/>: epochs that begin there or later are gone.</summary>
