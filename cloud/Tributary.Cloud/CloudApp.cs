@@ -119,7 +119,8 @@ internal static class CloudApp
 
     private static void Listen(WebApplicationBuilder builder, Listeners listeners, BrokerOptions limits)
     {
-        builder.WebHost.UseKestrelCore();
+        builder.WebHost.UseKestrelCore().UseSockets(); // the latter hands the factory on
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, TransportMemoryFactory>();
         builder.Services.Configure<SocketTransportOptions>(transport =>
         {
             transport.CreateBoundListenSocket = listeners.Take;
