@@ -1,10 +1,11 @@
 using System.CommandLine;
 using Tributary.Benchmarks.Commands;
+using Tributary.Benchmarks.Peers;
 
 Command[] benchmarks =
 [
     LogBenchmark.Create(), CommitBenchmark.Create(), FlushBenchmark.Create(), ReadBenchmark.Create(), IngestBenchmark.Create(), OfflineBenchmark.Create(),
-    ProduceBenchmark.Create(), FetchBenchmark.Create(), StartBenchmark.Create(), TopicsBenchmark.Create(), GroupsBenchmark.Create(),
+    ProduceBenchmark.Create(), FetchBenchmark.Create(), ClientBenchmark.Create(), LatencyBenchmark.Create(), StartBenchmark.Create(), TopicsBenchmark.Create(), GroupsBenchmark.Create(),
     MicroBenchmark.Create(),
 ];
 var list = new Command("list", "Says what benchmarks there are");
@@ -16,7 +17,7 @@ list.SetAction(_ =>
     }
 });
 var root = new RootCommand("Benchmarks of Tributary, each against a peer in the same run. They want a machine that does nothing else.") { list };
-foreach (Command benchmark in benchmarks)
+foreach (Command benchmark in (Command[])[.. benchmarks, MockBroker.Create()])
 {
     root.Add(benchmark);
 }

@@ -8,8 +8,8 @@ using Tributary.Contracts.Records;
 namespace Tributary.Benchmarks.Commands;
 
 /// <summary>
-/// Reading a topic of <c>tributary serve</c> from its beginning: by plain Fetch requests, against bytes over the loopback address, and by
-/// Confluent.Kafka.
+/// Reading a topic of <c>tributary serve</c> from its beginning by plain Fetch requests, against bytes over the loopback address. What
+/// clients get is the benchmark <c>client</c>.
 /// </summary>
 internal static class FetchBenchmark
 {
@@ -23,46 +23,43 @@ internal static class FetchBenchmark
         Option<int> value = Options.Value("--value", "Bytes of a record's value", 150);
         Option<int> records = Options.Value("--batch", "Records of a batch", 500);
         Option<int[]> sizes = Options.Numbers("--fetch-bytes", "Most bytes of an answer", 1 << 20);
+        Option<bool> unpinned = Options.Unpinned();
         var command = new Command("fetch", "Records per second that the cloud hands out, against the loopback address")
         {
-            seconds, directory, value, records, sizes,
+            seconds, directory, value, records, sizes, unpinned,
         };
         command.SetAction(parsed => RunAsync(
-            parsed.GetValue(directory), parsed.GetValue(value), parsed.GetValue(records), parsed.GetValue(sizes)!, parsed.GetSeconds(seconds)));
+            parsed.GetValue(directory), parsed.GetValue(value), parsed.GetValue(records), parsed.GetValue(sizes)!, parsed.GetSeconds(seconds),
+            !parsed.GetValue(unpinned)));
         return command;
     }
 
-    private static async Task RunAsync(string? parent, int value, int records, int[] sizes, TimeSpan time)
+    private static async Task RunAsync(string? parent, int value, int records, int[] sizes, TimeSpan time, bool isPinned)
     {
         using var work = new WorkDirectory(parent);
         Console.WriteLine(Machine.Describe(work.Path));
         Console.WriteLine($"measured     tributary serve: a topic that was filled for {time.TotalSeconds:0.#} s, read to its end; {Partitions} connections");
         Console.WriteLine(
             "peer         no other Kafka broker runs here, so: bytes from one thread to another over TCP on the loopback address;");
-        Console.WriteLine("             Confluent.Kafka has no peer, its ratio is to plain Fetch requests, which decode nothing");
+        int? core = Systems.Pin(isPinned);
         Console.WriteLine();
-        (ServerProcess cloud, IPEndPoint kafka) = await Systems.StartCloudAsync(work.Fresh("cloud"));
+        (ServerProcess cloud, IPEndPoint kafka) = await Systems.StartCloudOnAsync(core, work.Fresh("cloud"));
         await using (cloud)
         {
             await ConfluentClient.CreateTopicAsync(kafka.ToString(), Topic, Partitions);
             byte[] batch = ProduceLoad.Batch(records, value, CompressionCodec.None);
             KafkaResult filled = ProduceLoad.Run(kafka, Topic, Partitions, Partitions, batch, time);
-            double ceiling = Loopback.Run(time);
+            double ceiling = Loopback.Run(time, isPinned);
             var table = new Table("reader", "records/s", "MiB/s", "peer MiB/s", "ratio", "p50 µs", "p99");
-            double rate = 0;
             foreach (int size in sizes)
             {
                 KafkaResult read = FetchLoad.Run(kafka, Topic, Partitions, size);
                 Check(filled, read);
-                rate = read.Rate;
                 table.Add(
                     $"Fetch of {size:#,0} bytes", Show.Rate(read.Rate), Show.Mebibytes(read.BytesPerSecond), Show.Mebibytes(ceiling),
                     Show.Ratio(read.BytesPerSecond, ceiling), Show.Micros(read.Latencies.Percentile(0.5)),
                     Show.Micros(read.Latencies.Percentile(0.99)));
             }
-            KafkaResult consumed = ConfluentClient.Consume(kafka.ToString(), Topic, Partitions);
-            Check(filled, consumed);
-            table.Add("Confluent.Kafka", Show.Rate(consumed.Rate), Show.Mebibytes(consumed.BytesPerSecond), "–", Show.Ratio(consumed.Rate, rate), "–", "–");
             table.Print();
         }
     }

@@ -16,6 +16,18 @@ internal static class Options
         Description = "Where to write; the file system is what is measured (default: artifacts/benchmarks in the repository)",
     };
 
+    public static Option<bool> Unpinned() => new("--unpinned")
+    {
+        Description = "Leaves it to the system where client and server run, instead of giving a core to each",
+    };
+
+    public static Option<string[]> Words(string name, string description, params string[] otherwise) => new(name)
+    {
+        Description = description,
+        AllowMultipleArgumentsPerToken = true,
+        DefaultValueFactory = _ => otherwise,
+    };
+
     public static Option<int[]> Numbers(string name, string description, params int[] otherwise) => new(name)
     {
         Description = description,

@@ -20,6 +20,19 @@ internal static class Systems
         };
     }
 
+    /// <summary>Puts this process on the client's core, if it shall be, and says so.</summary>
+    /// <returns>The core of the server; null for any.</returns>
+    public static int? Pin(bool isPinned)
+    {
+        if (!isPinned)
+        {
+            return null;
+        }
+        Cores.PinClient();
+        Console.WriteLine(Cores.Description);
+        return Cores.Server;
+    }
+
     /// <summary>Starts the agent on free ports.</summary>
     public static async Task<RunningEdge> StartEdgeAsync(string program, string data, IPEndPoint cloud)
     {
@@ -31,11 +44,15 @@ internal static class Systems
     }
 
     /// <summary>Starts the cloud.</summary>
-    public static async Task<(ServerProcess Process, IPEndPoint Kafka)> StartCloudAsync(
-        string data, IPEndPoint? kafka = null, params string[] settings)
+    public static Task<(ServerProcess Process, IPEndPoint Kafka)> StartCloudAsync(
+        string data, IPEndPoint? kafka = null, params string[] settings) => StartCloudOnAsync(null, data, kafka, settings);
+
+    /// <summary>Starts the cloud on one core; null: on any.</summary>
+    public static async Task<(ServerProcess Process, IPEndPoint Kafka)> StartCloudOnAsync(
+        int? core, string data, IPEndPoint? kafka = null, params string[] settings)
     {
-        ServerProcess process = ServerProcess.Start(
-            "tributary", Programs.Cloud,
+        ServerProcess process = ServerProcess.StartOn(
+            core, "tributary", Programs.Cloud,
             ["serve", "--data", data, "--kafka", kafka?.ToString() ?? "127.0.0.1:0", "--http", "127.0.0.1:0", .. settings]);
         IReadOnlyDictionary<string, IPEndPoint> ready = await process.ReadyAsync();
         return (process, ready["kafka"]);

@@ -19,13 +19,17 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     static ServerProcess() => AppDomain.CurrentDomain.ProcessExit += (_, _) => KillAll();
 
-    private ServerProcess(string name, string program, IEnumerable<string> arguments)
+    private ServerProcess(string name, int? core, string program, IEnumerable<string> arguments)
     {
         _name = name;
-        bool isManaged = program.EndsWith(".dll", StringComparison.Ordinal);
+        string[] command = program.EndsWith(".dll", StringComparison.Ordinal) ? ["dotnet", "exec", program, .. arguments] : [program, .. arguments];
+        if (core is { } one)
+        {
+            command = ["taskset", "-c", $"{one}", .. command]; // from its first thread on
+        }
         _process = new Process
         {
-            StartInfo = new ProcessStartInfo(isManaged ? "dotnet" : program, isManaged ? ["exec", program, .. arguments] : arguments)
+            StartInfo = new ProcessStartInfo(command[0], command[1..])
             {
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,
@@ -67,7 +71,10 @@ internal sealed class ServerProcess : IAsyncDisposable
     }
 
     /// <summary>Starts a program (a dll is run by <c>dotnet</c>).</summary>
-    public static ServerProcess Start(string name, string program, params IEnumerable<string> arguments) => new(name, program, arguments);
+    public static ServerProcess Start(string name, string program, params IEnumerable<string> arguments) => new(name, null, program, arguments);
+
+    /// <summary>Starts a program on one core; null: on any.</summary>
+    public static ServerProcess StartOn(int? core, string name, string program, IEnumerable<string> arguments) => new(name, core, program, arguments);
 
     /// <summary>A port of the loopback address that nobody listened on a moment ago.</summary>
     public static IPEndPoint FreePort()

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Tributary.Benchmarks.Harness;
 
 namespace Tributary.Benchmarks.Peers;
 
@@ -9,8 +10,10 @@ internal static class Loopback
 {
     private const int ChunkBytes = 1 << 20;
 
+    /// <param name="time">How long.</param>
+    /// <param name="isPinned">Whether the sender is on the server's core.</param>
     /// <returns>Bytes per second.</returns>
-    public static double Run(TimeSpan time)
+    public static double Run(TimeSpan time, bool isPinned)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
@@ -20,6 +23,10 @@ internal static class Loopback
         long start = Stopwatch.GetTimestamp();
         var sending = new Thread(() =>
         {
+            if (isPinned)
+            {
+                Cores.PinThread(Cores.Server);
+            }
             byte[] chunk = new byte[ChunkBytes];
             while (Stopwatch.GetElapsedTime(start) < time)
             {
