@@ -132,6 +132,24 @@ public enum ErrorCode : short
     /// <summary>A newer epoch of the producer has written.</summary>
     InvalidProducerEpoch = 47,
 
+    /// <summary>The transaction is not in a state that allows it, or the partition does not belong to it.</summary>
+    InvalidTxnState = 48,
+
+    /// <summary>The producer id is not the one of the transactional id.</summary>
+    InvalidProducerIdMapping = 49,
+
+    /// <summary>The transaction timeout is larger than the broker allows.</summary>
+    InvalidTransactionTimeout = 50,
+
+    /// <summary>The transaction before has not been completed yet. Retriable.</summary>
+    ConcurrentTransactions = 51,
+
+    /// <summary>The marker comes from a coordinator that was replaced.</summary>
+    TransactionCoordinatorFenced = 52,
+
+    /// <summary>Nothing was done, because something else in the request failed.</summary>
+    OperationNotAttempted = 55,
+
     /// <summary>Storage failed while the request was served. Retriable.</summary>
     KafkaStorageError = 56,
 
@@ -188,6 +206,9 @@ public enum ErrorCode : short
 
     /// <summary>Topic deletion is off.</summary>
     TopicDeletionDisabled = 73,
+
+    /// <summary>Offsets of an open transaction are pending. Retriable.</summary>
+    UnstableOffsetCommit = 88,
 
     /// <summary>A newer producer with the same transactional id exists.</summary>
     ProducerFenced = 90,
