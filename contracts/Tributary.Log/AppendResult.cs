@@ -18,6 +18,12 @@ public enum AppendError
     /// <summary>A newer epoch of this producer has written.</summary>
     InvalidProducerEpoch,
 
+    /// <summary>The producer has an open transaction, and the batch belongs to none.</summary>
+    OutsideTransaction,
+
+    /// <summary>The marker is of a decision that a later one has overtaken.</summary>
+    StaleMarker,
+
     /// <summary>A newer leader epoch has begun.</summary>
     StaleLeaderEpoch,
 
@@ -42,7 +48,11 @@ public readonly record struct TimestampedOffset(long Offset, long Timestamp, int
 /// <param name="LastSequence">Sequence of its last record.</param>
 /// <param name="LastOffset">Offset of its last record.</param>
 /// <param name="LastTimestamp">Time of its last append, Unix ms.</param>
-public readonly record struct ProducerSummary(long ProducerId, short Epoch, int LastSequence, long LastOffset, long LastTimestamp);
+/// <param name="TransactionStart">Offset of the first batch of its open transaction, −1 if none is open.</param>
+/// <param name="CoordinatorEpoch">The coordinator's epoch of its last marker, −1 if there was none.</param>
+public readonly record struct ProducerSummary(
+    long ProducerId, short Epoch, int LastSequence, long LastOffset, long LastTimestamp, long TransactionStart = -1,
+    int CoordinatorEpoch = -1);
 
 /// <summary>The offset is not in the log.</summary>
 public sealed class OffsetOutOfRangeException(long offset, long start, long end)

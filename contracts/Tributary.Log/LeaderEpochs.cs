@@ -13,7 +13,7 @@ internal readonly record struct EpochStart(int Epoch, long StartOffset);
 internal sealed class LeaderEpochs
 {
     public const string FileName = "epochs";
-    private const ushort Version = 1;
+    internal const ushort Version = 1;
     private const int EntrySize = 12;
     private readonly List<EpochStart> _starts = [];
 

@@ -286,6 +286,7 @@ internal sealed class LogRecovery(
             ? 0
             : scan.Index.Find(long.MaxValue, segment.BaseOffset).Position + (long)options.IndexIntervalBytes;
         segment.Index = scan.Index;
+        segment.AbortedFrom = scan.Index.AbortedFrom;
         return scan;
     }
 

@@ -9,11 +9,13 @@ namespace Tributary.Log;
 /// <param name="EndPosition">The byte after its last durable batch. What follows is zero or of a former life.</param>
 /// <param name="LastAppendMs">When it was last appended to, Unix ms.</param>
 /// <param name="MaxTimestamp">The greatest timestamp in it, <see cref="long.MinValue"/> if it is empty.</param>
+/// <param name="AbortedFrom">The first offset of any transaction whose abort is in the segment, <see cref="long.MaxValue"/> if none is:
+/// whoever reads below needn't look into its index for aborted transactions.</param>
 /// <param name="IsRecyclable">False if it may hold batches with offsets that were given again: after a failed flush.</param>
 internal readonly record struct SegmentInfo(
-    long BaseOffset, long EndOffset, int EndPosition, long LastAppendMs, long MaxTimestamp, bool IsRecyclable)
+    long BaseOffset, long EndOffset, int EndPosition, long LastAppendMs, long MaxTimestamp, long AbortedFrom, bool IsRecyclable)
 {
-    public const int EncodedSize = 38;
+    public const int EncodedSize = 46;
 
     public void Encode(ArrayBufferWriter<byte> to)
     {
@@ -22,11 +24,13 @@ internal readonly record struct SegmentInfo(
         to.WriteInt32(EndPosition);
         to.WriteInt64(LastAppendMs);
         to.WriteInt64(MaxTimestamp);
+        to.WriteInt64(AbortedFrom);
         to.WriteInt16((short)(IsRecyclable ? 1 : 0));
     }
 
     public static SegmentInfo Decode(ref StateReader from) => new(
-        from.ReadInt64(), from.ReadInt64(), from.ReadInt32(), from.ReadInt64(), from.ReadInt64(), from.ReadInt16() != 0);
+        from.ReadInt64(), from.ReadInt64(), from.ReadInt32(), from.ReadInt64(), from.ReadInt64(), from.ReadInt64(),
+        from.ReadInt16() != 0);
 }
 
 /// <summary>
@@ -47,6 +51,9 @@ internal sealed class LogSegment(string directory, long baseOffset)
     public long LastAppendMs { get; set; }
 
     public long MaxTimestamp { get; set; } = long.MinValue;
+
+    /// <summary>The first offset of any transaction whose abort is in the segment, <see cref="long.MaxValue"/> if none is.</summary>
+    public long AbortedFrom { get; set; } = long.MaxValue;
 
     public bool IsRecyclable { get; set; } = true;
 
@@ -86,7 +93,7 @@ internal sealed class LogSegment(string directory, long baseOffset)
     /// <summary>A batch that is written here or beyond gets an index entry. Under the files lock.</summary>
     public long NextIndexPosition { get; set; }
 
-    public SegmentInfo Info => new(BaseOffset, EndOffset, EndPosition, LastAppendMs, MaxTimestamp, IsRecyclable);
+    public SegmentInfo Info => new(BaseOffset, EndOffset, EndPosition, LastAppendMs, MaxTimestamp, AbortedFrom, IsRecyclable);
 
     /// <summary>A closed segment as the manifest knows it.</summary>
     public static LogSegment From(string directory, SegmentInfo info) => new(directory, info.BaseOffset)
@@ -95,6 +102,7 @@ internal sealed class LogSegment(string directory, long baseOffset)
         EndPosition = info.EndPosition,
         LastAppendMs = info.LastAppendMs,
         MaxTimestamp = info.MaxTimestamp,
+        AbortedFrom = info.AbortedFrom,
         IsRecyclable = info.IsRecyclable,
         WritePosition = info.EndPosition,
         WriteMaxTimestamp = info.MaxTimestamp,

@@ -19,7 +19,7 @@ internal readonly record struct SnapshotPoint(long Offset, int Producers);
 /// </summary>
 internal sealed record Manifest
 {
-    private const ushort Version = 1;
+    internal const ushort Version = 2;
     private const int HoleSize = 16;
     private const int SnapshotSize = 12;
 

@@ -275,6 +275,7 @@ public sealed partial class PartitionLog
             cut.EndOffset = end;
             cut.EndPosition = cut.WritePosition = position;
             cut.Index!.TruncateFrom(end);
+            cut.AbortedFrom = cut.Index.AbortedFrom;
             cut.NextIndexPosition = position;
             cut.IsRecyclable = true;
             cut.IsIndexSaved = false;

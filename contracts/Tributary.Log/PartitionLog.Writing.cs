@@ -19,6 +19,7 @@ public sealed partial class PartitionLog
     private readonly List<ReadOnlyMemory<byte>> _run = [];
     private readonly List<TailChunk> _held = [];
     private readonly List<IndexEntry> _newEntries = [];
+    private readonly List<AbortedTransaction> _newAborted = [];
     private readonly Batches _round = new();
     private int _failures;
 
@@ -129,6 +130,7 @@ public sealed partial class PartitionLog
         _held.Clear();
         _pieces.Clear();
         _newEntries.Clear();
+        _newAborted.Clear();
         _round.Reset();
     }
 
@@ -171,6 +173,11 @@ public sealed partial class PartitionLog
             _newEntries.Add(new IndexEntry(BinaryPrimitives.ReadInt64BigEndian(header), position, segment.WriteMaxTimestamp));
             segment.NextIndexPosition = position + (long)_options.IndexIntervalBytes;
         }
+        if ((header[BatchLayout.Attributes + 1] & (byte)BatchAttributes.Control) != 0
+            && RecordBatch.TryRead(header, out RecordBatch control) == BatchStatus.Ok && SegmentScan.AbortedBy(control) is { } aborted)
+        {
+            _newAborted.Add(aborted);
+        }
         long timestamp = BinaryPrimitives.ReadInt64BigEndian(header[BatchLayout.MaxTimestamp..]);
         segment.WriteMaxTimestamp = Math.Max(segment.WriteMaxTimestamp, timestamp);
     }
@@ -212,6 +219,7 @@ public sealed partial class PartitionLog
         _round.Bytes = 0;
         _round.IsTouched = false;
         _newEntries.Clear();
+        _newAborted.Clear();
         LogSegment closed = _active;
         _active = null;
         KeepLoaded(closed);
@@ -246,6 +254,11 @@ public sealed partial class PartitionLog
             segment.LastAppendMs = segment.LastWriteMs;
             segment.IsIndexSaved = false;
             segment.Index!.AddRange(_newEntries);
+            foreach (AbortedTransaction aborted in _newAborted)
+            {
+                segment.Index.AddAborted(aborted);
+                segment.AbortedFrom = Math.Min(segment.AbortedFrom, aborted.FirstOffset);
+            }
             _tail.MarkFlushed(bytes);
             _producers.Settle(end);
             _unflushedBytes -= bytes;
@@ -253,6 +266,7 @@ public sealed partial class PartitionLog
             Volatile.Write(ref _flushedEnd, end);
         }
         _newEntries.Clear();
+        _newAborted.Clear();
         _directory.AddUnflushed(-bytes);
     }
 

@@ -166,21 +166,29 @@ public sealed partial class PartitionLog
                     return Refused(AppendError.OutOfOrderSequence);
                 case SequenceCheck.StaleEpoch:
                     return Refused(AppendError.InvalidProducerEpoch);
+                case SequenceCheck.OutsideTransaction:
+                    return Refused(AppendError.OutsideTransaction);
             }
-            long baseOffset = _appendedEnd;
-            long next = baseOffset + read.LastOffsetDelta + 1;
-            if (leaderEpoch > _epochs.Latest)
-            {
-                _epochs.Begin(leaderEpoch, baseOffset);
-            }
-            _tail.Append(batch, baseOffset, next, leaderEpoch);
-            _producers.Apply(read, baseOffset, NowMs, isDurable: false);
-            Volatile.Write(ref _appendedEnd, next);
-            _unflushedBytes += batch.Length;
-            _directory.AddUnflushed(batch.Length);
-            EnqueueLocked();
-            return new AppendResult(AppendError.None, baseOffset, next - 1, IsDuplicate: false, _losses.Count);
+            return AppendLocked(read, leaderEpoch);
         }
+    }
+
+    /// <summary>Appends a batch that was checked. Called under the lock.</summary>
+    private AppendResult AppendLocked(RecordBatch batch, int leaderEpoch)
+    {
+        long baseOffset = _appendedEnd;
+        long next = baseOffset + batch.LastOffsetDelta + 1;
+        if (leaderEpoch > _epochs.Latest)
+        {
+            _epochs.Begin(leaderEpoch, baseOffset);
+        }
+        _tail.Append(batch.Bytes, baseOffset, next, leaderEpoch);
+        _producers.Apply(batch, baseOffset, NowMs, isDurable: false);
+        Volatile.Write(ref _appendedEnd, next);
+        _unflushedBytes += batch.Size;
+        _directory.AddUnflushed(batch.Size);
+        EnqueueLocked();
+        return new AppendResult(AppendError.None, baseOffset, next - 1, IsDuplicate: false, _losses.Count);
     }
 
     /// <summary>Completes when what was appended (or, for a duplicate, its original) is durable.</summary>

@@ -6,8 +6,8 @@ namespace Tributary.Log;
 /// <summary>A file with the state of all producers as it was when the log ended at the offset in its name.</summary>
 internal static class ProducerSnapshot
 {
-    private const ushort Version = 1;
-    private const int SmallestProducer = 28;
+    internal const ushort Version = 2;
+    private const int SmallestProducer = 40;
 
     public static ArrayBufferWriter<byte> Encode(List<Producer> producers, long offset)
     {
@@ -20,6 +20,8 @@ internal static class ProducerSnapshot
             content.WriteInt16(producer.Epoch);
             content.WriteInt64(producer.LastOffset);
             content.WriteInt64(producer.LastTimestamp);
+            content.WriteInt64(producer.TransactionStart);
+            content.WriteInt32(producer.CoordinatorEpoch);
             content.WriteInt16((short)producer.BatchCount);
             for (int age = producer.BatchCount - 1; age >= 0; age--)
             {
@@ -51,11 +53,13 @@ internal static class ProducerSnapshot
             var producer = new Producer(reader.ReadInt64(), reader.ReadInt16());
             long lastOffset = reader.ReadInt64();
             long lastTimestamp = reader.ReadInt64();
+            long transactionStart = reader.ReadInt64();
+            int coordinatorEpoch = reader.ReadInt32();
             for (int batches = reader.ReadInt16(); batches > 0; batches--)
             {
                 producer.Add(producer.Epoch, reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt64(), lastTimestamp);
             }
-            producer.SetLast(lastOffset, lastTimestamp);
+            producer.SetLast(lastOffset, lastTimestamp, transactionStart, coordinatorEpoch);
             state.Restore(producer);
         }
         return StateStatus.Ok;

@@ -11,17 +11,33 @@ internal enum SequenceCheck
     Duplicate,
     OutOfOrder,
     StaleEpoch,
+
+    /// <summary>The producer has an open transaction, and the batch belongs to none.</summary>
+    OutsideTransaction,
+}
+
+/// <summary>What a transaction's marker means to its producer's state.</summary>
+internal enum MarkerCheck
+{
+    Accepted,
+
+    /// <summary>What the marker says was done: it was appended before.</summary>
+    Done,
+
+    /// <summary>A newer epoch of the producer has written, or a newer one of the coordinator has decided.</summary>
+    Stale,
 }
 
 /// <summary>
-/// What one partition knows of its producers: epoch and the last five batches of each (KIP-98), as of the appended end. A pure state
-/// machine: <see cref="Check"/> decides, <see cref="Apply"/> records; replaying the log gives the same state. What batches that are not
+/// What one partition knows of its producers: epoch, the last five batches and the open transaction of each (KIP-98), as of the appended
+/// end. A pure state machine: <see cref="Check"/> decides, <see cref="Apply"/> records; replaying the log gives the same state. What batches that are not
 /// durable yet have changed is kept (<see cref="Settle"/>, <see cref="Revert"/>), so that a failed flush and a snapshot of the durable
 /// state need no look at the disk. Called under the partition's lock. A crash leaves the last snapshot and the batches after it.
 /// </summary>
 internal sealed class ProducerState
 {
     private const int FirstUndos = 16;
+    private readonly UnstableTransactions _transactions = new();
     private Dictionary<long, Producer>? _producers;
 
     // A ring of what unsettled batches have changed, oldest first. As many as there are batches that wait for their flush.
@@ -35,6 +51,12 @@ internal sealed class ProducerState
     public int Count => _producers?.Count ?? 0;
 
     public IEnumerable<Producer> All => _producers?.Values ?? Enumerable.Empty<Producer>();
+
+    /// <summary>Whether no transaction is open or has ended lately.</summary>
+    public bool IsStable => _transactions.IsEmpty;
+
+    /// <summary>The first offset of a transaction whose end isn't below <paramref name="highWatermark"/>; null if there is none.</summary>
+    public long? FirstUnstable(long highWatermark) => _transactions.FirstUnstable(highWatermark);
 
     public Producer? Find(long producerId) =>
         _producers is not null && _producers.TryGetValue(producerId, out Producer producer) ? producer : null;
@@ -56,20 +78,49 @@ internal sealed class ProducerState
         {
             return SequenceCheck.StaleEpoch;
         }
-        if (batch.IsControl || batch.BaseSequence < 0)
+        if (batch.IsControl)
         {
             return SequenceCheck.Accepted;
         }
+        bool isOutside = producer.TransactionStart >= 0 && !batch.IsTransactional;
+        if (batch.BaseSequence < 0)
+        {
+            return isOutside ? SequenceCheck.OutsideTransaction : SequenceCheck.Accepted;
+        }
         if (batch.ProducerEpoch > producer.Epoch)
         {
-            return batch.BaseSequence == 0 ? SequenceCheck.Accepted : SequenceCheck.OutOfOrder;
+            return batch.BaseSequence != 0 ? SequenceCheck.OutOfOrder
+                : isOutside ? SequenceCheck.OutsideTransaction
+                : SequenceCheck.Accepted;
         }
         if (producer.TryFind(batch.BaseSequence, batch.LastSequence, out originalBase, out originalLast))
         {
             return SequenceCheck.Duplicate;
         }
         int expected = producer.LastSequence < 0 ? 0 : Sequence.Add(producer.LastSequence, 1);
-        return batch.BaseSequence == expected ? SequenceCheck.Accepted : SequenceCheck.OutOfOrder;
+        return batch.BaseSequence != expected ? SequenceCheck.OutOfOrder
+            : isOutside ? SequenceCheck.OutsideTransaction
+            : SequenceCheck.Accepted;
+    }
+
+    /// <summary>
+    /// Whether a marker may be appended. Each decision of the coordinator has an epoch of its own, so the same one again is a repetition,
+    /// and it can't end the producer's next transaction.
+    /// </summary>
+    /// <param name="first">Where the transaction began that it ends, −1 if the producer has none open.</param>
+    public MarkerCheck Check(in TransactionMarker marker, out long first)
+    {
+        first = -1;
+        if (Find(marker.ProducerId) is not { } producer)
+        {
+            return MarkerCheck.Accepted;
+        }
+        if (marker.ProducerEpoch < producer.Epoch || marker.CoordinatorEpoch < producer.CoordinatorEpoch)
+        {
+            return MarkerCheck.Stale;
+        }
+        first = producer.TransactionStart;
+        return marker.CoordinatorEpoch == producer.CoordinatorEpoch ? MarkerCheck.Done : MarkerCheck.Accepted;
     }
 
     /// <summary>Records a batch that was appended.</summary>
@@ -92,9 +143,31 @@ internal sealed class ProducerState
         }
         int baseSequence = !batch.IsControl ? batch.BaseSequence : -1;
         ProducerChange change = producer.Add(batch.ProducerEpoch, baseSequence, batch.LastOffsetDelta, baseOffset, nowMs);
+        if (batch.IsTransactional)
+        {
+            FollowTransaction(ref producer, batch, baseOffset);
+        }
         if (!isDurable)
         {
             AddUndo(new Undo(baseOffset, batch.ProducerId, !exists, change));
+        }
+    }
+
+    private void FollowTransaction(ref Producer producer, RecordBatch batch, long baseOffset)
+    {
+        long open = producer.TransactionStart;
+        if (ControlBatch.TryRead(batch, out ControlBatch marker))
+        {
+            producer.EndTransaction(marker.CoordinatorEpoch);
+            if (open >= 0)
+            {
+                _transactions.End(producer.Id, open, baseOffset);
+            }
+        }
+        else if (!batch.IsControl && open < 0)
+        {
+            producer.BeginTransaction(baseOffset);
+            _transactions.Begin(producer.Id, baseOffset);
         }
     }
 
@@ -111,6 +184,7 @@ internal sealed class ProducerState
     /// <summary>Takes back all batches that are not settled.</summary>
     public void Revert()
     {
+        long lostFrom = _undoCount > 0 ? _undos[_firstUndo].Offset : long.MaxValue;
         while (_undoCount > 0)
         {
             Undo undo = _undos[(_firstUndo + --_undoCount) & (_undos.Length - 1)];
@@ -127,6 +201,10 @@ internal sealed class ProducerState
             {
                 producer.TakeBack(undo.Change);
             }
+        }
+        if (!_transactions.IsEmpty)
+        {
+            _transactions.Rebuild(All, lostFrom);
         }
     }
 
@@ -162,14 +240,21 @@ internal sealed class ProducerState
     }
 
     /// <summary>Puts a producer in as a snapshot has it.</summary>
-    public void Restore(Producer producer) => (_producers ??= [])[producer.Id] = producer;
+    public void Restore(Producer producer)
+    {
+        (_producers ??= [])[producer.Id] = producer;
+        if (producer.TransactionStart >= 0)
+        {
+            _transactions.Begin(producer.Id, producer.TransactionStart);
+        }
+    }
 
-    /// <summary>Forgets producers that were idle since before <paramref name="beforeMs"/>.</summary>
+    /// <summary>Forgets producers that were idle since before <paramref name="beforeMs"/> and have no transaction open.</summary>
     public void Expire(long beforeMs)
     {
         foreach ((long id, Producer producer) in _producers ?? [])
         {
-            if (producer.LastTimestamp < beforeMs)
+            if (producer.LastTimestamp < beforeMs && producer.TransactionStart < 0)
             {
                 _producers!.Remove(id);
             }
@@ -188,6 +273,7 @@ internal sealed class ProducerState
         _producers = null;
         _lost = null;
         _undoCount = 0;
+        _transactions.Clear();
     }
 
     private void AddUndo(Undo undo)
@@ -226,9 +312,10 @@ internal sealed class ProducerState
 
 /// <summary>What a batch has overwritten in its producer's state.</summary>
 internal readonly record struct ProducerChange(
-    ProducerBatch Overwritten, short Epoch, byte Next, byte BatchCount, long LastOffset, long LastTimestamp, bool HasBatch);
+    ProducerBatch Overwritten, short Epoch, byte Next, byte BatchCount, long LastOffset, long LastTimestamp, bool HasBatch,
+    long TransactionStart, int CoordinatorEpoch);
 
-/// <summary>One producer: its epoch and its last five batches in a ring.</summary>
+/// <summary>One producer: its epoch, its last five batches in a ring, and its open transaction.</summary>
 internal struct Producer(long id, short epoch)
 {
     /// <summary>As many as an idempotent producer may have in flight (KIP-98).</summary>
@@ -257,7 +344,14 @@ internal struct Producer(long id, short epoch)
     /// <summary>Unix ms of the last append.</summary>
     public long LastTimestamp { get; private set; }
 
-    public readonly ProducerSummary Summary => new(Id, Epoch, LastSequence, LastOffset, LastTimestamp);
+    /// <summary>Offset of the first batch of its open transaction, −1 if none is open.</summary>
+    public long TransactionStart { get; private set; } = -1;
+
+    /// <summary>The coordinator's epoch of the last marker, −1 if there was none.</summary>
+    public int CoordinatorEpoch { get; private set; } = -1;
+
+    public readonly ProducerSummary Summary =>
+        new(Id, Epoch, LastSequence, LastOffset, LastTimestamp, TransactionStart, CoordinatorEpoch);
 
     public readonly bool TryFind(int baseSequence, int lastSequence, out long baseOffset, out long lastOffset)
     {
@@ -281,7 +375,8 @@ internal struct Producer(long id, short epoch)
     /// <returns>What <see cref="TakeBack"/> needs.</returns>
     public ProducerChange Add(short epoch, int baseSequence, int lastDelta, long baseOffset, long nowMs)
     {
-        var change = new ProducerChange(_batches[_next], Epoch, _next, _count, LastOffset, LastTimestamp, baseSequence >= 0);
+        var change = new ProducerChange(
+            _batches[_next], Epoch, _next, _count, LastOffset, LastTimestamp, baseSequence >= 0, TransactionStart, CoordinatorEpoch);
         if (epoch > Epoch)
         {
             Epoch = epoch;
@@ -301,19 +396,32 @@ internal struct Producer(long id, short epoch)
     /// <summary>Takes the latest batch back that was not taken back yet.</summary>
     public void TakeBack(in ProducerChange change)
     {
-        (Epoch, _next, _count, LastOffset, LastTimestamp) =
-            (change.Epoch, change.Next, change.BatchCount, change.LastOffset, change.LastTimestamp);
+        (Epoch, _next, _count, LastOffset, LastTimestamp, TransactionStart, CoordinatorEpoch) =
+            (change.Epoch, change.Next, change.BatchCount, change.LastOffset, change.LastTimestamp, change.TransactionStart,
+                change.CoordinatorEpoch);
         if (change.HasBatch)
         {
             _batches[_next] = change.Overwritten;
         }
     }
 
+    /// <summary>A transaction begins with the batch that was just added.</summary>
+    public void BeginTransaction(long firstOffset) => TransactionStart = firstOffset;
+
+    /// <summary>Its transaction, if one is open, ends with the marker that was just added.</summary>
+    public void EndTransaction(int coordinatorEpoch)
+    {
+        TransactionStart = -1;
+        CoordinatorEpoch = Math.Max(CoordinatorEpoch, coordinatorEpoch);
+    }
+
     /// <summary>Sets what follows from no remembered batch.</summary>
-    public void SetLast(long lastOffset, long lastTimestamp)
+    public void SetLast(long lastOffset, long lastTimestamp, long transactionStart, int coordinatorEpoch)
     {
         LastOffset = lastOffset;
         LastTimestamp = lastTimestamp;
+        TransactionStart = transactionStart;
+        CoordinatorEpoch = coordinatorEpoch;
     }
 
     [InlineArray(MaxBatches)]

@@ -13,14 +13,15 @@ internal readonly record struct IndexEntry(long Offset, int Position, long MaxTi
 
 /// <summary>
 /// Sparse index of one segment, by offset and by time: an entry for the first batch, for one batch in each interval of bytes, and for
-/// the first batch behind a hole. Called under the partition's lock (or by whoever builds it, before anybody else knows it). A copy
+/// the first batch behind a hole; and the transactions whose abort is in the segment. Called under the partition's lock (or by whoever builds it, before anybody else knows it). A copy
 /// is saved with each recovery point and when the segment is closed; without it, the segment is scanned. In memory an entry is what it is in
 /// the file: a reader that goes from segment to segment loads an index by reading it.
 /// </summary>
 internal sealed class SegmentIndex
 {
-    private const ushort Version = 1;
+    internal const ushort Version = 2;
     private const int EntrySize = 20;
+    private const int AbortedSize = 24;
     private const int PositionField = 8;
     private const int TimestampField = 12;
 
@@ -28,6 +29,25 @@ internal sealed class SegmentIndex
 
     /// <summary>Where the first entry begins.</summary>
     private int _from;
+
+    private List<AbortedTransaction>? _aborted;
+
+    /// <summary>The transactions whose abort is in the segment, in the order of their markers.</summary>
+    public ReadOnlySpan<AbortedTransaction> Aborted => CollectionsMarshal.AsSpan(_aborted);
+
+    /// <summary>The first offset of any of them, <see cref="long.MaxValue"/> if there is none.</summary>
+    public long AbortedFrom
+    {
+        get
+        {
+            long from = long.MaxValue;
+            foreach (ref readonly AbortedTransaction aborted in Aborted)
+            {
+                from = Math.Min(from, aborted.FirstOffset);
+            }
+            return from;
+        }
+    }
 
     public int Count { get; private set; }
 
@@ -46,6 +66,9 @@ internal sealed class SegmentIndex
         }
         Put(Count, entry);
     }
+
+    /// <summary>Takes note of an abort, behind those that are known.</summary>
+    public void AddAborted(AbortedTransaction aborted) => (_aborted ??= []).Add(aborted);
 
     public void AddRange(List<IndexEntry> entries)
     {
@@ -128,12 +151,23 @@ internal sealed class SegmentIndex
     }
 
     /// <summary>Forgets entries at or above <paramref name="offset"/>.</summary>
-    public void TruncateFrom(long offset) => Count = LastAtMost(offset - 1) + 1;
+    public void TruncateFrom(long offset)
+    {
+        Count = LastAtMost(offset - 1) + 1;
+        _aborted?.RemoveAll(aborted => aborted.MarkerOffset >= offset);
+    }
 
     public ArrayBufferWriter<byte> Encode(LogSegment segment)
     {
         ArrayBufferWriter<byte> content = StateFile.Begin(StateKind.SegmentIndex, Version);
         segment.Info.Encode(content);
+        content.WriteInt32(Aborted.Length);
+        foreach (ref readonly AbortedTransaction aborted in Aborted)
+        {
+            content.WriteInt64(aborted.ProducerId);
+            content.WriteInt64(aborted.FirstOffset);
+            content.WriteInt64(aborted.MarkerOffset);
+        }
         content.WriteInt32(Count);
         content.Write(Entries);
         return content;
@@ -152,6 +186,10 @@ internal sealed class SegmentIndex
         }
         var reader = new StateReader(payload.Span);
         info = SegmentInfo.Decode(ref reader);
+        for (int left = reader.ReadCount(AbortedSize); left > 0; left--)
+        {
+            index.AddAborted(new AbortedTransaction(reader.ReadInt64(), reader.ReadInt64(), reader.ReadInt64()));
+        }
         int count = reader.ReadCount(EntrySize);
         if (info.BaseOffset != baseOffset || reader.Left != count * EntrySize || !MemoryMarshal.TryGetArray(payload, out ArraySegment<byte> file))
         {

@@ -67,12 +67,22 @@ internal sealed class SegmentScan(BatchFileReader reader, int indexInterval)
         }
     }
 
+    /// <summary>The transaction that the batch aborts, if it does.</summary>
+    public static AbortedTransaction? AbortedBy(RecordBatch batch) =>
+        batch.IsControl && ControlBatch.TryRead(batch, out ControlBatch marker) && !marker.IsCommit && marker.FirstOffset >= 0
+            ? new AbortedTransaction(batch.ProducerId, marker.FirstOffset, batch.BaseOffset)
+            : null;
+
     private void Take(RecordBatch batch)
     {
         if (Position >= _nextIndexPosition)
         {
             Index.Add(new IndexEntry(Offset, Position, MaxTimestamp));
             _nextIndexPosition = Position + (long)indexInterval;
+        }
+        if (AbortedBy(batch) is { } aborted)
+        {
+            Index.AddAborted(aborted);
         }
         MaxTimestamp = Math.Max(MaxTimestamp, batch.MaxTimestamp);
         Offset = batch.NextOffset;

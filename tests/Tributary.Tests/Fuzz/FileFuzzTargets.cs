@@ -21,19 +21,19 @@ internal static class FileFuzzTargets
 
     /// <summary>A manifest, behind its header.</summary>
     public static void ManifestFile(ReadOnlySpan<byte> bytes) =>
-        State(bytes, StateKind.Manifest, 2, LogFiles.Manifest, storage => Manifest.Load(storage, Directory, out _));
+        State(bytes, StateKind.Manifest, Manifest.Version, LogFiles.Manifest, storage => Manifest.Load(storage, Directory, out _));
 
     /// <summary>A leader epoch checkpoint, behind its header.</summary>
     public static void LeaderEpochFile(ReadOnlySpan<byte> bytes) =>
-        State(bytes, StateKind.LeaderEpochs, 1, "epochs", storage => new LeaderEpochs().Load(storage, $"{Directory}/epochs"));
+        State(bytes, StateKind.LeaderEpochs, LeaderEpochs.Version, "epochs", storage => new LeaderEpochs().Load(storage, $"{Directory}/epochs"));
 
     /// <summary>A snapshot of producer state, behind its header.</summary>
     public static void ProducerFile(ReadOnlySpan<byte> bytes) => State(
-        bytes, StateKind.Producers, 1, LogFiles.Producers(0), storage => ProducerSnapshot.Load(storage, Directory, 0, new ProducerState()));
+        bytes, StateKind.Producers, ProducerSnapshot.Version, LogFiles.Producers(0), storage => ProducerSnapshot.Load(storage, Directory, 0, new ProducerState()));
 
     /// <summary>An index, behind its header.</summary>
     public static void IndexFile(ReadOnlySpan<byte> bytes) =>
-        State(bytes, StateKind.SegmentIndex, 1, LogFiles.Index(0), storage => SegmentIndex.Load(storage, Directory, 0, out _, out _));
+        State(bytes, StateKind.SegmentIndex, SegmentIndex.Version, LogFiles.Index(0), storage => SegmentIndex.Load(storage, Directory, 0, out _, out _));
 
     /// <summary>An uplink checkpoint, whole.</summary>
     public static void CheckpointFile(ReadOnlySpan<byte> bytes)

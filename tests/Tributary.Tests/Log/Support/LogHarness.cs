@@ -136,7 +136,7 @@ internal sealed class LogHarness : ILogEvents, IAsyncDisposable
     /// <summary>A batch of records with one value each.</summary>
     public static byte[] Batch(
         int records = 1, int valueSize = 20, long timestamp = 1_000, BatchProducer? producer = null,
-        CompressionCodec codec = CompressionCodec.None, string? text = null)
+        CompressionCodec codec = CompressionCodec.None, string? text = null, bool isTransactional = false)
     {
         using var builder = new RecordBatchBuilder();
         byte[] value = text is null ? new byte[valueSize] : Encoding.UTF8.GetBytes(text);
@@ -144,7 +144,8 @@ internal sealed class LogHarness : ILogEvents, IAsyncDisposable
         {
             builder.Add(timestamp + i, "key"u8, value, EncodedHeaders.None);
         }
-        return builder.Build(producer ?? BatchProducer.None, codec).ToArray();
+        return builder.Build(
+            producer ?? BatchProducer.None, codec, attributes: isTransactional ? BatchAttributes.Transactional : BatchAttributes.None).ToArray();
     }
 
     /// <summary>Appends and waits for the flush.</summary>

@@ -18,6 +18,10 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
     private const string Root = "data/log";
     private const int Steps = 40;
     private const int MaxAttempts = 20;
+
+    /// <summary>Producers from this id on write in transactions.</summary>
+    private const int FirstTransactional = 4;
+    private const int Producers = 7;
     private readonly Random _random;
     private readonly PlantedBug _bug;
     private readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
@@ -166,7 +170,7 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
         for (int left = 1 + _random.Next(12); left > 0; left--)
         {
             burst.Add((_random.Next(_logs.Length), 1 + _random.Next(4), _random.Next(5) == 0 ? _random.Next(400) : _random.Next(60),
-                _random.Next(3) == 0 ? _random.Next(4) : -1));
+                _random.Next(3) == 0 ? _random.Next(Producers) : -1));
         }
         Note($"append {burst.Count}");
         OnWriter(() => burst.ForEach(Append));
@@ -177,14 +181,20 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
         PartitionModel model = _models[what.Partition];
         PartitionLog log = _logs[what.Partition];
         BatchProducer producer = BatchProducer.None;
+        ProducerSummary? known = what.Producer < 0 ? null : log.FindProducer(what.Producer);
+        if (what.Producer >= FirstTransactional && known is { TransactionStart: >= 0 } open && _random.Next(3) == 0)
+        {
+            End(model, log, open);
+            return;
+        }
         if (what.Producer >= 0)
         {
-            ProducerSummary? known = log.FindProducer(what.Producer);
             short epoch = known is { } of && _random.Next(8) > 0 ? of.Epoch : (short)((known?.Epoch ?? -1) + 1);
             int next = known is { } same && same.Epoch == epoch && same.LastSequence >= 0 ? Sequence.Add(same.LastSequence, 1) : 0;
             producer = new BatchProducer(what.Producer, epoch, next);
         }
-        byte[] batch = LogHarness.Batch(what.Records, what.Size, _random.Next(100_000), producer);
+        byte[] batch = LogHarness.Batch(
+            what.Records, what.Size, _random.Next(100_000), producer, isTransactional: what.Producer >= FirstTransactional);
         int leaderEpoch = Math.Max(log.LeaderEpoch, 0);
         model.LatestEpoch = Math.Max(model.LatestEpoch, leaderEpoch);
         AppendResult result = log.Append(batch, leaderEpoch);
@@ -195,6 +205,31 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
         }
         RecordBatch.Stamp(batch, result.BaseOffset, leaderEpoch);
         model.Batches.Add(new ModelBatch(result.BaseOffset, result.LastOffset + 1, batch, producer, leaderEpoch));
+    }
+
+    /// <summary>Ends the open transaction of a producer, by a decision that comes twice sometimes.</summary>
+    private void End(PartitionModel model, PartitionLog log, ProducerSummary open)
+    {
+        short epoch = (short)(open.Epoch + _random.Next(2));
+        var marker = new TransactionMarker(open.ProducerId, epoch, _random.Next(2) == 0, open.CoordinatorEpoch + 1 + _random.Next(3));
+        int leaderEpoch = Math.Max(log.LeaderEpoch, 0);
+        model.LatestEpoch = Math.Max(model.LatestEpoch, leaderEpoch);
+        AppendResult result = log.AppendMarker(marker, leaderEpoch);
+        if (result.Error != AppendError.None || result.IsDuplicate || result.BaseOffset != model.End)
+        {
+            _eventFault ??= _storage.Left is not null ? null : $"{marker} gave {result} while the log ended at {model.End}";
+            return;
+        }
+        using (LogRead read = log.Read(result.BaseOffset, 1, long.MaxValue))
+        {
+            byte[] batch = LogHarness.Batches(read)[0].Bytes;
+            var producer = new BatchProducer(open.ProducerId, epoch, -1);
+            model.Batches.Add(new ModelBatch(result.BaseOffset, result.LastOffset + 1, batch, producer, leaderEpoch));
+        }
+        if (_random.Next(2) == 0 && log.AppendMarker(marker, leaderEpoch) is not { IsDuplicate: true })
+        {
+            _eventFault ??= $"{marker} was appended twice";
+        }
     }
 
     private void Trim()
@@ -245,7 +280,7 @@ internal sealed class LogSimulation : ILogEvents, IAppendSource
         }
         for (int i = 0; i < _logs.Length; i++)
         {
-            if ((_models[i].CheckRecords(_logs[i]) ?? _models[i].CheckProducers(_logs[i])) is { } fault)
+            if ((_models[i].CheckRecords(_logs[i]) ?? _models[i].CheckProducers(_logs[i]) ?? _models[i].CheckTransactions(_logs[i])) is { } fault)
             {
                 return $"partition {i}: {fault}";
             }

@@ -6,6 +6,9 @@ namespace Tributary.Tests.Log.Support;
 /// <summary>A batch as the model has it: the bytes that must come back.</summary>
 internal sealed record ModelBatch(long BaseOffset, long NextOffset, byte[] Bytes, BatchProducer Producer, int LeaderEpoch)
 {
+    /// <summary>Whether it ends a transaction.</summary>
+    public bool IsMarker => Producer is { Id: >= 0, BaseSequence: < 0 };
+
     public int LastSequence => Sequence.Add(Producer.BaseSequence, (int)(NextOffset - 1 - BaseOffset));
 }
 
@@ -114,7 +117,7 @@ internal sealed class PartitionModel : ILogListener
             return $"leader epoch {log.LeaderEpoch}, while {DurableEpoch} was durable and {LatestEpoch} begun";
         }
         DurableEpoch = LatestEpoch = log.LeaderEpoch;
-        return CheckRecords(log) ?? CheckProducers(log) ?? CheckEpochs(log);
+        return CheckRecords(log) ?? CheckProducers(log) ?? CheckTransactions(log) ?? CheckEpochs(log);
 
         bool Matches(List<ModelBatch> history, long at)
         {
@@ -172,8 +175,9 @@ internal sealed class PartitionModel : ILogListener
         foreach (IGrouping<long, ModelBatch> group in Batches.Where(batch => batch.Producer.Id >= 0).GroupBy(batch => batch.Producer.Id))
         {
             short epoch = group.Max(batch => batch.Producer.Epoch);
-            ModelBatch last = group.Last();
-            var expected = (epoch, last.LastSequence, last.NextOffset - 1);
+            var expected = (
+                epoch, group.LastOrDefault(batch => !batch.IsMarker && batch.Producer.Epoch == epoch)?.LastSequence ?? -1,
+                group.Last().NextOffset - 1);
             if (log.FindProducer(group.Key) is not { } found)
             {
                 return $"producer {group.Key} is forgotten";
@@ -182,7 +186,7 @@ internal sealed class PartitionModel : ILogListener
             {
                 return $"producer {group.Key} is {found} and not {expected}: {string.Join(", ", group.TakeLast(6).Select(b => $"{b.Producer} at {b.BaseOffset}"))}";
             }
-            foreach (ModelBatch batch in group.Where(batch => batch.Producer.Epoch == epoch).TakeLast(RememberedBatches))
+            foreach (ModelBatch batch in group.Where(batch => batch.Producer.Epoch == epoch && !batch.IsMarker).TakeLast(RememberedBatches))
             {
                 var wanted = new AppendResult(AppendError.None, batch.BaseOffset, batch.NextOffset - 1, IsDuplicate: true);
                 AppendResult again = log.Append(batch.Bytes, Math.Max(0, log.LeaderEpoch)) with { Losses = 0 };
@@ -194,6 +198,44 @@ internal sealed class PartitionModel : ILogListener
         }
         HashSet<long> known = [.. Batches.Select(batch => batch.Producer.Id)];
         return log.ListProducers().Any(producer => !known.Contains(producer.ProducerId)) ? "a producer that never was" : null;
+    }
+
+    /// <summary>The last stable offset and the aborted transactions follow from the batches.</summary>
+    public string? CheckTransactions(PartitionLog log)
+    {
+        var open = new Dictionary<long, long>();
+        var aborted = new List<AbortedTransaction>();
+        foreach (ModelBatch batch in Batches)
+        {
+            RecordBatch.TryRead(batch.Bytes, out RecordBatch read);
+            if (ControlBatch.TryRead(read, out ControlBatch marker))
+            {
+                if (open.Remove(batch.Producer.Id, out long first) && !marker.IsCommit)
+                {
+                    aborted.Add(new AbortedTransaction(batch.Producer.Id, first, batch.BaseOffset));
+                }
+            }
+            else if (read.IsTransactional)
+            {
+                open.TryAdd(batch.Producer.Id, batch.BaseOffset);
+            }
+        }
+        long stable = Math.Max(open.Count == 0 ? End : open.Values.Min(), log.StartOffset);
+        if (log.LastStableOffset(End) is var found && found != stable)
+        {
+            return $"the last stable offset is {found} and not {stable}";
+        }
+        long to = Math.Min(stable, log.FlushedEnd);
+        foreach (long from in new[] { log.StartOffset, (log.StartOffset + to) / 2 })
+        {
+            AbortedTransaction[] wanted = [.. aborted.Where(one => one.FirstOffset < to && one.MarkerOffset >= from && one.MarkerOffset < log.FlushedEnd)];
+            AbortedTransaction[] told = [.. log.AbortedBetween(from, to)];
+            if (!told.SequenceEqual(wanted))
+            {
+                return $"aborted from {from} to {to} are {string.Join(", ", told)} and not {string.Join(", ", wanted)}";
+            }
+        }
+        return null;
     }
 
     /// <summary>The epochs of what can be read are known with the offsets where they end.</summary>
