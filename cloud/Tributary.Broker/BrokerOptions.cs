@@ -1,4 +1,5 @@
 using Tributary.Broker.Groups;
+using Tributary.Broker.Transactions;
 
 namespace Tributary.Broker;
 
@@ -127,6 +128,9 @@ public sealed record BrokerOptions
     /// <summary>Limits and times of consumer groups.</summary>
     public GroupOptions Groups { get; init; } = new();
 
+    /// <summary>Limits and times of transactions.</summary>
+    public TransactionOptions Transactions { get; init; } = new();
+
     /// <summary>Checks every setting.</summary>
     /// <returns>This.</returns>
     /// <exception cref="ArgumentException">A setting can't be; the message names it.</exception>
@@ -168,7 +172,7 @@ public sealed record BrokerOptions
         Require(MaxFetchWait < IdleLimit, Ms(nameof(MaxFetchWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
         Require(MaxProduceWait < IdleLimit, Ms(nameof(MaxProduceWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
         Require(MaxCreateWait < IdleLimit, Ms(nameof(MaxCreateWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
-        return Groups.FindFault() is var (setting, rule) ? throw new ArgumentException($"the setting '{setting}' {rule}") : this;
+        return (Groups.FindFault() ?? Transactions.FindFault()) is var (setting, rule) ? throw new ArgumentException($"the setting '{setting}' {rule}") : this;
     }
 
     /// <summary>Longest time in which so many bytes of a request must have come, or of a response must have gone.</summary>

@@ -4,6 +4,7 @@ using Tributary.Broker.Gateway;
 using Tributary.Broker.Groups;
 using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
+using Tributary.Broker.Transactions;
 using Tributary.Log;
 
 namespace Tributary.Broker;
@@ -22,22 +23,27 @@ public sealed class BrokerServer : IBrokerPartitions, IAsyncDisposable
     /// <param name="logs">The open log directory.</param>
     /// <param name="control">Who decides on topics and producer ids.</param>
     /// <param name="groups">Who works for consumer groups.</param>
+    /// <param name="transactions">Who decides on transactions.</param>
     /// <param name="time">All time of the broker.</param>
     /// <param name="loggers">Where it logs.</param>
     /// <exception cref="ArgumentException">A setting can't be.</exception>
     public BrokerServer(
-        BrokerOptions options, LogDirectory logs, IControlPlane control, IGroupCoordinator groups, TimeProvider time,
-        ILoggerFactory loggers)
+        BrokerOptions options, LogDirectory logs, IControlPlane control, IGroupCoordinator groups,
+        ITransactionCoordinator transactions, TimeProvider time, ILoggerFactory loggers)
     {
         options.Validate();
         Metrics = new BrokerMetrics();
         Partitions = new PartitionManager(logs, options, time, loggers.CreateLogger<PartitionManager>());
         var context = new BrokerContext(
-            options, logs, Partitions, control, groups, time, Metrics, loggers.CreateLogger<KafkaConnectionHandler>());
+            options, logs, Partitions, control, groups, transactions, time, Metrics, loggers.CreateLogger<KafkaConnectionHandler>());
         Metrics.ResponseMemory = context.ResponseMemory;
         Metrics.FetchSessions = context.FetchSessions;
         _connections = new KafkaConnectionHandler(context);
+        Context = context;
     }
+
+    /// <summary>What tasks in this process work with.</summary>
+    internal BrokerContext Context { get; }
 
     /// <summary>Serves Kafka clients: <c>listenOptions.Run(server.Connections.OnConnectedAsync)</c>.</summary>
     public ConnectionHandler Connections => _connections;

@@ -79,4 +79,26 @@ internal static partial class LogMessages
 
     [LoggerMessage(33, LogLevel.Warning, "A {Api} request for group {Group} failed and is to be tried again")]
     public static partial void GroupRequestFailed(this ILogger logger, Exception reason, string api, string group);
+
+    [LoggerMessage(40, LogLevel.Error, "Transactional id {Id} could not be stored: its producer asks again, and it starts from what is stored")]
+    public static partial void TransactionFailed(this ILogger logger, Exception reason, string id);
+
+    [LoggerMessage(41, LogLevel.Warning, "A transactional producer is refused: {Reason}")]
+    public static partial void TransactionRefused(this ILogger logger, string reason);
+
+    [LoggerMessage(42, LogLevel.Warning, "The transaction of {Id}, producer {ProducerId} in epoch {Epoch}, is aborted: it was open for {TimeoutMs} ms")]
+    public static partial void TransactionTimedOut(this ILogger logger, string id, long producerId, short epoch, int timeoutMs);
+
+    [LoggerMessage(43, LogLevel.Warning, "The transaction of {Id} can't be ended yet at {Where} ({Error}): it is tried until it is")]
+    public static partial void MarkerNotWritten(
+        this ILogger logger, Exception? reason, string id, string where, Contracts.Kafka.ErrorCode error);
+
+    [LoggerMessage(44, LogLevel.Information, "A marker of {Id} came late at {Where}, and changed nothing")]
+    public static partial void MarkerIsLate(this ILogger logger, string id, string where);
+
+    [LoggerMessage(46, LogLevel.Warning, "It could not be found out whether a batch belongs to the open transaction of {Id}: it is to be sent again")]
+    public static partial void TransactionNotVerified(this ILogger logger, Exception reason, string id);
+
+    [LoggerMessage(45, LogLevel.Warning, "A {Api} request for transactional id {Id} failed and is to be tried again")]
+    public static partial void TransactionRequestFailed(this ILogger logger, Exception reason, string api, string id);
 }

@@ -13,6 +13,7 @@ using Orleans.Runtime;
 using Tributary.Broker;
 using Tributary.Broker.Groups;
 using Tributary.Broker.Metadata;
+using Tributary.Broker.Transactions;
 using Tributary.Cloud.Api;
 using Tributary.Cloud.Grains;
 using Tributary.Cloud.Storage;
@@ -61,6 +62,7 @@ internal static class CloudApp
         services.Configure<HostOptions>(host => host.ShutdownTimeout = options.ShutdownLimit);
         builder.UseOrleans(orleans => AddSilo(orleans, data.Control, silo, options));
         AddGroups(services, options.Broker.Groups, data.Control);
+        AddTransactions(services, options.Broker.Transactions, data.Control);
         AddBroker(services, options, data, listeners);
         services.AddRoutingCore();
         services.AddOpenTelemetry().ConfigureResource(resource => resource.AddService("tributary")).WithMetrics(meters => meters
@@ -68,6 +70,7 @@ internal static class CloudApp
             .AddView("tributary.broker.request_duration", new ExplicitBucketHistogramConfiguration { Boundaries = DurationSeconds })
             .AddView("tributary.broker.group_commit_duration", new ExplicitBucketHistogramConfiguration { Boundaries = DurationSeconds })
             .AddView("tributary.broker.group_rebalance_duration", new ExplicitBucketHistogramConfiguration { Boundaries = DurationSeconds })
+            .AddView("tributary.broker.transaction_completion_duration", new ExplicitBucketHistogramConfiguration { Boundaries = DurationSeconds })
             .AddPrometheusExporter());
         Listen(builder, listeners, options.Broker);
         WebApplication app = builder.Build();
@@ -93,7 +96,11 @@ internal static class CloudApp
         services.AddSingleton<IControlPlane>(provider => provider.GetRequiredService<GrainControlPlane>());
         services.AddSingleton(provider => new BrokerServer(
             options.Broker, data.Logs, provider.GetRequiredService<IControlPlane>(),
-            provider.GetRequiredService<GrainGroupCoordinator>(), TimeProvider.System, provider.GetRequiredService<ILoggerFactory>()));
+            provider.GetRequiredService<GrainGroupCoordinator>(), provider.GetRequiredService<GrainTransactionCoordinator>(),
+            TimeProvider.System, provider.GetRequiredService<ILoggerFactory>()));
+        services.AddSingleton<ITransactionParticipants>(provider => new TransactionParticipants(
+            provider.GetRequiredService<BrokerServer>(), provider.GetRequiredService<GrainGroupCoordinator>(),
+            provider.GetRequiredService<IControlPlane>(), provider.GetRequiredService<TimeProvider>(), options.Broker));
         services.AddSingleton(provider => new Readiness(
             data.Storage, data.Logs.Path, TimeProvider.System, provider.GetRequiredService<ISiloStatusOracle>()));
         services.AddSingleton(provider =>
@@ -101,6 +108,7 @@ internal static class CloudApp
                 provider, new AdvertisedAddress(options.KafkaAdvertised ?? listeners.Kafka.Advertisable)));
         services.AddHostedService(provider => provider.GetRequiredService<BrokerService>());
         services.AddHostedService<GroupUpkeep>();
+        services.AddHostedService<TransactionUpkeep>();
     }
 
     /// <summary>Sets up who works for consumer groups.</summary>
@@ -111,10 +119,22 @@ internal static class CloudApp
         services.AddSingleton<IGroupStore>(_ => new GroupStore(control, options));
         services.AddSingleton(provider => new GroupContext(
             options, provider.GetRequiredService<IGroupStore>(), provider.GetRequiredService<GroupDirectory>(),
-            () => provider.GetRequiredService<IControlPlane>().Snapshot.Topics,
+            () => provider.GetRequiredService<IControlPlane>().Snapshot.Topics, provider.GetRequiredService<GrainTransactionCoordinator>(),
             provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<GroupHost>>()));
         services.AddSingleton<GrainGroupCoordinator>();
         services.AddSingleton<ITopicFollower, GroupTopicFollower>();
+    }
+
+    /// <summary>Sets up who decides on transactions; where they end is the caller's to add.</summary>
+    internal static void AddTransactions(IServiceCollection services, TransactionOptions options, ControlDatabase control)
+    {
+        services.AddSingleton(options);
+        services.AddSingleton<ITransactionStore>(_ => new TransactionStore(control, options));
+        services.AddSingleton(provider => new TransactionContext(
+            options, provider.GetRequiredService<ITransactionStore>(), provider.GetRequiredService<ITransactionParticipants>(),
+            provider.GetRequiredService<IControlPlane>().NextProducerIdAsync, provider.GetRequiredService<TimeProvider>(),
+            provider.GetRequiredService<ILogger<TransactionHost>>()));
+        services.AddSingleton<GrainTransactionCoordinator>();
     }
 
     private static void Listen(WebApplicationBuilder builder, Listeners listeners, BrokerOptions limits)

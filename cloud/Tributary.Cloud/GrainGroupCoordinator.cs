@@ -2,6 +2,7 @@ using Tributary.Broker.Groups;
 using Tributary.Cloud.Grains;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
+using Tributary.Log;
 
 namespace Tributary.Cloud;
 
@@ -39,6 +40,14 @@ internal sealed class GrainGroupCoordinator(IGrainFactory grains, IGroupStore st
     /// <inheritdoc/>
     public Task<OffsetCommitResponse> CommitAsync(OffsetCommitRequest request, GroupCaller caller, CancellationToken cancellation) =>
         AskAsync(request.GroupId, request, caller, cancellation)!;
+
+    /// <inheritdoc/>
+    public Task<TxnOffsetCommitResponse> CommitAsync(TxnOffsetCommitRequest request, GroupCaller caller, CancellationToken cancellation) =>
+        AskAsync(request.GroupId, request, caller, cancellation)!;
+
+    /// <inheritdoc/>
+    public Task EndTransactionAsync(string group, TransactionMarker marker, CancellationToken cancellation) => Of(group)
+        .EndTransactionAsync(marker.ProducerId, marker.ProducerEpoch, marker.IsCommit, marker.CoordinatorEpoch).WaitAsync(cancellation);
 
     /// <inheritdoc/>
     public Task<OffsetFetchResponse> FetchOffsetsAsync(OffsetFetchRequest request, GroupCaller caller, CancellationToken cancellation) =>

@@ -63,6 +63,9 @@ internal static partial class LogMessages
     [LoggerMessage(117, LogLevel.Warning, "Consumer groups could not be looked after; it is tried later")]
     public static partial void GroupUpkeepFailed(this ILogger logger, Exception reason);
 
+    [LoggerMessage(118, LogLevel.Warning, "Transactions could not be looked after; it is tried later")]
+    public static partial void TransactionUpkeepFailed(this ILogger logger, Exception reason);
+
     [LoggerMessage(EventId = 120, Message = "{Kind} in {Partition} at {From} to {To}: {Text}")]
     public static partial void LogEvent(
         this ILogger logger, LogLevel level, LogEventKind kind, string partition, long from, long to, string text);

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Tributary.Broker.Groups;
 using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
+using Tributary.Broker.Transactions;
 using Tributary.Log;
 
 namespace Tributary.Broker.Gateway;
@@ -9,7 +10,7 @@ namespace Tributary.Broker.Gateway;
 /// <summary>What handlers work with.</summary>
 internal sealed record BrokerContext(
     BrokerOptions Options, LogDirectory Logs, PartitionManager Partitions, IControlPlane Control, IGroupCoordinator Groups,
-    TimeProvider Time, BrokerMetrics Metrics, ILogger Logger)
+    ITransactionCoordinator Transactions, TimeProvider Time, BrokerMetrics Metrics, ILogger Logger)
 {
     /// <summary>Bytes that requests may hold until they are answered.</summary>
     public RequestMemory RequestMemory { get; } = new(Options, Metrics);

@@ -248,11 +248,15 @@ internal sealed partial class ConsumerGroup : IGroupMachine
     }
 
     /// <summary>Says whether a commit may be stored, and takes it for a sign of life.</summary>
-    public ErrorCode CheckCommit(Moment now, OffsetCommitRequest request)
+    public ErrorCode CheckCommit(Moment now, OffsetCommitRequest request, bool isTransactional = false)
     {
         if (request.GenerationId < 0 && State == GroupState.Empty)
         {
             return ErrorCode.None; // a consumer that assigns itself and only keeps its offsets here
+        }
+        if (isTransactional && request is { GenerationId: < 0, MemberId: "", GroupInstanceId: null })
+        {
+            return ErrorCode.None; // a producer that doesn't tell of its consumer, as all did before KIP-447
         }
         ErrorCode error = Validate(request.MemberId, request.GroupInstanceId, out GroupMember? member);
         if (error != ErrorCode.None)
@@ -263,7 +267,7 @@ internal sealed partial class ConsumerGroup : IGroupMachine
         {
             return ErrorCode.IllegalGeneration;
         }
-        if (State == GroupState.CompletingRebalance)
+        if (State == GroupState.CompletingRebalance && !isTransactional)
         {
             return ErrorCode.RebalanceInProgress;
         }

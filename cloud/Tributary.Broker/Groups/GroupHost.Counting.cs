@@ -12,7 +12,7 @@ public sealed partial class GroupHost
 
     /// <summary>What the group holds; nothing before there is one.</summary>
     private long Holds => NewGroupBytes > 0 ? 0 : GroupMemory.GroupBytes + _group.Bytes
-        + GroupMemory.OfOffsets(_offsets.Bytes + _writer.NewBytes, _offsets.Count);
+        + GroupMemory.OfOffsets(_offsets.Bytes + _pending.Bytes + _writer.NewBytes, _offsets.Count + _pending.Count);
 
     /// <summary>What a group takes by being there, if it isn't yet.</summary>
     private long NewGroupBytes => _writer.Exists || _group.MemberCount > 0 ? 0 : GroupMemory.GroupBytes;

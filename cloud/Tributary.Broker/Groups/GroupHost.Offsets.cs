@@ -55,7 +55,7 @@ public sealed partial class GroupHost
         OffsetFetchRequest.OffsetFetchRequestGroup asked = request.Groups[0];
         ErrorCode error = Modern?.CheckFetch(asked.MemberId, asked.MemberEpoch) ?? ErrorCode.None;
         return error == ErrorCode.None
-            ? OffsetMessages.AnswerFetch(asked, _offsets, IsShown)
+            ? OffsetMessages.AnswerFetch(asked, _offsets, IsShown, partition => request.RequireStable && _pending.Has(partition))
             : new OffsetFetchResponse { Groups = [new() { GroupId = asked.GroupId, ErrorCode = error }] };
     }
 
@@ -104,10 +104,11 @@ public sealed partial class GroupHost
     {
         await ReadyAsync();
         List<GroupPartition> expired = _offsets.FindExpired(_group, _context.Options.OffsetRetention, Now.Unix);
+        expired.RemoveAll(_pending.Has);
         await RemoveAsync(expired);
         _context.Metrics.OffsetsExpired(expired.Count);
         await ReadyAsync();
-        if (_writer.Exists && _writer.IsIdle && _offsets.Count == 0 && _group.IsVacant)
+        if (_writer.Exists && _writer.IsIdle && _offsets.Count == 0 && _pending.Count == 0 && _group.IsVacant)
         {
             await _writer.DeleteAsync();
         }
@@ -129,7 +130,7 @@ public sealed partial class GroupHost
                 $"the metadata of an offset of group '{_id}' is longer than groups:maxOffsetMetadata ({_context.Options.MaxOffsetMetadata})");
             return ErrorCode.OffsetMetadataTooLarge;
         }
-        if (newBytes > 0 && _offsets.Bytes + _writer.NewBytes + newBytes > _context.Options.MaxOffsetBytes)
+        if (newBytes > 0 && _offsets.Bytes + _pending.Bytes + _writer.NewBytes + newBytes > _context.Options.MaxOffsetBytes)
         {
             Refuse(
                 GroupRefusal.OffsetsTooLarge,

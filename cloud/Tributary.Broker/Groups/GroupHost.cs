@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Tributary.Broker.Groups.Modern;
 using Tributary.Broker.Metadata;
+using Tributary.Broker.Transactions;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Contracts.Limits;
@@ -12,11 +13,12 @@ namespace Tributary.Broker.Groups;
 /// <param name="Store">Where groups are kept.</param>
 /// <param name="Directory">Where hosts say what their groups do.</param>
 /// <param name="Topics">The topics that there are now, by name.</param>
+/// <param name="Transactions">Who decides on transactions.</param>
 /// <param name="Time">All time.</param>
 /// <param name="Logger">Where they log.</param>
 public sealed record GroupContext(
-    GroupOptions Options, IGroupStore Store, GroupDirectory Directory, Func<IReadOnlyDictionary<string, TopicInfo>> Topics, TimeProvider Time,
-    ILogger Logger) : IDisposable
+    GroupOptions Options, IGroupStore Store, GroupDirectory Directory, Func<IReadOnlyDictionary<string, TopicInfo>> Topics,
+    ITransactionCoordinator Transactions, TimeProvider Time, ILogger Logger) : IDisposable
 {
     /// <summary>What is counted.</summary>
     public GroupMetrics Metrics { get; } = new(Directory, new GroupMemory(Options.MaxTotalBytes));
@@ -102,6 +104,10 @@ public sealed partial class GroupHost : IDisposable
             foreach ((GroupPartition partition, CommittedOffset offset) in stored.Offsets)
             {
                 _offsets.Set(partition, offset);
+            }
+            foreach ((PendingKey key, PendingOffset offset) in stored.Pending)
+            {
+                _pending.Set(key, offset);
             }
             ClaimLoaded();
         }
@@ -334,10 +340,12 @@ public sealed partial class GroupHost : IDisposable
             TurnAway();
             _group = new ConsumerGroup(_context.Options, null, Now);
             _offsets.Clear();
+            _pending.Clear();
         }
         else
         {
             _offsets.Apply(batch.Offsets);
+            _pending.Apply(batch.Pending);
             _group.Stored(Now, batch.RecordNumber);
         }
         Changed();

@@ -5,6 +5,8 @@ internal sealed class GroupBatch
 {
     public Dictionary<GroupPartition, CommittedOffset?> Offsets { get; } = [];
 
+    public Dictionary<PendingKey, PendingOffset?> Pending { get; } = [];
+
     public GroupRecord? Record { get; set; }
 
     public long RecordNumber { get; set; }
@@ -63,6 +65,16 @@ internal sealed class GroupWriter(string group, IGroupStore store, Action<GroupB
 
     /// <summary>Notes that an offset goes with the next write, which <see cref="WriteAsync"/> starts.</summary>
     public void Remove(GroupPartition partition) => Next.Offsets[partition] = null;
+
+    /// <summary>Notes what a transaction is to commit for the next write, as <see cref="Set(GroupPartition, CommittedOffset, long)"/>.</summary>
+    public void SetPending(PendingKey key, PendingOffset offset, long newBytes)
+    {
+        Next.NewBytes += Next.Pending.ContainsKey(key) ? 0 : newBytes;
+        Next.Pending[key] = offset;
+    }
+
+    /// <summary>Notes that what a transaction was to commit goes with the next write.</summary>
+    public void RemovePending(PendingKey key) => Next.Pending[key] = null;
 
     /// <summary>Has a record written, in place of an earlier one that isn't yet.</summary>
     public void Set(GroupRecord record, long number)
@@ -161,6 +173,8 @@ internal sealed class GroupWriter(string group, IGroupStore store, Action<GroupB
             Record = batch.Record ?? (Exists ? null : new GroupRecord()),
             Offsets = [.. batch.Offsets.Where(one => one.Value is not null).Select(one => KeyValuePair.Create(one.Key, one.Value!))],
             Removed = [.. batch.Offsets.Where(one => one.Value is null).Select(one => one.Key)],
+            Pending = [.. batch.Pending.Where(one => one.Value is not null).Select(one => KeyValuePair.Create(one.Key, one.Value!))],
+            RemovedPending = [.. batch.Pending.Where(one => one.Value is null).Select(one => one.Key)],
             Deletes = batch.Deletes,
         };
         long version = await store.WriteAsync(write);

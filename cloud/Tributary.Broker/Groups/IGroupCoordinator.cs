@@ -1,5 +1,6 @@
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
+using Tributary.Log;
 
 namespace Tributary.Broker.Groups;
 
@@ -27,6 +28,15 @@ public interface IGroupCoordinator
 
     /// <summary>Commits offsets of topics that exist; answered when they are durable.</summary>
     Task<OffsetCommitResponse> CommitAsync(OffsetCommitRequest request, GroupCaller caller, CancellationToken cancellation);
+
+    /// <summary>
+    /// Has a transaction commit offsets: they are durable when this is answered, and the group's when the transaction commits. The
+    /// coordinator of the transaction is asked whether the group belongs to it.
+    /// </summary>
+    Task<TxnOffsetCommitResponse> CommitAsync(TxnOffsetCommitRequest request, GroupCaller caller, CancellationToken cancellation);
+
+    /// <summary>A transaction has ended: what it was to commit is the group's, or dropped; durable when this returns. May be repeated.</summary>
+    Task EndTransactionAsync(string group, TransactionMarker marker, CancellationToken cancellation);
 
     /// <summary>Reads the offsets of the one group in <see cref="OffsetFetchRequest.Groups"/>.</summary>
     Task<OffsetFetchResponse> FetchOffsetsAsync(OffsetFetchRequest request, GroupCaller caller, CancellationToken cancellation);

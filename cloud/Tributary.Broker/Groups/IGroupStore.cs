@@ -29,7 +29,11 @@ public interface IGroupStore
 }
 
 /// <summary>A group as it is stored.</summary>
-public sealed record StoredGroup(long Version, GroupRecord Record, IReadOnlyList<KeyValuePair<GroupPartition, CommittedOffset>> Offsets);
+public sealed record StoredGroup(long Version, GroupRecord Record, IReadOnlyList<KeyValuePair<GroupPartition, CommittedOffset>> Offsets)
+{
+    /// <summary>What open transactions are to commit.</summary>
+    public IReadOnlyList<KeyValuePair<PendingKey, PendingOffset>> Pending { get; init; } = [];
+}
 
 /// <summary>Changes of a group.</summary>
 /// <param name="Group">Its id.</param>
@@ -49,6 +53,12 @@ public sealed record GroupWrite(string Group, long Version)
 
     /// <summary>Offsets that are to go.</summary>
     public IReadOnlyCollection<GroupPartition> Removed { get; init; } = [];
+
+    /// <summary>What transactions are to commit, new or changed.</summary>
+    public IReadOnlyCollection<KeyValuePair<PendingKey, PendingOffset>> Pending { get; init; } = [];
+
+    /// <summary>What transactions that have ended were to commit.</summary>
+    public IReadOnlyCollection<PendingKey> RemovedPending { get; init; } = [];
 
     /// <summary>The group is to go, with all it has.</summary>
     public bool Deletes { get; init; }

@@ -41,6 +41,27 @@ internal static class OffsetMessages
         return new OffsetCommitResponse { Topics = topics };
     }
 
+    /// <summary>Answers each partition of a transaction's commit.</summary>
+    public static TxnOffsetCommitResponse AnswerCommit(
+        TxnOffsetCommitRequest request, Func<GroupPartition, TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition, ErrorCode> answer) => new()
+    {
+        Topics =
+        [
+            .. request.Topics.Select(topic => new TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic
+            {
+                Name = topic.Name,
+                Partitions =
+                [
+                    .. topic.Partitions.Select(asked => new TxnOffsetCommitResponse.TxnOffsetCommitResponsePartition
+                    {
+                        PartitionIndex = asked.PartitionIndex,
+                        ErrorCode = answer(new GroupPartition(topic.Name, asked.PartitionIndex), asked),
+                    }),
+                ],
+            }),
+        ],
+    };
+
     /// <summary>Answers each partition of a deletion.</summary>
     public static OffsetDeleteResponse AnswerDelete(OffsetDeleteRequest request, Func<GroupPartition, ErrorCode> answer) => new()
     {
@@ -62,15 +83,20 @@ internal static class OffsetMessages
     };
 
     /// <summary>The offsets that are asked for; all if no topics are named.</summary>
+    /// <param name="asked">What is asked.</param>
+    /// <param name="offsets">What there is.</param>
+    /// <param name="isShown">Whether one is of the topic that has the name now.</param>
+    /// <param name="isUnstable">Whether an open transaction may change one, and whoever asks is to wait for it.</param>
     public static OffsetFetchResponse AnswerFetch(
-        OffsetFetchRequest.OffsetFetchRequestGroup asked, GroupOffsets offsets, Func<GroupPartition, CommittedOffset, bool> isShown)
+        OffsetFetchRequest.OffsetFetchRequestGroup asked, GroupOffsets offsets, Func<GroupPartition, CommittedOffset, bool> isShown,
+        Func<GroupPartition, bool> isUnstable)
     {
         IEnumerable<OffsetFetchResponse.OffsetFetchResponseTopics> topics = asked.Topics is null
             ? offsets.All.Where(one => isShown(one.Key, one.Value)).GroupBy(one => one.Key.Topic, StringComparer.Ordinal)
                 .Select(topic => new OffsetFetchResponse.OffsetFetchResponseTopics
                 {
                     Name = topic.Key,
-                    Partitions = [.. topic.Select(one => Of(one.Key.Partition, one.Value))],
+                    Partitions = [.. topic.Select(one => Of(one.Key, one.Value))],
                 })
             : asked.Topics.Select(topic => new OffsetFetchResponse.OffsetFetchResponseTopics
             {
@@ -80,14 +106,21 @@ internal static class OffsetMessages
         return new OffsetFetchResponse { Groups = [new() { GroupId = asked.GroupId, Topics = [.. topics] }] };
 
         OffsetFetchResponse.OffsetFetchResponsePartitions Find(GroupPartition partition) =>
-            Of(partition.Partition, offsets.TryGet(partition, out CommittedOffset? offset) && isShown(partition, offset) ? offset : null);
+            Of(partition, offsets.TryGet(partition, out CommittedOffset? offset) && isShown(partition, offset) ? offset : null);
+
+        OffsetFetchResponse.OffsetFetchResponsePartitions Of(GroupPartition partition, CommittedOffset? offset)
+        {
+            bool mustWait = isUnstable(partition);
+            return Answer(partition.Partition, mustWait ? null : offset, mustWait ? ErrorCode.UnstableOffsetCommit : ErrorCode.None);
+        }
     }
 
-    private static OffsetFetchResponse.OffsetFetchResponsePartitions Of(int index, CommittedOffset? offset) => new()
+    private static OffsetFetchResponse.OffsetFetchResponsePartitions Answer(int index, CommittedOffset? offset, ErrorCode error) => new()
     {
         PartitionIndex = index,
         CommittedOffset = offset?.Offset ?? None,
         CommittedLeaderEpoch = offset?.LeaderEpoch ?? (int)None,
         Metadata = offset?.Metadata ?? "",
+        ErrorCode = error,
     };
 }

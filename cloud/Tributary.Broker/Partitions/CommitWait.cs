@@ -31,6 +31,20 @@ internal sealed class CommitWait(int slots) : IValueTaskSource
         }
     }
 
+    /// <summary>Waits for every slot, at most so long; then those that have no outcome have run out of time.</summary>
+    /// <exception cref="OperationCanceledException">Nobody waits any more.</exception>
+    public async Task WaitAsync(TimeSpan limit, TimeProvider time, CancellationToken cancellation)
+    {
+        if (IsOver)
+        {
+            return;
+        }
+        await using ITimer timer = time.CreateTimer(static state => ((CommitWait)state!).Expire(), this, limit, Timeout.InfiniteTimeSpan);
+        await using CancellationTokenRegistration gone = cancellation.UnsafeRegister(static state => ((CommitWait)state!).Expire(), this);
+        await Task;
+        cancellation.ThrowIfCancellationRequested();
+    }
+
     /// <summary>What became of a slot. Asked only when <see cref="Task"/> has completed.</summary>
     public ErrorCode Outcome(int slot)
     {

@@ -9,13 +9,13 @@ namespace Tributary.Broker.Partitions;
 /// One partition on this broker: its log, who leads it and in which epoch, its high watermark, and those who wait for it to move on.
 /// </summary>
 /// <remarks>
-/// Invariants: start offset ≤ high watermark ≤ flushed end ≤ appended end; the high watermark never goes back; nothing is appended while
+/// Invariants: last stable offset ≤ high watermark ≤ flushed end ≤ appended end; neither of the first two ever goes back; nothing is appended while
 /// the node doesn't lead, and nothing is acknowledged that isn't flushed. Callable from any thread; the log's listener calls come on
 /// its writer thread. Lock order: this partition's lock, then the log's. Waiters are completed outside of it. An append and the
 /// registration of its waiter happen under one hold of the lock, so that a failed flush can't slip between them. A crash leaves the
 /// log; everything else here is made anew.
 /// </remarks>
-public sealed class Partition : ILogListener
+public sealed partial class Partition : ILogListener
 {
     private readonly Lock _lock = new();
     private readonly int _localNode;
@@ -24,6 +24,7 @@ public sealed class Partition : ILogListener
     private readonly ProducerClaims _claims = new();
     private InSyncSet _inSync;
     private long _highWatermark;
+    private long _lastStable;
     private long _epochStart;
     private int _leaderEpoch;
     private ErrorCode _unavailable;
@@ -39,7 +40,7 @@ public sealed class Partition : ILogListener
         _localNode = localNode;
         _inSync = new InSyncSet(localNode, assignment.InSync);
         _leaderEpoch = assignment.LeaderEpoch;
-        _highWatermark = log.StartOffset;
+        _highWatermark = _lastStable = log.StartOffset;
         log.Subscribe(this);
         Advance(log.FlushedEnd);
     }
@@ -95,6 +96,7 @@ public sealed class Partition : ILogListener
                 Log.BeginLeaderEpoch(assignment.LeaderEpoch);
                 Volatile.Write(ref _epochStart, Log.AppendedEnd);
                 _claims.Clear();
+                _verified.Clear();
             }
             Volatile.Write(ref _leaderEpoch, assignment.LeaderEpoch);
             Volatile.Write(ref _settings, settings);
@@ -113,6 +115,7 @@ public sealed class Partition : ILogListener
         {
             _unavailable = reason;
             _claims.Clear();
+            _verified.Clear();
             TakeWaiting(long.MaxValue, long.MaxValue, reached: true, reason, ref woken);
             woken.AddReaders(_readers);
         }
@@ -148,33 +151,47 @@ public sealed class Partition : ILogListener
             {
                 return ErrorCode.InvalidProducerEpoch;
             }
+            if (sender.IsTransactional && !MayWriteInTransaction(sender))
+            {
+                return ErrorCode.InvalidTxnState;
+            }
             result = Log.Append(batch, _leaderEpoch);
             if (result.Error != AppendError.None)
             {
-                return result.Error switch
-                {
-                    AppendError.TooLarge => ErrorCode.MessageTooLarge,
-                    AppendError.Malformed => ErrorCode.CorruptMessage,
-                    AppendError.OutOfOrderSequence => ErrorCode.OutOfOrderSequenceNumber,
-                    AppendError.InvalidProducerEpoch => ErrorCode.InvalidProducerEpoch,
-                    AppendError.StaleLeaderEpoch => ErrorCode.NotLeaderOrFollower,
-                    AppendError.Offline => ErrorCode.KafkaStorageError,
-                    _ => ErrorCode.UnknownServerError,
-                };
+                return ErrorOf(result.Error);
             }
-            if (wait is null)
+            if (wait is null || WaitLocked(result, wait, slot, committed))
             {
-                return ErrorCode.None;
-            }
-            long end = result.LastOffset + 1;
-            if (end > (committed ? _highWatermark : Log.FlushedEnd))
-            {
-                _waiting.Add(new Waiting(end, wait, slot, committed));
                 return ErrorCode.None;
             }
         }
         wait.Complete(slot, ErrorCode.None);
         return ErrorCode.None;
+    }
+
+    private static ErrorCode ErrorOf(AppendError error) => error switch
+    {
+        AppendError.TooLarge => ErrorCode.MessageTooLarge,
+        AppendError.Malformed => ErrorCode.CorruptMessage,
+        AppendError.OutOfOrderSequence => ErrorCode.OutOfOrderSequenceNumber,
+        AppendError.InvalidProducerEpoch => ErrorCode.InvalidProducerEpoch,
+        AppendError.OutsideTransaction => ErrorCode.InvalidTxnState,
+        AppendError.StaleMarker => ErrorCode.TransactionCoordinatorFenced,
+        AppendError.StaleLeaderEpoch => ErrorCode.NotLeaderOrFollower,
+        AppendError.Offline => ErrorCode.KafkaStorageError,
+        _ => ErrorCode.UnknownServerError,
+    };
+
+    /// <returns>Whether there is something to wait for. Called under the lock.</returns>
+    private bool WaitLocked(AppendResult appended, CommitWait wait, int slot, bool committed)
+    {
+        long end = appended.LastOffset + 1;
+        if (end <= (committed ? _highWatermark : Log.FlushedEnd))
+        {
+            return false;
+        }
+        _waiting.Add(new Waiting(end, wait, slot, committed));
+        return true;
     }
 
     /// <summary>
@@ -289,6 +306,7 @@ public sealed class Partition : ILogListener
             throw new InvalidOperationException($"the high watermark of {Log.Name} would go back from {before} to {now}");
         }
         Volatile.Write(ref _highWatermark, now);
+        Volatile.Write(ref _lastStable, Log.LastStableOffset(now));
         TakeWaiting(now, flushedEnd, reached: true, ErrorCode.None, ref woken);
         if (now > before)
         {

@@ -34,6 +34,7 @@ public sealed class PartitionManager : IAsyncDisposable
     private readonly ConcurrentDictionary<string, Partition> _open = new(StringComparer.Ordinal);
     private readonly ITimer _retention;
     private int _retaining;
+    private bool _hasApplied;
     private Served _served = Served.Nothing;
 
     internal PartitionManager(LogDirectory logs, BrokerOptions options, TimeProvider time, ILogger logger)
@@ -45,6 +46,9 @@ public sealed class PartitionManager : IAsyncDisposable
         _logger = logger;
         _retention = time.CreateTimer(_ => Retain(), null, options.RetentionInterval, options.RetentionInterval);
     }
+
+    /// <summary>Whether a snapshot was applied: before, no partition is known.</summary>
+    public bool IsServing => Volatile.Read(ref _hasApplied);
 
     /// <summary>All partitions that this broker leads now.</summary>
     public IEnumerable<Partition> All => Volatile.Read(ref _served).All;
@@ -125,6 +129,7 @@ public sealed class PartitionManager : IAsyncDisposable
         ];
         if (changed.Length == 0 && gone.Length == 0 && ReferenceEquals(snapshot.Overrides, before.Overrides))
         {
+            Volatile.Write(ref _hasApplied, true);
             return;
         }
         (TopicSlots Slots, int Index)[] work = [.. changed.SelectMany(slots => Enumerable.Range(0, slots.Slots.Length).Select(i => (slots, i)))];
@@ -137,6 +142,7 @@ public sealed class PartitionManager : IAsyncDisposable
             _logger.PartitionsOpened(_open.Count - open, _time.GetElapsedTime(start));
         }
         Volatile.Write(ref _served, before.With(changed, gone, snapshot.Overrides));
+        Volatile.Write(ref _hasApplied, true);
         foreach (TopicSlots slots in gone)
         {
             Resign(slots.Topic);

@@ -40,15 +40,15 @@ public interface ITransactionCoordinator
     ValueTask<ErrorCode> VerifyAsync(
         string transactionalId, ProducerIdentity producer, TransactionPartition partition, CancellationToken cancellation);
 
-    /// <summary>Whether a group belongs to the open transaction.</summary>
-    ValueTask<ErrorCode> VerifyGroupAsync(
+    /// <summary>Whether a group belongs to the open transaction, and which version of the transaction says so.</summary>
+    ValueTask<VerifiedGroup> VerifyGroupAsync(
         string transactionalId, ProducerIdentity producer, string groupId, CancellationToken cancellation);
 
     /// <summary>What is known of a transactional id, null if nothing is.</summary>
     Task<TransactionDescription?> DescribeAsync(string transactionalId, CancellationToken cancellation);
 
-    /// <summary>All transactional ids, with what they are at.</summary>
-    Task<IReadOnlyList<TransactionListing>> ListAsync(CancellationToken cancellation);
+    /// <summary>Up to <paramref name="count"/> transactional ids in the order of their names, those behind <paramref name="after"/>.</summary>
+    Task<IReadOnlyList<TransactionListing>> ListAsync(string? after, int count, CancellationToken cancellation);
 }
 
 /// <summary>Who writes: a producer id and how often it was handed on.</summary>
@@ -61,6 +61,12 @@ public readonly record struct TransactionPartition(string Topic, Guid TopicId, i
 /// <param name="Error">None, or why there is no producer.</param>
 /// <param name="Producer">The producer id and epoch to write under.</param>
 public readonly record struct InitializedProducer(ErrorCode Error, ProducerIdentity Producer);
+
+/// <summary>What became of <see cref="ITransactionCoordinator.VerifyGroupAsync"/>.</summary>
+/// <param name="Error">None, or <see cref="ErrorCode.InvalidTxnState"/>, or why the producer may not commit at all.</param>
+/// <param name="Version">The transaction's version: the marker that ends it has a greater coordinator epoch, all that ended earlier ones
+/// of the same producer have not.</param>
+public readonly record struct VerifiedGroup(ErrorCode Error, int Version);
 
 /// <summary>Where a transactional id is, by the names that Kafka's tools show.</summary>
 public enum TransactionState : byte

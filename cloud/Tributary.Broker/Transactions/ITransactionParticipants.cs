@@ -5,7 +5,8 @@ namespace Tributary.Broker.Transactions;
 
 /// <summary>
 /// Where a transaction ends: the leaders of its partitions and the coordinators of its groups. Each call may be repeated after a crash or
-/// an error, with the same marker, and a late one of an earlier transaction changes nothing.
+/// an error, with the same marker, and a late one of an earlier transaction changes nothing: a marker's coordinator epoch is the number of
+/// the transaction among those of its producer id, so a repetition has the one that was seen last, and what is late a lower one.
 /// </summary>
 public interface ITransactionParticipants
 {

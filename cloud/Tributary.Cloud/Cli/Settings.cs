@@ -1,5 +1,6 @@
 using Tributary.Broker;
 using Tributary.Broker.Groups;
+using Tributary.Broker.Transactions;
 using Tributary.Log;
 
 namespace Tributary.Cloud.Cli;
@@ -29,6 +30,7 @@ internal static class Settings
         .. Log,
         .. Broker,
         .. Groups,
+        .. Transactions,
     ];
 
     private static IEnumerable<Setting> Log =>
@@ -140,6 +142,27 @@ internal static class Settings
             "offsets.retention.check.interval.ms", (groups, value) => groups with { OffsetRetentionInterval = Setting.Milliseconds(value) }),
     ];
 
+    private static IEnumerable<Setting> Transactions =>
+    [
+        OfTransactions("maxTimeoutMs", "MS", "Longest timeout of a transaction", "transaction.max.timeout.ms",
+            (transactions, value) => transactions with { MaxTimeout = Setting.Milliseconds(value) }),
+        OfTransactions("idExpirationMs", "MS", "How long an unused transactional id is remembered", "transactional.id.expiration.ms",
+            (transactions, value) => transactions with { IdExpiration = Setting.Milliseconds(value) }),
+        OfTransactions("upkeepIntervalMs", "MS", "Time between two looks for transactions that are to end",
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+            (transactions, value) => transactions with { UpkeepInterval = Setting.Milliseconds(value) }),
+        OfTransactions("completionWaitMs", "MS", "How long a request waits until the transaction before is completed", null,
+            (transactions, value) => transactions with { CompletionWait = Setting.Milliseconds(value) }),
+        OfTransactions("maxIds", "N", "Most transactional ids", null,
+            (transactions, value) => transactions with { MaxIds = Setting.Int32(value) }),
+        OfTransactions("maxIdLength", "N", "Most characters of a transactional id", null,
+            (transactions, value) => transactions with { MaxIdLength = Setting.Int32(value) }),
+        OfTransactions("maxPartitions", "N", "Most partitions of a transaction", null,
+            (transactions, value) => transactions with { MaxPartitions = Setting.Int32(value) }),
+        OfTransactions("maxGroups", "N", "Most consumer groups of a transaction", null,
+            (transactions, value) => transactions with { MaxGroups = Setting.Int32(value) }),
+    ];
+
     /// <summary>Finds a setting by what users may call it.</summary>
     public static Setting? Find(string name) => All.FirstOrDefault(setting => setting.IsCalled(name));
 
@@ -154,6 +177,15 @@ internal static class Settings
     private static Setting OfGroups(
         string name, string argument, string help, string? kafkaName, Func<GroupOptions, string, GroupOptions> set) =>
         new($"groups:{name}", argument, help, (all, value) => all with { Broker = all.Broker with { Groups = set(all.Broker.Groups, value) } })
+        {
+            KafkaName = kafkaName,
+        };
+
+    private static Setting OfTransactions(
+        string name, string argument, string help, string? kafkaName, Func<TransactionOptions, string, TransactionOptions> set) =>
+        new(
+            $"transactions:{name}", argument, help,
+            (all, value) => all with { Broker = all.Broker with { Transactions = set(all.Broker.Transactions, value) } })
         {
             KafkaName = kafkaName,
         };

@@ -1,5 +1,6 @@
 using Orleans.Concurrency;
 using Tributary.Broker.Groups;
+using Tributary.Log;
 
 namespace Tributary.Cloud.Grains;
 
@@ -61,6 +62,13 @@ internal sealed class GroupGrain : Grain, IGroupGrain
     {
         StayOrGo();
         return Task.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public async Task EndTransactionAsync(long producerId, short producerEpoch, bool isCommit, int coordinatorEpoch)
+    {
+        await _host.EndTransactionAsync(new TransactionMarker(producerId, producerEpoch, isCommit, coordinatorEpoch));
+        StayOrGo();
     }
 
     /// <inheritdoc/>

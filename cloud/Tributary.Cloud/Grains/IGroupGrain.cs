@@ -27,6 +27,10 @@ internal interface IGroupGrain : IGrainWithStringKey
     [Alias("Wake")]
     Task WakeAsync();
 
+    /// <summary>A transaction has ended that was to commit offsets of the group; durable when it returns.</summary>
+    [Alias("EndTransaction")]
+    Task EndTransactionAsync(long producerId, short producerEpoch, bool isCommit, int coordinatorEpoch);
+
     /// <summary>Takes out what is kept no longer.</summary>
     [Alias("Expire")]
     Task ExpireAsync();

@@ -117,30 +117,42 @@ internal sealed class ControlDatabase : DbDataSource
         if (application == 0 && version == 0 && tables == 0)
         {
             Execute(connection, ControlSchema.CreateTables, transaction);
-            Execute(connection, GroupSchema.CreateTables, transaction);
             Execute(connection, $"PRAGMA application_id = {ControlSchema.ApplicationId};", transaction);
-            Execute(connection, $"PRAGMA user_version = {ControlSchema.Version};", transaction);
+            version = ControlSchema.VersionWithoutGroups;
         }
         else if (application != ControlSchema.ApplicationId)
         {
             throw new StartupException($"{_path} is not a control database of Tributary");
         }
-        else if (version == ControlSchema.VersionWithoutGroups)
-        {
-            Execute(connection, GroupSchema.CreateTables, transaction);
-            Execute(connection, $"PRAGMA user_version = {ControlSchema.Version};", transaction);
-        }
-        else if (version == ControlSchema.VersionWithoutTypes)
-        {
-            Execute(connection, GroupSchema.AddType, transaction);
-            Execute(connection, $"PRAGMA user_version = {ControlSchema.Version};", transaction);
-        }
-        else if (version != ControlSchema.Version)
+        else if (version is < ControlSchema.VersionWithoutGroups or > ControlSchema.Version)
         {
             throw new StartupException(
                 $"the control database {_path} has format {version}; this program reads format {ControlSchema.Version}");
         }
+        Raise(connection, version, transaction);
         transaction.Commit();
+    }
+
+    /// <summary>Brings the tables of an older version to the present one.</summary>
+    private static void Raise(SqliteConnection connection, long version, SqliteTransaction transaction)
+    {
+        if (version == ControlSchema.VersionWithoutGroups)
+        {
+            Execute(connection, GroupSchema.CreateTables, transaction);
+        }
+        if (version == ControlSchema.VersionWithoutTypes)
+        {
+            Execute(connection, GroupSchema.AddType, transaction);
+        }
+        if (version <= ControlSchema.VersionWithoutTransactions)
+        {
+            Execute(connection, TransactionSchema.CreateTables, transaction);
+            Execute(connection, GroupSchema.CreatePending, transaction);
+        }
+        if (version < ControlSchema.Version)
+        {
+            Execute(connection, $"PRAGMA user_version = {ControlSchema.Version};", transaction);
+        }
     }
 
     private static void Execute(SqliteConnection connection, string sql, SqliteTransaction? transaction = null)

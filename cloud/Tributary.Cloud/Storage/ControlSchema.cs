@@ -1,8 +1,9 @@
 namespace Tributary.Cloud.Storage;
 
 /// <summary>
-/// What the control database holds: grains' records in <c>grain_record</c>, groups in the tables of <see cref="GroupSchema"/>. Each write of
-/// a record is one statement, so it happens as a whole or not at all. A changed table needs a new <see cref="Version"/>.
+/// What the control database holds: grains' records in <c>grain_record</c>, groups in the tables of <see cref="GroupSchema"/>,
+/// transactional ids in those of <see cref="TransactionSchema"/>. Each write of a record is one statement, so it happens as a whole or not at
+/// all. A changed table needs a new <see cref="Version"/>.
 /// </summary>
 /// <remarks><c>key_high</c> is always zero and <c>OrleansQuery</c> empty or old: both were needed by a storage of Orleans once.</remarks>
 internal static class ControlSchema
@@ -11,13 +12,16 @@ internal static class ControlSchema
     public const int ApplicationId = 0x54524243;
 
     /// <summary>Version of the tables, in the file's <c>user_version</c>.</summary>
-    public const int Version = 3;
+    public const int Version = 4;
 
     /// <summary>The version that had no tables of groups yet; they are added to such a file.</summary>
     public const int VersionWithoutGroups = 1;
 
     /// <summary>The version whose groups were all of the classic protocol; a column is added to such a file.</summary>
     public const int VersionWithoutTypes = 2;
+
+    /// <summary>The version that had no tables of transactions yet; they are added to such a file.</summary>
+    public const int VersionWithoutTransactions = 3;
 
     public const string CreateTables = """
         CREATE TABLE OrleansQuery

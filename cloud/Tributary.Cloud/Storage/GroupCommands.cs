@@ -1,6 +1,4 @@
 using System.Buffers;
-using System.Data.Common;
-using System.Diagnostics.CodeAnalysis;
 using Microsoft.Data.Sqlite;
 using Tributary.Broker.Groups;
 using Tributary.Contracts.Kafka;
@@ -8,32 +6,21 @@ using Tributary.Contracts.Records;
 
 namespace Tributary.Cloud.Storage;
 
-/// <summary>
-/// The statements about groups on one connection, prepared once. The connection is the caller's. Used by one thread at a time.
-/// </summary>
+/// <summary>The statements about groups on one connection.</summary>
 /// <remarks>
 /// A row of an offset carries a CRC32C of its fields, as records do of theirs: SQLite would hand a flipped bit over as an offset.
 /// </remarks>
-internal sealed class GroupCommands(SqliteConnection connection) : IDisposable
+internal sealed class GroupCommands(SqliteConnection connection) : ControlCommands(connection)
 {
     private static readonly RecordSerializer Records = new();
-    private readonly Dictionary<string, SqliteCommand> _prepared = [];
     private readonly ArrayBufferWriter<byte> _sealed = new();
-    private SqliteTransaction? _transaction;
     private long? _groups;
-
-    /// <summary>Whether the transaction is one of this connection.</summary>
-    public bool IsOn(SqliteTransaction transaction) => ReferenceEquals(transaction.Connection, connection);
-
-    /// <summary>From now on statements are part of this transaction.</summary>
-    public void Enter(SqliteTransaction transaction) => _transaction = transaction;
 
     /// <summary>Reads a group and its offsets as of one moment.</summary>
     /// <exception cref="StoredRecordException">Something of it is damaged.</exception>
     public StoredGroup? Read(string group)
     {
-        using SqliteTransaction transaction = connection.BeginTransaction(deferred: true);
-        _transaction = transaction;
+        using SqliteTransaction transaction = Begin();
         long number;
         long version;
         GroupRecord record;
@@ -47,23 +34,14 @@ internal sealed class GroupCommands(SqliteConnection connection) : IDisposable
             record = Records.Deserialize<GroupRecord>(new BinaryData(row.GetFieldValue<byte[]>(2)));
         }
         var offsets = new List<KeyValuePair<GroupPartition, CommittedOffset>>();
-        using SqliteDataReader rows = Prepare(GroupSchema.ReadOffsets, ("$number", number)).ExecuteReader();
-        while (rows.Read())
+        using (SqliteDataReader rows = Prepare(GroupSchema.ReadOffsets, ("$number", number)).ExecuteReader())
         {
-            offsets.Add(ReadOffset(rows));
+            while (rows.Read())
+            {
+                offsets.Add(ReadOffset(rows));
+            }
         }
-        return new StoredGroup(version, record, offsets);
-    }
-
-    public List<T> List<T>(string sql, Func<DbDataReader, T> read, (string Name, object Value)[] parameters)
-    {
-        var found = new List<T>();
-        using SqliteDataReader rows = Prepare(sql, parameters).ExecuteReader();
-        while (rows.Read())
-        {
-            found.Add(read(rows));
-        }
-        return found;
+        return new StoredGroup(version, record, offsets) { Pending = ReadPending(number) };
     }
 
     /// <summary>Writes within the transaction that was begun.</summary>
@@ -79,6 +57,7 @@ internal sealed class GroupCommands(SqliteConnection connection) : IDisposable
         if (write.Deletes)
         {
             Execute(GroupSchema.DeleteOffsets, ("$number", number));
+            Execute(GroupSchema.DeleteAllPending, ("$number", number));
             Execute(GroupSchema.DeleteGroup, ("$number", number));
             _groups--;
             return (0, null);
@@ -104,16 +83,8 @@ internal sealed class GroupCommands(SqliteConnection connection) : IDisposable
             Execute(GroupSchema.RaiseVersion, ("$number", number));
         }
         WriteOffsets(number, write);
+        WritePending(number, write);
         return (version, null);
-    }
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        foreach (SqliteCommand command in _prepared.Values)
-        {
-            command.Dispose();
-        }
     }
 
     private static (string Name, object Value)[] Of(GroupRecord record) =>
@@ -144,6 +115,47 @@ internal sealed class GroupCommands(SqliteConnection connection) : IDisposable
         }
     }
 
+    private void WritePending(long number, GroupWrite write)
+    {
+        foreach ((long producer, GroupPartition partition) in write.RemovedPending)
+        {
+            Execute(
+                GroupSchema.DeletePending,
+                ("$number", number), ("$producer", producer), ("$topic", partition.Topic), ("$partition", partition.Partition));
+        }
+        foreach ((PendingKey key, PendingOffset pending) in write.Pending)
+        {
+            (GroupPartition partition, CommittedOffset offset) = (key.Partition, pending.Offset);
+            Execute(
+                GroupSchema.SetPending,
+                ("$number", number), ("$producer", key.ProducerId), ("$topic", partition.Topic), ("$partition", partition.Partition),
+                ("$offset", offset.Offset), ("$epoch", offset.LeaderEpoch), ("$metadata", offset.Metadata),
+                ("$topicId", offset.TopicId.ToByteArray(bigEndian: true)), ("$committed", offset.CommittedAt),
+                ("$version", pending.TransactionVersion), ("$seal", Seal(key, pending)));
+        }
+    }
+
+    private List<KeyValuePair<PendingKey, PendingOffset>> ReadPending(long number)
+    {
+        var found = new List<KeyValuePair<PendingKey, PendingOffset>>();
+        using SqliteDataReader row = Prepare(GroupSchema.ReadPending, ("$number", number)).ExecuteReader();
+        while (row.Read())
+        {
+            var key = new PendingKey(row.GetInt64(8), new GroupPartition(row.GetString(0), row.GetInt32(1)));
+            var offset = new CommittedOffset(
+                row.GetInt64(2), row.GetInt32(3), row.GetString(4), new Guid(row.GetFieldValue<byte[]>(5), bigEndian: true), row.GetInt64(6),
+                ExpiresAt: null);
+            var pending = new PendingOffset(offset, row.GetInt32(9));
+            if (row.GetInt64(7) != Seal(key, pending))
+            {
+                throw new StoredRecordException(
+                    typeof(PendingOffset), $"the one of {key.Partition.Topic}-{key.Partition.Partition} does not match its checksum");
+            }
+            found.Add(KeyValuePair.Create(key, pending));
+        }
+        return found;
+    }
+
     private KeyValuePair<GroupPartition, CommittedOffset> ReadOffset(SqliteDataReader row)
     {
         var partition = new GroupPartition(row.GetString(0), row.GetInt32(1));
@@ -159,6 +171,22 @@ internal sealed class GroupCommands(SqliteConnection connection) : IDisposable
     {
         _sealed.ResetWrittenCount();
         var writer = new KafkaWriter(_sealed);
+        Write(ref writer, partition, offset);
+        return Crc32C.Compute(_sealed.WrittenSpan);
+    }
+
+    private long Seal(PendingKey key, PendingOffset pending)
+    {
+        _sealed.ResetWrittenCount();
+        var writer = new KafkaWriter(_sealed);
+        Write(ref writer, key.Partition, pending.Offset);
+        writer.WriteInt64(key.ProducerId);
+        writer.WriteInt32(pending.TransactionVersion);
+        return Crc32C.Compute(_sealed.WrittenSpan);
+    }
+
+    private static void Write(ref KafkaWriter writer, GroupPartition partition, CommittedOffset offset)
+    {
         writer.WriteString(nameof(partition.Topic), partition.Topic, compact: false);
         writer.WriteInt32(partition.Partition);
         writer.WriteInt64(offset.Offset);
@@ -167,30 +195,5 @@ internal sealed class GroupCommands(SqliteConnection connection) : IDisposable
         writer.WriteUuid(offset.TopicId);
         writer.WriteInt64(offset.CommittedAt);
         writer.WriteInt64(offset.ExpiresAt ?? -1);
-        return Crc32C.Compute(_sealed.WrittenSpan);
-    }
-
-    private void Execute(string sql, params (string Name, object Value)[] parameters) => Prepare(sql, parameters).ExecuteNonQuery();
-
-    [SuppressMessage("Security", "CA2100", Justification = "All texts are constants of this assembly")]
-    private SqliteCommand Prepare(string sql, params ReadOnlySpan<(string Name, object Value)> parameters)
-    {
-        if (!_prepared.TryGetValue(sql, out SqliteCommand? command))
-        {
-            command = connection.CreateCommand();
-            command.CommandText = sql;
-            foreach ((string name, object value) in parameters)
-            {
-                command.Parameters.AddWithValue(name, value);
-            }
-            _prepared.Add(sql, command);
-        }
-        for (int i = 0; i < parameters.Length; i++)
-        {
-            command.Parameters[i].ResetSqliteType();
-            command.Parameters[i].Value = parameters[i].Value;
-        }
-        command.Transaction = _transaction;
-        return command;
     }
 }

@@ -37,6 +37,25 @@ internal static class GroupSchema
         CREATE INDEX group_offset_topic ON group_offset (topic, group_number);
         """;
 
+    /// <summary>What open transactions are to commit.</summary>
+    public const string CreatePending = """
+        CREATE TABLE group_pending_offset
+        (
+            group_number INTEGER NOT NULL,
+            producer_id  INTEGER NOT NULL,
+            topic        TEXT NOT NULL,
+            partition    INTEGER NOT NULL,
+            next_offset  INTEGER NOT NULL,
+            leader_epoch INTEGER NOT NULL,
+            metadata     TEXT NOT NULL,
+            topic_id     BLOB NOT NULL,
+            committed    INTEGER NOT NULL,
+            transaction_version INTEGER NOT NULL,
+            seal         INTEGER NOT NULL,
+            PRIMARY KEY (group_number, producer_id, topic, partition)
+        ) STRICT, WITHOUT ROWID;
+        """;
+
     /// <summary>Whether a group is of the newer protocol.</summary>
     public const string AddType = "ALTER TABLE consumer_group ADD COLUMN modern INTEGER NOT NULL DEFAULT 0;";
 
@@ -50,6 +69,24 @@ internal static class GroupSchema
         SELECT topic, partition, next_offset, leader_epoch, metadata, topic_id, committed, expires, seal
         FROM group_offset WHERE group_number = $number;
         """;
+
+    public const string ReadPending = """
+        SELECT topic, partition, next_offset, leader_epoch, metadata, topic_id, committed, seal, producer_id, transaction_version
+        FROM group_pending_offset WHERE group_number = $number;
+        """;
+
+    public const string SetPending = """
+        INSERT OR REPLACE INTO group_pending_offset
+            (group_number, producer_id, topic, partition, next_offset, leader_epoch, metadata, topic_id, committed, transaction_version, seal)
+        VALUES ($number, $producer, $topic, $partition, $offset, $epoch, $metadata, $topicId, $committed, $version, $seal);
+        """;
+
+    public const string DeletePending = """
+        DELETE FROM group_pending_offset
+        WHERE group_number = $number AND producer_id = $producer AND topic = $topic AND partition = $partition;
+        """;
+
+    public const string DeleteAllPending = "DELETE FROM group_pending_offset WHERE group_number = $number;";
 
     public const string InsertGroup = """
         INSERT INTO consumer_group (id, version, protocol_type, members, modern, payload)
@@ -93,6 +130,7 @@ internal static class GroupSchema
         SELECT id FROM consumer_group AS g
         WHERE id > $after AND
             (NOT EXISTS (SELECT 1 FROM group_offset WHERE group_number = g.number)
+                AND NOT EXISTS (SELECT 1 FROM group_pending_offset WHERE group_number = g.number)
             OR EXISTS (SELECT 1 FROM group_offset WHERE group_number = g.number AND (committed < $before OR expires IS NOT NULL)))
         ORDER BY id LIMIT $count;
         """;

@@ -147,6 +147,9 @@ public enum ErrorCode : short
     /// <summary>The marker comes from a coordinator that was replaced.</summary>
     TransactionCoordinatorFenced = 52,
 
+    /// <summary>The client may not write under the transactional id, or names none.</summary>
+    TransactionalIdAuthorizationFailed = 53,
+
     /// <summary>Nothing was done, because something else in the request failed.</summary>
     OperationNotAttempted = 55,
 

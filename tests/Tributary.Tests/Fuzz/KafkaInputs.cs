@@ -45,6 +45,7 @@ internal sealed class KafkaInputs
             TimeoutMs = 50,
         });
         Add(new InitProducerIdRequest());
+        AddTransactions(topic);
         Add(new OffsetForLeaderEpochRequest { ReplicaId = -2, Topics = [new() { Topic = topic, Partitions = [new() { LeaderEpoch = 0 }] }] });
         Add(new DescribeProducersRequest { Topics = [new() { Name = topic, PartitionIndexes = [0, 1] }], ProducerIds = [1, 2] });
         _bombs = [.. Codecs.Where(codec => codec != CompressionCodec.None).Select(codec => Batches.WithPayload(new byte[BombBytes], 1, codec))];
@@ -52,6 +53,17 @@ internal sealed class KafkaInputs
     }
 
     private string Topic { get; }
+
+    private void AddTransactions(string topic)
+    {
+        const string Id = "tx";
+        Add(new InitProducerIdRequest { TransactionalId = Id, TransactionTimeoutMs = 1000, ProducerId = -1, ProducerEpoch = -1 });
+        Add(new AddPartitionsToTxnRequest { TransactionalId = Id, ProducerId = 1, Topics = [new() { Name = topic, Partitions = [0, 1] }] });
+        Add(new AddOffsetsToTxnRequest { TransactionalId = Id, ProducerId = 1, GroupId = "g" });
+        Add(new EndTxnRequest { TransactionalId = Id, ProducerId = 1, Committed = true });
+        Add(new DescribeTransactionsRequest { TransactionalIds = [Id, ""] });
+        Add(new ListTransactionsRequest { StateFilters = ["Ongoing", "x"], ProducerIdFilters = [1, 2] });
+    }
 
     /// <summary>Valid requests.</summary>
     public IReadOnlyList<byte[]> Requests => _requests;

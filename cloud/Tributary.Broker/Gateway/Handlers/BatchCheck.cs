@@ -97,7 +97,7 @@ internal static class BatchCheck
             _ when batch.RecordCount <= 0 || batch.RecordCount - 1 != batch.LastOffsetDelta =>
                 (ErrorCode.InvalidRecord, $"the batch says it has {batch.RecordCount} records and last offset delta {batch.LastOffsetDelta}"),
             _ when batch.IsControl => (ErrorCode.InvalidRecord, "clients may not write control records"),
-            _ when batch.IsTransactional => (ErrorCode.InvalidRequest, "transactions are not served"),
+            _ when batch.IsTransactional && batch.ProducerId < 0 => (ErrorCode.InvalidRecord, "a transactional batch needs a producer id"),
             _ when batch.Codec > CompressionCodec.Zstd =>
                 (ErrorCode.UnsupportedCompressionType, $"compression codec {(byte)batch.Codec} is unknown"),
             _ when batch.Codec == CompressionCodec.Zstd && version < ZstdSince =>

@@ -42,7 +42,7 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
             cancellation.ThrowIfCancellationRequested();
             found[slot] = Find(asked[slot], wanted, claimant, wait, slot, ref room);
         }
-        await WaitAsync(wait, cancellation);
+        await wait.WaitAsync(Broker.Options.DescribeProducersWait, Broker.Time, cancellation);
         return Answer(asked, found, wait);
     }
 
@@ -91,19 +91,6 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
         return found;
     }
 
-    private async ValueTask WaitAsync(CommitWait wait, CancellationToken cancellation)
-    {
-        if (wait.IsOver)
-        {
-            return;
-        }
-        await using ITimer limit = Broker.Time.CreateTimer(
-            static state => ((CommitWait)state!).Expire(), wait, Broker.Options.DescribeProducersWait, Timeout.InfiniteTimeSpan);
-        await using CancellationTokenRegistration gone = cancellation.UnsafeRegister(static state => ((CommitWait)state!).Expire(), wait);
-        await wait.Task;
-        cancellation.ThrowIfCancellationRequested();
-    }
-
     private DescribeProducersResponse Answer(List<Asked> asked, DescribedProducers[] found, CommitWait wait)
     {
         int slot = 0;
@@ -135,8 +122,8 @@ internal sealed class DescribeProducersHandler(BrokerContext broker)
                         ProducerEpoch = producer.Epoch,
                         LastSequence = producer.LastSequence,
                         LastTimestamp = producer.LastTimestamp,
-                        CoordinatorEpoch = -1,
-                        CurrentTxnStartOffset = -1,
+                        CoordinatorEpoch = producer.CoordinatorEpoch,
+                        CurrentTxnStartOffset = producer.TransactionStart,
                     }),
                 ],
             };

@@ -37,7 +37,7 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
         {
             Broker.FetchSessions.Remove(body.SessionId);
         }
-        FetchTarget[] targets = Resolve(WishesOf(body, byId), byId);
+        FetchTarget[] targets = Resolve(WishesOf(body, byId), byId, body);
         using FetchRound round = RoundOf(body, targets);
         await round.RunAsync(Limit(body.MaxWaitMs), cancellation);
         round.ChargeTo(response);
@@ -66,7 +66,7 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
                 WriteError(request, error, response);
                 return;
             }
-            FetchTarget[] targets = Resolve(wishes, byId);
+            FetchTarget[] targets = Resolve(wishes, byId, body);
             using FetchRound round = RoundOf(body, targets);
             await round.RunAsync(Limit(body.MaxWaitMs), cancellation);
             if (session!.Settle(targets, epoch) is not { } told)
@@ -115,7 +115,7 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
         return wishes;
     }
 
-    private FetchTarget[] Resolve(FetchWish[] wishes, bool byId)
+    private FetchTarget[] Resolve(FetchWish[] wishes, bool byId, FetchRequest body)
     {
         var targets = new FetchTarget[wishes.Length];
         for (int i = 0; i < targets.Length; i++)
@@ -124,7 +124,12 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
             ErrorCode error = byId
                 ? Broker.Partitions.Get(key.TopicId, key.Partition, out Partition? partition)
                 : Broker.Partitions.Get(key.Topic, key.Partition, out partition);
-            targets[i] = new FetchTarget(wishes[i]) { Partition = partition, Error = error };
+            targets[i] = new FetchTarget(wishes[i])
+            {
+                Partition = partition,
+                Error = error,
+                IsCommittedOnly = body.IsolationLevel == ReadCommitted,
+            };
         }
         return targets;
     }
@@ -143,7 +148,7 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
             for (int j = 0; j < partitions.Length; j++)
             {
                 FetchTarget target = targets[next++];
-                partitions[j] = Answer(target, body.IsolationLevel == ReadCommitted, request.Version);
+                partitions[j] = Answer(target, request.Version);
                 if (hints.Find(topic.Topic, topic.TopicId, target.Index, target.Error) is { } leader)
                 {
                     partitions[j].CurrentLeader = new() { LeaderId = leader.Leader, LeaderEpoch = leader.LeaderEpoch };
@@ -180,18 +185,28 @@ internal sealed class FetchHandler(BrokerContext broker) : ApiHandler(broker, Fe
         return end;
     }
 
+    private static FetchResponse.AbortedTransaction[] AbortedIn(FetchTarget target)
+    {
+        var aborted = new FetchResponse.AbortedTransaction[target.Aborted.Count];
+        for (int i = 0; i < aborted.Length; i++)
+        {
+            aborted[i] = new() { ProducerId = target.Aborted[i].ProducerId, FirstOffset = target.Aborted[i].FirstOffset };
+        }
+        return aborted;
+    }
+
     private static FetchResponse.NodeEndpoint ToEndpoint(BrokerNode node) =>
         new() { NodeId = node.NodeId, Host = node.Host, Port = node.Port };
 
-    private FetchResponse.PartitionData Answer(FetchTarget target, bool isCommittedOnly, short version) => new()
+    private FetchResponse.PartitionData Answer(FetchTarget target, short version) => new()
     {
         PartitionIndex = target.Index,
         ErrorCode = Counted(TopicLookup.ForVersion(target.Error, version, StorageErrorsSince)),
         HighWatermark = target.HighWatermark,
-        LastStableOffset = target.HighWatermark, // nothing is transactional
+        LastStableOffset = target.LastStableOffset,
         LogStartOffset = target.StartOffset,
         DivergingEpoch = target.Diverging is { } diverging ? new() { Epoch = diverging.Epoch, EndOffset = diverging.EndOffset } : null,
-        AbortedTransactions = isCommittedOnly ? [] : null,
+        AbortedTransactions = target.IsCommittedOnly ? AbortedIn(target) : null,
         Records = target.Size > 0 ? target : default(RecordBytes),
     };
 }

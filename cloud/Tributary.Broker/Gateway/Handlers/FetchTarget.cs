@@ -38,11 +38,17 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
     /// <summary>The partition, null if there is none: then <see cref="Error"/> says why.</summary>
     public Partition? Partition { get; init; }
 
+    /// <summary>Whether only records of committed transactions, and of none, are asked for.</summary>
+    public bool IsCommittedOnly { get; init; }
+
     /// <summary>What the client is told.</summary>
     public ErrorCode Error { get; set; }
 
     /// <summary>The high watermark when it was last looked at, −1 with an error.</summary>
     public long HighWatermark { get; private set; } = -1;
+
+    /// <summary>The last stable offset when it was last looked at, −1 with an error.</summary>
+    public long LastStableOffset { get; private set; } = -1;
 
     /// <summary>The log's start when it was last looked at, −1 with an error.</summary>
     public long StartOffset { get; private set; } = -1;
@@ -50,8 +56,11 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
     /// <summary>Where the client's log departs from this one: it must cut its own there (KIP-595).</summary>
     public (int Epoch, long EndOffset)? Diverging { get; private set; }
 
+    /// <summary>The aborted transactions that have part in what was read, if the client asks for committed records only.</summary>
+    public IReadOnlyList<AbortedTransaction> Aborted { get; private set; } = [];
+
     /// <summary>Whether there are records to read.</summary>
-    public bool HasRecords => Error == ErrorCode.None && Diverging is null && HighWatermark > _wish.Offset;
+    public bool HasRecords => Error == ErrorCode.None && Diverging is null && ReadableEnd > _wish.Offset;
 
     /// <summary>Whether more would exceed what is wanted of this partition.</summary>
     public bool IsFull { get; private set; }
@@ -67,6 +76,7 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
             return;
         }
         Partition partition = Partition!;
+        LastStableOffset = partition.LastStableOffset; // before the high watermark, which only moves on
         HighWatermark = partition.HighWatermark;
         StartOffset = partition.Log.StartOffset;
         ErrorCode error = partition.Unavailable;
@@ -95,7 +105,7 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
     /// <param name="most">More than this doesn't matter.</param>
     public long Measure(long most, ILogger logger)
     {
-        while (HasRecords && !IsFull && _measured < most && _measuredTo < HighWatermark)
+        while (HasRecords && !IsFull && _measured < most && _measuredTo < ReadableEnd)
         {
             long room = Math.Min(MaxBytes, most) - _measured;
             using LogRead? read = TryRead(_measuredTo, room, logger);
@@ -121,13 +131,13 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         }
         long most = Math.Min(room, MaxBytes);
         LogRead? read = TryReadWhole(_wish.Offset, most, logger);
-        while (read is { Size: 0 } && read.NextOffset < HighWatermark && read.NextOffset > _wish.Offset)
+        while (read is { Size: 0 } && read.NextOffset < ReadableEnd && read.NextOffset > _wish.Offset)
         {
             long behindHole = read.NextOffset;
             read.Dispose();
             read = TryReadWhole(behindHole, most, logger);
         }
-        if (read is null || read.Size == 0 || (!first && read.Size > most))
+        if (read is null || read.Size == 0 || (!first && read.Size > most) || !TryFindAborted(read.NextOffset, logger))
         {
             read?.Dispose();
             return;
@@ -151,6 +161,9 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         _read = null;
         _size = 0;
     }
+
+    /// <summary>What the client may see ends here.</summary>
+    private long ReadableEnd => IsCommittedOnly ? LastStableOffset : HighWatermark;
 
     private int MaxBytes => Math.Max(_wish.MaxBytes, 0);
 
@@ -222,7 +235,7 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         Partition partition = Partition!;
         try
         {
-            return partition.Log.Read(offset, (int)Math.Clamp(maxBytes, 0, int.MaxValue), HighWatermark);
+            return partition.Log.Read(offset, (int)Math.Clamp(maxBytes, 0, int.MaxValue), ReadableEnd);
         }
         catch (OffsetOutOfRangeException)
         {
@@ -235,9 +248,27 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         return null;
     }
 
+    private bool TryFindAborted(long to, ILogger logger)
+    {
+        if (!IsCommittedOnly)
+        {
+            return true;
+        }
+        try
+        {
+            Aborted = Partition!.Log.AbortedBetween(_wish.Offset, to);
+            return true;
+        }
+        catch (IOException e)
+        {
+            Fail(TopicLookup.ReadFailure(Partition!, e, logger));
+            return false;
+        }
+    }
+
     private void Fail(ErrorCode error)
     {
         Error = error;
-        HighWatermark = StartOffset = -1;
+        HighWatermark = LastStableOffset = StartOffset = -1;
     }
 }

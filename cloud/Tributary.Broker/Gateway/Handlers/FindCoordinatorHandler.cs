@@ -4,10 +4,7 @@ using Tributary.Contracts.Kafka.Messages;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
-/// <summary>
-/// Says which broker serves a group: any one does, so it is this one. Nobody coordinates transactions yet, which is answered as Kafka
-/// does when it has no coordinator.
-/// </summary>
+/// <summary>Says which broker serves a group or a transactional id: any one does, so it is this one.</summary>
 internal sealed class FindCoordinatorHandler(BrokerContext broker) : ApiHandler<FindCoordinatorRequest, FindCoordinatorResponse>(broker)
 {
     private const sbyte GroupKey = 0;
@@ -40,9 +37,8 @@ internal sealed class FindCoordinatorHandler(BrokerContext broker) : ApiHandler<
         BrokerNode? here = snapshot.Brokers.FirstOrDefault(broker => broker.NodeId == snapshot.NodeId);
         return (type, here) switch
         {
-            (GroupKey, not null) => new() { Key = key, NodeId = here.NodeId, Host = here.Host, Port = here.Port, ErrorMessage = null },
-            (GroupKey, null) => Refuse(key, ErrorCode.CoordinatorNotAvailable, "This broker is not part of the cluster yet."),
-            (TransactionKey, _) => Refuse(key, ErrorCode.CoordinatorNotAvailable, "Transactions are not served by this cluster."),
+            (GroupKey or TransactionKey, not null) => new() { Key = key, NodeId = here.NodeId, Host = here.Host, Port = here.Port, ErrorMessage = null },
+            (GroupKey or TransactionKey, null) => Refuse(key, ErrorCode.CoordinatorNotAvailable, "This broker is not part of the cluster yet."),
             _ => Refuse(key, ErrorCode.InvalidRequest, $"There are no coordinators of key type {type} here."),
         };
     }

@@ -9,16 +9,13 @@ internal abstract class GroupHandler<TRequest, TResponse>(BrokerContext broker) 
     where TRequest : IKafkaRequest<TRequest, TResponse>
     where TResponse : IKafkaMessage<TResponse>
 {
-    /// <summary>Longest id of a group.</summary>
-    private const int MaxIdLength = 1024;
-
     protected IGroupCoordinator Groups => Broker.Groups;
 
     /// <summary>Bits of READ, DELETE and DESCRIBE (KIP-430): nobody is refused anything.</summary>
     protected const int AllGroupOperations = (1 << 3) | (1 << 6) | (1 << 8);
 
-    /// <summary>Whether a group can have this id. Offsets could once be committed without one, and are as by Kafka.</summary>
-    protected static bool IsValid(string group, bool mayBeEmpty) => group.Length <= MaxIdLength && (mayBeEmpty || group.Length > 0);
+    /// <inheritdoc cref="GroupIds.IsValid"/>
+    protected static bool IsValid(string group, bool mayBeEmpty) => GroupIds.IsValid(group, mayBeEmpty);
 
     /// <summary>Who sends a request; the address as Kafka shows it.</summary>
     protected static GroupCaller CallerOf(Request request, short version)
@@ -40,7 +37,7 @@ internal abstract class GroupHandler<TRequest, TResponse>(BrokerContext broker) 
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellation.IsCancellationRequested)
         {
-            Broker.Logger.GroupRequestFailed(e, Name, group.Length <= MaxIdLength ? group : group[..MaxIdLength]);
+            Broker.Logger.GroupRequestFailed(e, Name, group.Length <= GroupIds.MaxLength ? group : group[..GroupIds.MaxLength]);
             return refuse(ErrorCode.CoordinatorNotAvailable);
         }
     }

@@ -5,10 +5,14 @@ using Tributary.Log;
 
 namespace Tributary.Broker.Gateway.Handlers;
 
-/// <summary>Finds offsets by time, looking inside of batches, and the two ends of a log, as far as the high watermark reaches.</summary>
+/// <summary>
+/// Finds offsets by time, looking inside of batches, and the two ends of a log, as far as the high watermark reaches, or the last stable
+/// offset for those who read what is committed.
+/// </summary>
 internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<ListOffsetsRequest, ListOffsetsResponse>(broker)
 {
     private const short OffsetNotAvailableSince = 5;
+    private const sbyte ReadCommitted = 1;
 
     /// <summary>What a timestamp below 0 asks for, and the first version that has it.</summary>
     private enum Question : long
@@ -56,7 +60,7 @@ internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<List
                 ListOffsetsRequest.ListOffsetsPartition asked = topic.Partitions[j];
                 partitions[j] = twice.Contains((topic.Name, asked.PartitionIndex))
                     ? new() { PartitionIndex = asked.PartitionIndex, ErrorCode = Counted(ErrorCode.InvalidRequest) }
-                    : Answer(topic.Name, asked, request.Version);
+                    : Answer(topic.Name, asked, body.IsolationLevel == ReadCommitted, request.Version);
             }
             topics[i] = new() { Name = topic.Name, Partitions = partitions };
         }
@@ -64,7 +68,7 @@ internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<List
     }
 
     private ListOffsetsResponse.ListOffsetsPartitionResponse Answer(
-        string topic, ListOffsetsRequest.ListOffsetsPartition asked, short version)
+        string topic, ListOffsetsRequest.ListOffsetsPartition asked, bool isCommittedOnly, short version)
     {
         var answer = new ListOffsetsResponse.ListOffsetsPartitionResponse { PartitionIndex = asked.PartitionIndex };
         ErrorCode error = Broker.Partitions.Get(topic, asked.PartitionIndex, out Partition? partition);
@@ -74,16 +78,16 @@ internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<List
         }
         if (error == ErrorCode.None)
         {
-            error = Find(partition!, asked.Timestamp, version, answer);
+            error = Find(partition!, asked.Timestamp, isCommittedOnly, version, answer);
         }
         answer.ErrorCode = Counted(error);
         return answer;
     }
 
     private ErrorCode Find(
-        Partition partition, long timestamp, short version, ListOffsetsResponse.ListOffsetsPartitionResponse answer)
+        Partition partition, long timestamp, bool isCommittedOnly, short version, ListOffsetsResponse.ListOffsetsPartitionResponse answer)
     {
-        long highWatermark = partition.HighWatermark;
+        long readableEnd = isCommittedOnly ? partition.LastStableOffset : partition.HighWatermark;
         switch (timestamp)
         {
             case < 0 when version < FirstVersionOf((Question)timestamp):
@@ -95,24 +99,24 @@ internal sealed class ListOffsetsHandler(BrokerContext broker) : ApiHandler<List
                 answer.LeaderEpoch = partition.Log.EpochOf(answer.Offset);
                 return ErrorCode.None;
             case (long)Question.Latest:
-                answer.Offset = highWatermark;
+                answer.Offset = readableEnd;
                 answer.LeaderEpoch = partition.LeaderEpoch;
-                return highWatermark >= partition.EpochStart ? ErrorCode.None
+                return partition.HighWatermark >= partition.EpochStart ? ErrorCode.None
                     : version >= OffsetNotAvailableSince ? ErrorCode.OffsetNotAvailable
                     : ErrorCode.LeaderNotAvailable;
             default:
-                return FindRecord(partition, timestamp, highWatermark, answer);
+                return FindRecord(partition, timestamp, readableEnd, answer);
         }
     }
 
     private ErrorCode FindRecord(
-        Partition partition, long timestamp, long highWatermark, ListOffsetsResponse.ListOffsetsPartitionResponse answer)
+        Partition partition, long timestamp, long readableEnd, ListOffsetsResponse.ListOffsetsPartitionResponse answer)
     {
         try
         {
             TimestampedOffset? found = timestamp == (long)Question.MaxTimestamp
-                ? partition.Log.FindMaxTimestamp(highWatermark)
-                : partition.Log.FindByTimestamp(timestamp, highWatermark);
+                ? partition.Log.FindMaxTimestamp(readableEnd)
+                : partition.Log.FindByTimestamp(timestamp, readableEnd);
             if (found is { } record)
             {
                 answer.Offset = record.Offset;

@@ -33,10 +33,13 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
         {
             await Broker.Logs.WaitForRoomAsync(cancellation);
         }
-        return Begin(request, body);
+        BatchVerification[]? verified = body.TransactionalId is null
+            ? null
+            : await TransactionVerification.VerifyAsync(Broker, body, cancellation);
+        return Begin(request, body, verified);
     }
 
-    private Pending? Begin(Request request, ProduceRequest body)
+    private Pending? Begin(Request request, ProduceRequest body, BatchVerification[]? verified)
     {
         int count = 0;
         foreach (ProduceRequest.TopicProduceData topic in body.TopicData)
@@ -50,7 +53,8 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
         {
             foreach (ProduceRequest.PartitionProduceData partition in topic.PartitionData)
             {
-                ErrorCode error = Append(topic.Name, partition, request.Version, body, wait, slot, ref batches[slot]);
+                BatchVerification verification = verified is null ? default : verified[slot];
+                ErrorCode error = Append(topic.Name, partition, request.Version, body, verification, wait, slot, ref batches[slot]);
                 if (error != ErrorCode.None)
                 {
                     FailSlot(wait, slot, error, topic.Name, partition.Index, batches[slot].Message);
@@ -79,8 +83,8 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
     }
 
     private ErrorCode Append(
-        string topic, ProduceRequest.PartitionProduceData data, short version, ProduceRequest body, CommitWait? wait, int slot,
-        ref ProducedBatch produced)
+        string topic, ProduceRequest.PartitionProduceData data, short version, ProduceRequest body, in BatchVerification verification,
+        CommitWait? wait, int slot, ref ProducedBatch produced)
     {
         if (body.Acks is not (AcksNone or AcksLeader or AcksAll))
         {
@@ -100,8 +104,18 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
         {
             return error;
         }
+        if (batch.IsTransactional && body.TransactionalId is null)
+        {
+            produced.Message = "a transactional batch comes without a transactional id";
+            return ErrorCode.TransactionalIdAuthorizationFailed;
+        }
+        if (verification.Error != ErrorCode.None)
+        {
+            produced.Message = verification.Message;
+            return verification.Error;
+        }
         AppendResult result;
-        var sender = new BatchSender(batch.ProducerId, body.Incarnation);
+        var sender = new BatchSender(batch.ProducerId, body.Incarnation, batch.IsTransactional, verification.Number);
         bool committed = body.Acks == AcksAll;
         produced.AppendTimeMs = -1;
         if (settings.LogAppendTime)

@@ -170,17 +170,21 @@ internal sealed partial class ModernGroup : IGroupMachine
     }
 
     /// <summary>Says whether a commit may be stored.</summary>
-    public ErrorCode CheckCommit(OffsetCommitRequest request, short version)
+    public ErrorCode CheckCommit(OffsetCommitRequest request, short version, bool isTransactional = false)
     {
         if (request.GenerationId < 0 && _members.Count == 0)
         {
             return ErrorCode.None; // a consumer that assigns itself and only keeps its offsets here
         }
+        if (isTransactional && request is { GenerationId: < 0, MemberId: "", GroupInstanceId: null })
+        {
+            return ErrorCode.None; // a producer that doesn't tell of its consumer, as all did before KIP-447
+        }
         if (!_members.TryGetValue(request.MemberId, out ModernMember? member))
         {
             return ErrorCode.UnknownMemberId;
         }
-        return !member.IsClassic && version < EpochsSince ? ErrorCode.UnsupportedVersion : CheckEpoch(member, request.GenerationId);
+        return !member.IsClassic && !isTransactional && version < EpochsSince ? ErrorCode.UnsupportedVersion : CheckEpoch(member, request.GenerationId);
     }
 
     /// <summary>Says whether a member may read offsets; whoever names no member may.</summary>

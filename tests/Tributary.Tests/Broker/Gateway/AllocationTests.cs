@@ -67,7 +67,8 @@ public sealed class AllocationTests
         private readonly RequestDispatcher _dispatcher;
 
         public Gateway(TestBroker broker) => _dispatcher = new RequestDispatcher(new BrokerContext(
-            new BrokerOptions(), broker.Logs, broker.Server.Partitions, broker.Control, broker.Groups, broker.Time, _metrics, NullLogger.Instance));
+            new BrokerOptions(), broker.Logs, broker.Server.Partitions, broker.Control, broker.Groups, broker.Transactions, broker.Time,
+            _metrics, NullLogger.Instance));
 
         public ResponseFrame Response { get; } = new();
 

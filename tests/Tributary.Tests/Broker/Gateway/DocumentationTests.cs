@@ -18,7 +18,7 @@ public sealed partial class DocumentationTests
     {
         using var metrics = new BrokerMetrics();
         var dispatcher = new RequestDispatcher(new BrokerContext(
-            new BrokerOptions(), null!, null!, new TestControlPlane(), null!, new FakeTimeProvider(), metrics, NullLogger.Instance));
+            new BrokerOptions(), null!, null!, new TestControlPlane(), null!, null!, new FakeTimeProvider(), metrics, NullLogger.Instance));
         Assert.Equal(
             dispatcher.Handlers.OrderBy(handler => handler.Api.Key).Select(Row),
             File.ReadLines(Repository("ARCHITECTURE.md")).SkipWhile(line => line != "## Kafka APIs").Skip(4).TakeWhile(line => line.StartsWith('|')));

@@ -22,12 +22,12 @@ public sealed class GroupAdminTests : IAsyncDisposable
 
     [Theory]
     [EveryVersion<FindCoordinatorRequest>]
-    public async Task This_broker_coordinates_every_group_and_nobody_transactions(short version)
+    public async Task This_broker_coordinates_every_group_and_transactional_id(short version)
     {
         await using TestClient client = _broker.Connect();
         foreach ((sbyte type, ErrorCode expected) in new[]
         {
-            ((sbyte)0, ErrorCode.None), ((sbyte)1, ErrorCode.CoordinatorNotAvailable), ((sbyte)7, ErrorCode.InvalidRequest),
+            ((sbyte)0, ErrorCode.None), ((sbyte)1, ErrorCode.None), ((sbyte)7, ErrorCode.InvalidRequest),
         })
         {
             if (type > 0 && version == 0)

@@ -188,12 +188,12 @@ public sealed class IdempotenceTests
 
     [Theory]
     [EveryVersion<InitProducerIdRequest>]
-    public async Task A_transactional_producer_is_refused(short version)
+    public async Task A_transactional_producer_without_a_timeout_is_refused(short version)
     {
         await using var broker = new TestBroker();
         await using TestClient client = broker.Connect();
         InitProducerIdResponse refused = await client.AskAsync(new InitProducerIdRequest { TransactionalId = "tx" }, version);
-        Assert.Equal(ErrorCode.InvalidRequest, refused.ErrorCode);
+        Assert.Equal(ErrorCode.InvalidTransactionTimeout, refused.ErrorCode);
     }
 
     private static ErrorCode StorageError(short version) => version >= 4 ? ErrorCode.KafkaStorageError : ErrorCode.NotLeaderOrFollower;

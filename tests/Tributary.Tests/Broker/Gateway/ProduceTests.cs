@@ -310,7 +310,7 @@ public sealed class ProduceTests
         ("count", ErrorCode.InvalidRecord, ProduceRequest.MaxVersion),
         ("records", ErrorCode.InvalidRecord, ProduceRequest.MaxVersion),
         ("control", ErrorCode.InvalidRecord, ProduceRequest.MaxVersion),
-        ("transactional", ErrorCode.InvalidRequest, ProduceRequest.MaxVersion),
+        ("transactional", ErrorCode.InvalidRecord, ProduceRequest.MaxVersion),
         ("append time", ErrorCode.InvalidTimestamp, ProduceRequest.MaxVersion),
         ("codec 5", ErrorCode.UnsupportedCompressionType, ProduceRequest.MaxVersion),
         ("zstd", ErrorCode.UnsupportedCompressionType, 6),

@@ -19,7 +19,7 @@ public sealed class RequestDispatcherTests : IDisposable
 
     public RequestDispatcherTests() => _dispatcher = new RequestDispatcher(
         new BrokerContext(
-            new BrokerOptions(), null!, null!, new TestControlPlane(), null!, new FakeTimeProvider(), _metrics, NullLogger.Instance));
+            new BrokerOptions(), null!, null!, new TestControlPlane(), null!, null!, new FakeTimeProvider(), _metrics, NullLogger.Instance));
 
     public void Dispose() => _metrics.Dispose();
 
@@ -95,7 +95,8 @@ public sealed class RequestDispatcherTests : IDisposable
     public void Every_API_is_advertised_up_to_what_is_served()
     {
         Assert.Equal<short>(
-            [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 42, 43, 44, 45, 46, 47, 60, 61, 68, 69, 75],
+            [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 24, 25, 26, 28, 32, 33, 35, 37, 42, 43, 44, 45, 46,
+                47, 60, 61, 65, 66, 68, 69, 75],
             _dispatcher.Handlers.Select(handler => handler.Api.Key).Order());
         Assert.All(_dispatcher.Handlers, handler => Assert.InRange(handler.AdvertisedMinVersion, 0, handler.MinVersion));
     }

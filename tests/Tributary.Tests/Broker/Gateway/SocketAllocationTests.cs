@@ -75,7 +75,7 @@ public sealed class SocketAllocationTests
         {
             var storage = new FileStorage();
             _logs = LogDirectory.Open(storage, _directory.File("log"), new LogDirectoryOptions(), TimeProvider.System, this);
-            Server = new BrokerServer(new BrokerOptions(), _logs, Control, new TestGroups(), TimeProvider.System, NullLoggerFactory.Instance);
+            Server = new BrokerServer(new BrokerOptions(), _logs, Control, new TestGroups(), new TestTransactions(), TimeProvider.System, NullLoggerFactory.Instance);
             Control.Server = Server;
         }
 

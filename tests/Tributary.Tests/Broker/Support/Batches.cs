@@ -12,7 +12,8 @@ internal static class Batches
 
     /// <summary>A batch of records with small values.</summary>
     public static byte[] Of(
-        int records = 1, BatchProducer? producer = null, CompressionCodec codec = CompressionCodec.None, long time = Time, int valueBytes = 8)
+        int records = 1, BatchProducer? producer = null, CompressionCodec codec = CompressionCodec.None, long time = Time, int valueBytes = 8,
+        bool isTransactional = false)
     {
         using var builder = new RecordBatchBuilder();
         for (int i = 0; i < records; i++)
@@ -21,7 +22,8 @@ internal static class Batches
             Encoding.ASCII.GetBytes($"{i}", value);
             builder.Add(time + i, Encoding.ASCII.GetBytes($"key-{i}"), hasKey: true, value, hasValue: true, [], 0);
         }
-        return builder.Build(producer ?? BatchProducer.None, codec).ToArray();
+        return builder.Build(
+            producer ?? BatchProducer.None, codec, attributes: isTransactional ? BatchAttributes.Transactional : BatchAttributes.None).ToArray();
     }
 
     /// <summary>A batch whose header and CRC are right, whatever its payload is: compressed with the codec, or as it is.</summary>

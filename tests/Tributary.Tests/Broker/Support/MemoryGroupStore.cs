@@ -29,7 +29,9 @@ internal sealed class MemoryGroupStore : IGroupStore
         lock (_lock)
         {
             return Task.FromResult(
-                _groups.TryGetValue(group, out Entry? entry) ? new StoredGroup(entry.Version, entry.Record, [.. entry.Offsets]) : null);
+                _groups.TryGetValue(group, out Entry? entry)
+                ? new StoredGroup(entry.Version, entry.Record, [.. entry.Offsets]) { Pending = [.. entry.Pending] }
+                : null);
         }
     }
 
@@ -67,6 +69,14 @@ internal sealed class MemoryGroupStore : IGroupStore
             foreach ((GroupPartition partition, CommittedOffset offset) in write.Offsets)
             {
                 entry.Offsets[partition] = offset;
+            }
+            foreach (PendingKey key in write.RemovedPending)
+            {
+                entry.Pending.Remove(key);
+            }
+            foreach ((PendingKey key, PendingOffset offset) in write.Pending)
+            {
+                entry.Pending[key] = offset;
             }
             return entry.Version;
         }
@@ -111,5 +121,7 @@ internal sealed class MemoryGroupStore : IGroupStore
         public GroupRecord Record { get; set; } = new();
 
         public Dictionary<GroupPartition, CommittedOffset> Offsets { get; } = [];
+
+        public Dictionary<PendingKey, PendingOffset> Pending { get; } = [];
     }
 }

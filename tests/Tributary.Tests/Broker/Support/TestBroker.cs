@@ -3,6 +3,7 @@ using Microsoft.Extensions.Time.Testing;
 using Tributary.Broker;
 using Tributary.Broker.Metadata;
 using Tributary.Broker.Partitions;
+using Tributary.Broker.Transactions;
 using Tributary.Log;
 using Tributary.Log.Storage;
 
@@ -17,13 +18,15 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
     private MemoryStorage _memory = new();
     private readonly LogDirectoryOptions _logOptions;
     private readonly TimeProvider _time;
+    private ITransactionParticipants? _participants;
 
     public TestBroker(BrokerOptions? options = null, TimeProvider? time = null, long? tailCacheBytes = null)
     {
         _options = options ?? new BrokerOptions();
         _logOptions = tailCacheBytes is { } bytes ? new LogDirectoryOptions { TailCacheBytes = bytes } : new LogDirectoryOptions();
         _time = time ?? Time;
-        Groups = new TestGroups(_options.Groups, _time, topics: () => Control.Snapshot.Topics);
+        Transactions = new TestTransactions(_options.Transactions, _time, participants: () => _participants!);
+        Groups = new TestGroups(_options.Groups, _time, topics: () => Control.Snapshot.Topics, transactions: Transactions);
         _memory.CreateDirectory(LogPath);
         _memory.SyncDirectory("");
         _memory.SyncDirectory(Path.GetDirectoryName(LogPath)!);
@@ -40,6 +43,8 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
     public TestControlPlane Control { get; } = new();
 
     public TestGroups Groups { get; }
+
+    public TestTransactions Transactions { get; }
 
     public BrokerServer Server { get; private set; }
 
@@ -86,10 +91,12 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
         }
     }
 
-    public ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         Storage.Open();
-        return StopAsync();
+        await StopAsync();
+        Groups.Dispose(); // their meters would be listened to by others in this process
+        Transactions.Dispose();
     }
 
     void ILogEvents.Report(LogEvent what)
@@ -99,8 +106,9 @@ internal sealed class TestBroker : IAsyncDisposable, ILogEvents
     private (LogDirectory Logs, BrokerServer Server) Start()
     {
         LogDirectory logs = LogDirectory.Open(Storage, LogPath, _logOptions, _time, this);
-        var server = new BrokerServer(_options, logs, Control, Groups, _time, NullLoggerFactory.Instance);
+        var server = new BrokerServer(_options, logs, Control, Groups, Transactions, _time, NullLoggerFactory.Instance);
         Control.Server = server;
+        _participants = new TransactionParticipants(server, Groups, Control, _time, _options);
         return (logs, server);
     }
 

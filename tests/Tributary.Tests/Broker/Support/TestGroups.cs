@@ -1,6 +1,8 @@
 using Tributary.Broker.Groups;
 using Tributary.Broker.Metadata;
+using Tributary.Broker.Transactions;
 using Tributary.Contracts.Kafka.Messages;
+using Tributary.Log;
 using Tributary.Tests.Support;
 
 namespace Tributary.Tests.Broker.Support;
@@ -12,12 +14,12 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
     private readonly Dictionary<string, Task<GroupHost>> _hosts = [];
 
     public TestGroups(GroupOptions? options = null, TimeProvider? time = null, MemoryGroupStore? store = null,
-        Func<IReadOnlyDictionary<string, TopicInfo>>? topics = null)
+        Func<IReadOnlyDictionary<string, TopicInfo>>? topics = null, ITransactionCoordinator? transactions = null)
     {
         Store = store ?? new MemoryGroupStore();
         Context = new GroupContext(
-            options ?? new GroupOptions(), Store, new GroupDirectory(), topics ?? (() => new Dictionary<string, TopicInfo>()), time ?? TimeProvider.System,
-            Logger);
+            options ?? new GroupOptions(), Store, new GroupDirectory(), topics ?? (() => new Dictionary<string, TopicInfo>()),
+            transactions ?? new TestTransactions(), time ?? TimeProvider.System, Logger);
     }
 
     public RecordingLogger Logger { get; } = new();
@@ -51,6 +53,15 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
 
     public Task<OffsetCommitResponse> CommitAsync(OffsetCommitRequest request, GroupCaller caller, CancellationToken cancellation) =>
         OnAsync(request.GroupId, host => host.CommitAsync(request, caller), cancellation);
+
+    public Task<TxnOffsetCommitResponse> CommitAsync(TxnOffsetCommitRequest request, GroupCaller caller, CancellationToken cancellation) =>
+        OnAsync(request.GroupId, host => host.CommitAsync(request, caller), cancellation);
+
+    public Task EndTransactionAsync(string group, TransactionMarker marker, CancellationToken cancellation) => OnAsync(group, async host =>
+    {
+        await host.EndTransactionAsync(marker);
+        return true;
+    }, cancellation);
 
     public Task<OffsetFetchResponse> FetchOffsetsAsync(OffsetFetchRequest request, GroupCaller caller, CancellationToken cancellation) =>
         OnAsync(request.Groups.Single().GroupId, host => Task.FromResult(host.FetchOffsets(request)), cancellation);
@@ -96,7 +107,7 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
     {
         _hosts.Clear();
         Context.Dispose();
-        Context = new GroupContext(Context.Options, Store, new GroupDirectory(), Context.Topics, Context.Time, Logger);
+        Context = new GroupContext(Context.Options, Store, new GroupDirectory(), Context.Topics, Context.Transactions, Context.Time, Logger);
     }
 
     public void Dispose()

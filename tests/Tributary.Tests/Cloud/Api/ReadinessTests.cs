@@ -23,7 +23,7 @@ public sealed class ReadinessTests : IAsyncLifetime
     public ReadinessTests()
     {
         _logs = LogDirectory.Open(_storage, "data/log", new LogDirectoryOptions(), _time, new NoEvents());
-        _broker = new BrokerServer(new BrokerOptions(), _logs, _control, new TestGroups(), _time, NullLoggerFactory.Instance);
+        _broker = new BrokerServer(new BrokerOptions(), _logs, _control, new TestGroups(), new TestTransactions(), _time, NullLoggerFactory.Instance);
         _control.Server = _broker;
         _readiness = new Readiness(_storage, "data", _time, _silo);
     }

@@ -50,7 +50,7 @@ public sealed class ControlDatabaseTests : IDisposable
 
     [Theory]
     [InlineData("PRAGMA application_id = 1", "not a control database of Tributary")]
-    [InlineData("PRAGMA user_version = 4", "has format 4; this program reads format 3")]
+    [InlineData("PRAGMA user_version = 5", "has format 5; this program reads format 4")]
     public async Task A_database_of_another_program_or_format_is_refused_and_left_alone(string change, string expected)
     {
         await ExecuteAsync(change);
@@ -66,22 +66,34 @@ public sealed class ControlDatabaseTests : IDisposable
     public async Task A_database_of_before_there_were_groups_gets_their_tables_and_keeps_its_records()
     {
         await ExecuteAsync("INSERT INTO grain_record VALUES ('topic', 'k', 0, 0, 1, 'now', x'00')");
-        await ExecuteAsync("DROP TABLE consumer_group; DROP TABLE group_offset; PRAGMA user_version = 1");
+        await ExecuteAsync("DROP TABLE consumer_group; DROP TABLE group_offset; DROP TABLE group_pending_offset; DROP TABLE transactional_id; PRAGMA user_version = 1");
 
         Assert.Equal(0L, await ScalarAsync("SELECT count(*) FROM consumer_group"));
         Assert.Equal(0L, await ScalarAsync("SELECT count(*) FROM group_offset"));
         Assert.Equal(1L, await ScalarAsync("SELECT count(*) FROM grain_record"));
-        Assert.Equal(3L, await ScalarAsync("PRAGMA user_version"));
+        Assert.Equal(4L, await ScalarAsync("PRAGMA user_version"));
     }
 
     [Fact]
     public async Task Groups_of_before_there_were_two_protocols_are_of_the_classic_one()
     {
         await ExecuteAsync("INSERT INTO consumer_group (id, version, protocol_type, members, payload) VALUES ('g', 7, 'consumer', 2, x'00')");
-        await ExecuteAsync("ALTER TABLE consumer_group DROP COLUMN modern; PRAGMA user_version = 2");
+        await ExecuteAsync("ALTER TABLE consumer_group DROP COLUMN modern; DROP TABLE group_pending_offset; DROP TABLE transactional_id; PRAGMA user_version = 2");
 
         Assert.Equal(0L, await ScalarAsync("SELECT modern FROM consumer_group WHERE id = 'g' AND members = 2"));
-        Assert.Equal(3L, await ScalarAsync("PRAGMA user_version"));
+        Assert.Equal(4L, await ScalarAsync("PRAGMA user_version"));
+    }
+
+    [Fact]
+    public async Task A_database_of_before_there_were_transactions_gets_their_tables_and_keeps_its_groups()
+    {
+        await ExecuteAsync("INSERT INTO consumer_group (id, version, protocol_type, members, payload) VALUES ('g', 7, 'consumer', 2, x'00')");
+        await ExecuteAsync("DROP TABLE group_pending_offset; DROP TABLE transactional_id; PRAGMA user_version = 3");
+
+        Assert.Equal(0L, await ScalarAsync("SELECT count(*) FROM transactional_id"));
+        Assert.Equal(0L, await ScalarAsync("SELECT count(*) FROM group_pending_offset"));
+        Assert.Equal(1L, await ScalarAsync("SELECT count(*) FROM consumer_group"));
+        Assert.Equal(4L, await ScalarAsync("PRAGMA user_version"));
     }
 
     [Fact]

@@ -5,9 +5,11 @@ using Orleans.Storage;
 using Orleans.TestingHost;
 using Tributary.Broker.Groups;
 using Tributary.Broker.Metadata;
+using Tributary.Broker.Transactions;
 using Tributary.Cloud;
 using Tributary.Cloud.Grains;
 using Tributary.Cloud.Storage;
+using Tributary.Tests.Broker.Support;
 
 namespace Tributary.Tests.Cloud.Support;
 
@@ -32,6 +34,10 @@ internal sealed class TestSilo : IAsyncDisposable
 
     public IGroupStore GroupStore => Services.GetRequiredService<IGroupStore>();
 
+    public GrainTransactionCoordinator Transactions => Services.GetRequiredService<GrainTransactionCoordinator>();
+
+    public ITransactionStore TransactionStore => Services.GetRequiredService<ITransactionStore>();
+
     public GroupDirectory GroupDirectory => Services.GetRequiredService<GroupDirectory>();
 
     public IGrainStorage Records => Services.GetRequiredKeyedService<IGrainStorage>(RecordStorage.Name);
@@ -39,7 +45,7 @@ internal sealed class TestSilo : IAsyncDisposable
     private IServiceProvider Services => _cluster.GetSiloServiceProvider();
 
     public static async Task<TestSilo> StartAsync(
-        string databasePath, ClusterLimits? limits = null, FakeTimeProvider? groupTime = null)
+        string databasePath, ClusterLimits? limits = null, FakeTimeProvider? groupTime = null, ITransactionParticipants? participants = null)
     {
         ControlDatabase database = ControlDatabase.Open(databasePath);
         var builder = new InProcessTestClusterBuilder(1);
@@ -49,6 +55,7 @@ internal sealed class TestSilo : IAsyncDisposable
             silo.Services.AddSingleton(limits ?? new ClusterLimits(100, 1000));
             silo.AddRecordStorage(database);
             AddGroups(silo.Services, database, groupTime);
+            AddTransactions(silo.Services, database, groupTime, participants ?? new TestTransactions());
         });
         InProcessTestCluster cluster = builder.Build();
         await cluster.DeployAsync();
@@ -96,8 +103,22 @@ internal sealed class TestSilo : IAsyncDisposable
         services.AddSingleton<IGroupStore>(_ => new GroupStore(database, options));
         services.AddSingleton(provider => new GroupContext(
             options, provider.GetRequiredService<IGroupStore>(), provider.GetRequiredService<GroupDirectory>(),
-            () => new Dictionary<string, TopicInfo>(),
+            () => new Dictionary<string, TopicInfo>(), provider.GetRequiredService<GrainTransactionCoordinator>(),
             time ?? TimeProvider.System, NullLogger.Instance));
         services.AddSingleton<GrainGroupCoordinator>();
     }
+
+    private static void AddTransactions(
+        IServiceCollection services, ControlDatabase database, TimeProvider? time, ITransactionParticipants participants)
+    {
+        var options = new TransactionOptions { CompletionWait = TimeSpan.Zero };
+        services.AddSingleton<ITransactionStore>(_ => new TransactionStore(database, options));
+        services.AddSingleton(provider => new TransactionContext(
+            options, provider.GetRequiredService<ITransactionStore>(), participants, TakeProducerIdAsync(provider), time ?? TimeProvider.System,
+            NullLogger.Instance));
+        services.AddSingleton<GrainTransactionCoordinator>();
+    }
+
+    private static Func<CancellationToken, ValueTask<long>> TakeProducerIdAsync(IServiceProvider provider) => async _ =>
+        (await provider.GetRequiredService<IGrainFactory>().GetGrain<IClusterGrain>(IClusterGrain.Key).TakeProducerIdsAsync()).First;
 }

@@ -21,6 +21,7 @@ internal static class GoldenCases
         .. ProducerIdGolden.Cases,
         .. SampleGolden.Cases,
         .. TopicAdminGolden.Cases,
+        .. TransactionGolden.Cases,
     ];
 
     /// <summary>Each case once, in a version of its range.</summary>

@@ -1,0 +1,169 @@
+using Tributary.Broker.Groups;
+using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Kafka.Messages;
+using Tributary.Log;
+using Tributary.Tests.Broker.Support;
+using Xunit;
+using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
+
+namespace Tributary.Tests.Broker.Gateway;
+
+/// <summary>Offsets that transactions commit.</summary>
+public sealed class TransactionalOffsetTests : IAsyncDisposable
+{
+    private const short StableSince = 7;
+    private readonly TestBroker _broker = new();
+    private readonly TestClient _client;
+    private readonly TransactionalClient _producer;
+
+    public TransactionalOffsetTests()
+    {
+        _client = _broker.Connect();
+        _producer = new TransactionalClient(_client, "x");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _client.DisposeAsync();
+        await _broker.DisposeAsync();
+    }
+
+    [Theory]
+    [EveryVersion<TxnOffsetCommitRequest>(true)]
+    [EveryVersion<TxnOffsetCommitRequest>(false)]
+    public async Task An_offset_is_the_groups_when_the_transaction_commits_and_never_if_it_aborts(short version, bool commit)
+    {
+        await BeginAsync();
+        Assert.Equal(ErrorCode.None, await _producer.CommitOffsetAsync("g", "t", 5, version));
+        Assert.Equal((-1, ErrorCode.None), await FetchAsync());
+        Assert.Equal(ErrorCode.None, await _producer.EndAsync(commit));
+        await CompletedAsync();
+        Assert.Equal((commit ? 5 : -1, ErrorCode.None), await FetchAsync());
+    }
+
+    [Theory]
+    [EveryVersion<OffsetFetchRequest>(Since = StableSince)]
+    public async Task Who_wants_a_stable_offset_is_told_to_wait_for_the_end_of_the_transaction(short version)
+    {
+        await BeginAsync();
+        await _producer.CommitOffsetAsync("g", "t", 5);
+        Assert.Equal((-1, ErrorCode.UnstableOffsetCommit), await FetchAsync(requireStable: true, version));
+        await _producer.EndAsync(commit: true);
+        await CompletedAsync();
+        Assert.Equal((5, ErrorCode.None), await FetchAsync(requireStable: true, version));
+    }
+
+    [Theory]
+    [EveryVersion<TxnOffsetCommitRequest>]
+    public async Task A_group_must_belong_to_the_transaction(short version)
+    {
+        await _broker.CreateTopicAsync("t");
+        await _producer.InitializeAsync();
+        Assert.Equal(ErrorCode.InvalidTxnState, await _producer.CommitOffsetAsync("g", "t", 5, version));
+        Assert.Equal(ErrorCode.None, await _producer.AddGroupAsync("other"));
+        Assert.Equal(ErrorCode.InvalidTxnState, await _producer.CommitOffsetAsync("g", "t", 5, version));
+    }
+
+    [Theory]
+    [EveryVersion<TxnOffsetCommitRequest>]
+    public async Task A_topic_that_does_not_exist_has_no_offset_and_a_fenced_producer_commits_none(short version)
+    {
+        await BeginAsync();
+        Assert.Equal(ErrorCode.UnknownTopicOrPartition, await _producer.CommitOffsetAsync("g", "none", 5, version));
+        var successor = new TransactionalClient(_client, "x");
+        while (await successor.InitializeAsync() == ErrorCode.ConcurrentTransactions)
+        {
+            // what the one before had begun is being aborted
+        }
+        Assert.Equal(ErrorCode.InvalidProducerEpoch, await _producer.CommitOffsetAsync("g", "t", 5, version));
+    }
+
+    [Fact]
+    public async Task Pending_offsets_survive_a_crash_and_are_committed_after_it()
+    {
+        await BeginAsync();
+        await _producer.CommitOffsetAsync("g", "t", 5);
+        _broker.Groups.Crash();
+        Assert.Equal((-1, ErrorCode.UnstableOffsetCommit), await FetchAsync(requireStable: true));
+        await _producer.EndAsync(commit: true);
+        await CompletedAsync();
+        _broker.Groups.Crash();
+        Assert.Equal((5, ErrorCode.None), await FetchAsync(requireStable: true));
+    }
+
+    [Fact]
+    public async Task A_late_marker_of_an_earlier_transaction_does_not_touch_what_the_next_one_is_to_commit()
+    {
+        await BeginAsync();
+        await _producer.CommitOffsetAsync("g", "t", 5);
+        await _producer.EndAsync(commit: true);
+        await CompletedAsync();
+        TransactionMarker late = _broker.Transactions.Marked.Single(marked => marked.Where == "g").Marker;
+        Assert.Equal(ErrorCode.None, await _producer.AddGroupAsync("g"));
+        Assert.Equal(ErrorCode.None, await _producer.CommitOffsetAsync("g", "t", 9));
+        await _broker.Groups.EndTransactionAsync("g", late, CancellationToken.None);
+        Assert.Equal((5, ErrorCode.None), await FetchAsync());
+        Assert.Equal((-1, ErrorCode.UnstableOffsetCommit), await FetchAsync(requireStable: true));
+        await _producer.EndAsync(commit: false);
+        await CompletedAsync();
+        Assert.Equal((5, ErrorCode.None), await FetchAsync(requireStable: true));
+    }
+
+    [Fact]
+    public async Task A_commit_of_the_group_itself_that_came_later_stays()
+    {
+        await BeginAsync();
+        await _producer.CommitOffsetAsync("g", "t", 5);
+        _broker.Time.Advance(TimeSpan.FromMilliseconds(10));
+        var plain = new OffsetCommitRequest
+        {
+            GroupId = "g",
+            MemberId = "",
+            GenerationId = -1,
+            Topics = [new() { Name = "t", Partitions = [new() { PartitionIndex = 0, CommittedOffset = 8 }] }],
+        };
+        Assert.Equal(ErrorCode.None, (await _client.AskAsync(plain, 8)).Topics.Single().Partitions.Single().ErrorCode);
+        await _producer.EndAsync(commit: true);
+        await CompletedAsync();
+        Assert.Equal((8, ErrorCode.None), await FetchAsync(requireStable: true));
+    }
+
+    [Fact]
+    public async Task A_group_with_pending_offsets_only_is_not_forgotten()
+    {
+        await BeginAsync();
+        await _producer.CommitOffsetAsync("g", "t", 5);
+        await _broker.Groups.ExpireAsync("g");
+        await _producer.EndAsync(commit: true);
+        await CompletedAsync();
+        Assert.Equal((5, ErrorCode.None), await FetchAsync());
+    }
+
+    private async Task BeginAsync()
+    {
+        await _broker.CreateTopicAsync("t");
+        Assert.Equal(ErrorCode.None, await _producer.InitializeAsync());
+        Assert.Equal(ErrorCode.None, await _producer.AddGroupAsync("g"));
+    }
+
+    /// <summary>The transaction has ended everywhere: the coordinator takes the next one.</summary>
+    private Task CompletedAsync() => Eventually.HoldsAsync(() => _broker.Transactions.DescribeAsync("x", CancellationToken.None)
+        .GetAwaiter().GetResult()!.State is Tributary.Broker.Transactions.TransactionState.CompleteCommit
+        or Tributary.Broker.Transactions.TransactionState.CompleteAbort);
+
+    private async Task<(long Offset, ErrorCode Error)> FetchAsync(bool requireStable = false, short version = 9)
+    {
+        OffsetFetchRequest request = version >= 8
+            ? new() { Groups = [new() { GroupId = "g", Topics = [new() { Name = "t", PartitionIndexes = [0] }], MemberEpoch = -1 }] }
+            : new() { GroupId = "g", Topics = [new() { Name = "t", PartitionIndexes = [0] }] };
+        request.RequireStable = requireStable;
+        OffsetFetchResponse response = await _client.AskAsync(request, version);
+        if (version >= 8)
+        {
+            OffsetFetchResponse.OffsetFetchResponsePartitions many = response.Groups.Single().Topics.Single().Partitions.Single();
+            return (many.CommittedOffset, many.ErrorCode);
+        }
+        OffsetFetchResponse.OffsetFetchResponsePartition one = response.Topics.Single().Partitions.Single();
+        return (one.CommittedOffset, one.ErrorCode);
+    }
+}
