@@ -23,6 +23,9 @@ internal static class Programs
     /// <summary><c>firmware-sim</c>.</summary>
     public static string FirmwareSim { get; } = Find("firmware-sim/Tributary.FirmwareSim", "firmware-sim.dll");
 
+    /// <summary><c>tributary-stage</c>, a client of its own process.</summary>
+    public static string Stage { get; } = Find("tests/Tributary.Stage", "tributary-stage.dll");
+
     /// <summary><c>tributary-edge</c> as one native file, null if it was not published.</summary>
     public static string? NativeEdge { get; } = FindNative();
 

@@ -113,6 +113,54 @@ const commands = {
     say({ event: 'times', found: found.map(at => [at.partition, Number(at.offset)]), ends: ends.map(at => [at.partition, Number(at.low), Number(at.high)]) })
   },
 
+  /** Commits, aborts, passes on with its offsets what it has read, and is fenced by another one of its name. */
+  async transactions({ topic, out, group }) {
+    const options = { transactionalId: topic, maxInFlightRequests: 1, idempotent: true }
+    const producer = kafka.producer(options)
+    await producer.connect()
+    for (const name of ['kept', 'dropped']) {
+      const transaction = await producer.transaction()
+      await transaction.send({ topic, messages: Array.from({ length: 30 }, (_, i) => ({ partition: i % 3, value: `${name} ${i}` })) })
+      await (name === 'kept' ? transaction.commit() : transaction.abort())
+    }
+    const seen = []
+    const consumer = kafka.consumer({ groupId: group, maxWaitTimeInMs: 200, readUncommitted: false })
+    await consumer.connect()
+    await consumer.subscribe({ topics: [topic], fromBeginning: true })
+    await new Promise((resolve, reject) => consumer.run({
+      autoCommit: false,
+      eachBatch: async ({ batch, resolveOffset }) => {
+        if (batch.messages.length === 0) {
+          return
+        }
+        try {
+          const transaction = await producer.transaction()
+          await transaction.send({ topic: out, messages: batch.messages.map(message => ({ partition: batch.partition, value: `passed ${text(message.value)}` })) })
+          await transaction.sendOffsets({
+            consumerGroupId: group, topics: [{ topic, partitions: [{ partition: batch.partition, offset: `${BigInt(batch.lastOffset()) + 1n}` }] }]
+          })
+          await transaction.commit()
+          seen.push(...batch.messages.map(message => text(message.value)))
+          resolveOffset(batch.lastOffset())
+        } catch (error) {
+          reject(error)
+        }
+        if (seen.length === 30) {
+          resolve()
+        }
+      }
+    }).catch(reject))
+    await consumer.disconnect()
+    const open = await producer.transaction()
+    await open.send({ topic: out, messages: [{ partition: 0, value: 'of a zombie' }] })
+    const successor = kafka.producer(options)
+    await successor.connect()
+    await (await successor.transaction()).abort()
+    const fenced = await open.commit().then(() => false, () => true)
+    await successor.disconnect()
+    say({ event: 'transactions', fenced, seen })
+  },
+
   /** What operators do; whatever fails throws. */
   async admin({ topic, group }) {
     const admin = kafka.admin()

@@ -111,6 +111,45 @@ const commands = {
     say({ event: 'times', found: found.map((offset, i) => [i, offset]), ends: low.map((offset, i) => [i, offset, high[i]]) })
   },
 
+  /** Commits, aborts, passes on with its offsets what it has read, and is fenced by another one of its name. */
+  async transactions({ topic, out, group }) {
+    const options = { ...base, transactionalId: topic, idempotent: true, acks: -1 }
+    const producer = new Producer(options)
+    const value = (topic, partition, value) => ({ topic, partition, value: Buffer.from(value) })
+    for (const name of ['kept', 'dropped']) {
+      const transaction = await producer.beginTransaction()
+      await transaction.send({ messages: Array.from({ length: 30 }, (_, i) => value(topic, i % 3, `${name} ${i}`)) })
+      await (name === 'kept' ? transaction.commit() : transaction.abort())
+    }
+    const seen = []
+    const consumer = new Consumer({
+      ...base, groupId: group, isolationLevel: 1, sessionTimeout: 10000, rebalanceTimeout: 10000, heartbeatInterval: 300
+    })
+    const stream = await consumer.consume({
+      topics: [topic], mode: MessagesStreamModes.COMMITTED, fallbackMode: 'earliest', autocommit: false, maxWaitTime: 200, isolationLevel: 1
+    })
+    for await (const message of stream) {
+      const transaction = await producer.beginTransaction()
+      await transaction.addConsumer(consumer)
+      await transaction.send({ messages: [value(out, message.partition, `passed ${text(message.value)}`)] })
+      await transaction.addOffset(message)
+      await transaction.commit()
+      seen.push(text(message.value))
+      if (seen.length === 30) {
+        break
+      }
+    }
+    await consumer.close(true)
+    const open = await producer.beginTransaction()
+    await open.send({ messages: [value(out, 0, 'of a zombie')] })
+    const successor = new Producer(options)
+    // it says that it has had producer 0 unless it is told to say nothing
+    await successor.beginTransaction({ producerId: -1n, producerEpoch: -1 })
+    const fenced = await open.commit().then(() => false, () => true)
+    await successor.close()
+    say({ event: 'transactions', fenced, seen })
+  },
+
   /** What operators do; whatever fails throws. */
   async admin({ topic, group }) {
     const admin = new Admin(base)
