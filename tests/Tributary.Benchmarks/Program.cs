@@ -5,7 +5,8 @@ using Tributary.Benchmarks.Peers;
 Command[] benchmarks =
 [
     LogBenchmark.Create(), CommitBenchmark.Create(), FlushBenchmark.Create(), ReadBenchmark.Create(), IngestBenchmark.Create(), OfflineBenchmark.Create(),
-    ProduceBenchmark.Create(), FetchBenchmark.Create(), ClientBenchmark.Create(), LatencyBenchmark.Create(), StartBenchmark.Create(), TopicsBenchmark.Create(), GroupsBenchmark.Create(),
+    ProduceBenchmark.Create(), FetchBenchmark.Create(), ClientBenchmark.Create(), LatencyBenchmark.Create(), StartBenchmark.Create(), TopicsBenchmark.Create(),
+    GroupsBenchmark.Create(), TransactionsBenchmark.Create(),
     MicroBenchmark.Create(),
 ];
 var list = new Command("list", "Says what benchmarks there are");
