@@ -47,8 +47,12 @@ internal sealed class GroupWriter(string group, IGroupStore store, Action<GroupB
 
     public bool IsIdle => !_isWriting && _next is null;
 
-    /// <summary>The deletion that is under way, null if there is none.</summary>
-    public Task? Deletion { get; private set; }
+    /// <summary>The deletion that is under way, null if there is none: whoever waits for it goes on as soon as it is over.</summary>
+    public Task? Deletion
+    {
+        get => field is { IsCompleted: false } ? field : null;
+        private set;
+    }
 
     /// <summary>The group was read in this version.</summary>
     public void Begin(long version) => _version = version;
@@ -103,14 +107,7 @@ internal sealed class GroupWriter(string group, IGroupStore store, Action<GroupB
         Next.Deletes = true;
         Task deletion = WriteAsync();
         Deletion = deletion;
-        try
-        {
-            await deletion;
-        }
-        finally
-        {
-            Deletion = null;
-        }
+        await deletion;
     }
 
     private GroupBatch Next => _next ??= new GroupBatch();
