@@ -83,18 +83,40 @@ public sealed partial class GroupHost
 
     private JoinGroupResponse Counted(JoinGroupResponse response)
     {
-        if (response.ErrorCode == ErrorCode.GroupMaxSizeReached)
-        {
-            Refuse(GroupRefusal.TooManyMembers, $"a member of group '{_id}' would be one too many: groups:maxMembers is {_context.Options.MaxMembers}");
-        }
-        else if (response.ErrorCode == ErrorCode.PolicyViolation)
-        {
-            Refuse(
-                GroupRefusal.MembersTooLarge,
-                $"a member of group '{_id}' is larger than groups:maxMemberBytes or groups:maxGroupBytes allow ({_context.Options.MaxMemberBytes}, "
-                + $"{_context.Options.MaxGroupBytes})");
-        }
+        Count(response.ErrorCode, "groups:maxMembers", _context.Options.MaxMembers);
         return response;
+    }
+
+    private ConsumerGroupHeartbeatResponse Counted(ConsumerGroupHeartbeatResponse response)
+    {
+        Count(response.ErrorCode, "groups:consumerMaxMembers", _context.Options.ConsumerMaxMembers);
+        return response;
+    }
+
+    /// <summary>Counts what a member was refused.</summary>
+    /// <param name="error">What it was told.</param>
+    /// <param name="limit">The setting that says how many members there may be.</param>
+    /// <param name="most">What it says.</param>
+    private void Count(ErrorCode error, string limit, int most)
+    {
+        switch (error)
+        {
+            case ErrorCode.GroupMaxSizeReached:
+                Refuse(GroupRefusal.TooManyMembers, $"a member of group '{_id}' would be one too many: {limit} is {most}");
+                break;
+            case ErrorCode.InvalidRegularExpression:
+                Refuse(
+                    GroupRefusal.TooManyExpressions,
+                    $"an expression of a member of group '{_id}' would be one too many: groups:consumerMaxExpressions is "
+                    + $"{_context.Options.ConsumerMaxExpressions}");
+                break;
+            case ErrorCode.PolicyViolation:
+                Refuse(
+                    GroupRefusal.MembersTooLarge,
+                    $"a member of group '{_id}' is larger than groups:maxMemberBytes or groups:maxGroupBytes allow "
+                    + $"({_context.Options.MaxMemberBytes}, {_context.Options.MaxGroupBytes})");
+                break;
+        }
     }
 
     private SyncGroupResponse Counted(SyncGroupRequest request, SyncGroupResponse response)

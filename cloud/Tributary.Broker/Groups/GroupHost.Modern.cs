@@ -58,7 +58,7 @@ public sealed partial class GroupHost
             Answer(modern); // it was refused, so the group stays what it was
         }
         Changed();
-        return await answer.Task;
+        return Counted(await answer.Task);
     }
 
     /// <inheritdoc cref="IGroupCoordinator.DescribeAsync(ConsumerGroupDescribeRequest, GroupCaller, CancellationToken)"/>

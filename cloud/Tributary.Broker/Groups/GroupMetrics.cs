@@ -36,8 +36,11 @@ public enum GroupRefusal
     /// <summary><see cref="GroupOptions.MaxGroups"/>.</summary>
     TooManyGroups,
 
-    /// <summary><see cref="GroupOptions.MaxMembers"/>.</summary>
+    /// <summary><see cref="GroupOptions.MaxMembers"/> or <see cref="GroupOptions.ConsumerMaxMembers"/>.</summary>
     TooManyMembers,
+
+    /// <summary><see cref="GroupOptions.ConsumerMaxExpressions"/>.</summary>
+    TooManyExpressions,
 
     /// <summary><see cref="GroupOptions.MaxMemberBytes"/> or, for members and assignments, <see cref="GroupOptions.MaxGroupBytes"/>.</summary>
     MembersTooLarge,

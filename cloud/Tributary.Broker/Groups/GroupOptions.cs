@@ -29,6 +29,12 @@ public sealed record GroupOptions
     /// <summary>Most members of a group of the newer protocol (<c>group.consumer.max.size</c>).</summary>
     public int ConsumerMaxMembers { get; init; } = 10_000;
 
+    /// <summary>
+    /// Most different expressions by which members of a group of the newer protocol subscribe: each is matched against all topics when
+    /// these change.
+    /// </summary>
+    public int ConsumerMaxExpressions { get; init; } = 100;
+
     /// <summary>Most groups.</summary>
     public int MaxGroups { get; init; } = 10_000;
 
@@ -69,6 +75,7 @@ public sealed record GroupOptions
             ? ("groups:consumerHeartbeatIntervalMs", "must be positive and below groups:consumerSessionTimeoutMs")
         : ConsumerSessionTimeout > TimeSpan.FromDays(1) ? ("groups:consumerSessionTimeoutMs", "must be at most a day")
         : ConsumerMaxMembers <= 0 ? ("groups:consumerMaxMembers", "must be positive")
+        : ConsumerMaxExpressions < 0 ? ("groups:consumerMaxExpressions", "must not be negative")
         : MaxGroups <= 0 ? ("groups:maxGroups", "must be positive")
         : MaxMemberBytes <= 0 ? ("groups:maxMemberBytes", "must be positive")
         : MaxGroupBytes < MaxMemberBytes ? ("groups:maxGroupBytes", "must be at least groups:maxMemberBytes")

@@ -125,6 +125,8 @@ internal static class Settings
             "group.consumer.heartbeat.interval.ms", (groups, value) => groups with { ConsumerHeartbeatInterval = Setting.Milliseconds(value) }),
         OfGroups("consumerMaxMembers", "N", "Most members of a group of the newer protocol", "group.consumer.max.size",
             (groups, value) => groups with { ConsumerMaxMembers = Setting.Int32(value) }),
+        OfGroups("consumerMaxExpressions", "N", "Most different expressions of a group of the newer protocol", null,
+            (groups, value) => groups with { ConsumerMaxExpressions = Setting.Int32(value) }),
         OfGroups("maxGroups", "N", "Most groups", null, (groups, value) => groups with { MaxGroups = Setting.Int32(value) }),
         OfGroups("maxMemberBytes", "BYTES", "Most bytes of a member's names and metadata", null,
             (groups, value) => groups with { MaxMemberBytes = Setting.Int32(value) }),

@@ -38,6 +38,8 @@ internal static class HeartbeatRules
         ErrorCode.FencedInstanceId => $"Another member has the instance id {request.InstanceId} by now.",
         ErrorCode.UnreleasedInstanceId => $"The instance id {request.InstanceId} is in use by a member that has not left.",
         ErrorCode.GroupMaxSizeReached => $"The group has as many members as it may (groups:consumerMaxMembers is {options.ConsumerMaxMembers}).",
+        ErrorCode.InvalidRegularExpression =>
+            $"The group has as many different expressions as it may (groups:consumerMaxExpressions is {options.ConsumerMaxExpressions}).",
         ErrorCode.GroupIdNotFound => $"Group {request.GroupId} is of the classic protocol and its members are no consumers: it can't be upgraded.",
         ErrorCode.CoordinatorLoadInProgress => $"Group {request.GroupId} is upgraded when its rebalance is over.",
         ErrorCode.PolicyViolation => "The group or what the member says is too large (groups:maxGroups, groups:maxMemberBytes, groups:maxGroupBytes).",

@@ -16,7 +16,26 @@ internal interface IPartitionAssignor
 /// <summary>A member as assignors see it.</summary>
 /// <param name="Topics">Ids of the topics that it reads.</param>
 /// <param name="Current">What it was to have before.</param>
-internal readonly record struct AssignorMember(HashSet<Guid> Topics, HashSet<AssignedPartition> Current);
+internal readonly record struct AssignorMember(HashSet<Guid> Topics, HashSet<AssignedPartition> Current)
+{
+    /// <summary>The numbers of the members that read each topic, in their order.</summary>
+    public static Dictionary<Guid, List<int>> ReadersOf(IReadOnlyList<AssignorMember> members)
+    {
+        var readers = new Dictionary<Guid, List<int>>();
+        for (int i = 0; i < members.Count; i++)
+        {
+            foreach (Guid topic in members[i].Topics)
+            {
+                if (!readers.TryGetValue(topic, out List<int>? of))
+                {
+                    readers.Add(topic, of = []);
+                }
+                of.Add(i);
+            }
+        }
+        return readers;
+    }
+}
 
 /// <summary>A topic to be assigned.</summary>
 /// <param name="Id">Its id.</param>

@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-using System.Security.Cryptography;
 using Tributary.Broker.Metadata;
 
 namespace Tributary.Broker.Groups.Modern;
@@ -7,17 +5,22 @@ namespace Tributary.Broker.Groups.Modern;
 /// <content>What the members read, what each shall have, and the books.</content>
 internal sealed partial class ModernGroup
 {
-    private static readonly HashSet<string> Nothing = [];
+    private readonly Subscriptions _subscriptions = new();
 
-    private readonly Dictionary<string, (TopicPattern? Pattern, HashSet<string> Topics)> _patterns = new(StringComparer.Ordinal);
-    private IReadOnlyDictionary<string, TopicInfo> _topics = new Dictionary<string, TopicInfo>();
+    /// <summary>In the order in which assignors see them: static members by name, then the others by id.</summary>
+    private readonly SortedSet<ModernMember> _ordered = new(Comparer<ModernMember>.Create(Compare));
     private IReadOnlyDictionary<string, TopicInfo>? _hashedTopics;
-    private IReadOnlyDictionary<string, TopicInfo>? _matchedTopics;
-    private long _matchedAt;
     private long _topicsHash;
 
+    private IReadOnlyDictionary<string, TopicInfo> _topics => _subscriptions.Topics;
+
     /// <summary>These topics exist now. To be told before each event.</summary>
-    public void See(IReadOnlyDictionary<string, TopicInfo> topics) => _topics = topics;
+    public void See(IReadOnlyDictionary<string, TopicInfo> topics) => _subscriptions.Topics = topics;
+
+    private static int Compare(ModernMember a, ModernMember b) =>
+        (a.InstanceId is null).CompareTo(b.InstanceId is null) is not 0 and var kind
+            ? kind
+            : string.CompareOrdinal(a.InstanceId ?? a.Id, b.InstanceId ?? b.Id);
 
     private static string[] Sorted(string[] names)
     {
@@ -30,11 +33,11 @@ internal sealed partial class ModernGroup
     /// <returns>Whether what the member may use has changed.</returns>
     private bool Follow(Moment now, ModernMember member, bool isNews, HashSet<AssignedPartition>? owned)
     {
-        isNews |= RefreshPatterns(now);
+        isNews |= _subscriptions.Refresh(now);
         if (isNews || !ReferenceEquals(_topics, _hashedTopics))
         {
             _hashedTopics = _topics;
-            long hash = HashTopics();
+            long hash = _subscriptions.Hash;
             if (isNews || hash != _topicsHash)
             {
                 _topicsHash = hash;
@@ -72,119 +75,19 @@ internal sealed partial class ModernGroup
 
     private void MakeTargets()
     {
-        ModernMember[] members =
-        [
-            .. _members.Values.OrderBy(member => member.InstanceId is null)
-                .ThenBy(member => member.InstanceId ?? member.Id, StringComparer.Ordinal),
-        ];
-        var sets = new Dictionary<(string, string), HashSet<Guid>>();
-        var read = new Dictionary<Guid, TopicInfo>();
-        AssignorMember[] asked = [.. members.Select(member => new AssignorMember(TopicIdsOf(member, sets, read), member.Target))];
-        AssignableTopic[] topics =
-        [
-            .. read.Values.OrderBy(topic => topic.Name, StringComparer.Ordinal)
-                .Select(topic => new AssignableTopic(topic.Id, topic.Partitions.Length)),
-        ];
-        HashSet<AssignedPartition>[] targets = Assignor.Assign(asked, topics);
+        ModernMember[] members = [.. _ordered];
+        AssignorMember[] asked =
+            [.. members.Select(member => new AssignorMember(_subscriptions.IdsOf(member.Subscription!), member.Target))];
+        HashSet<AssignedPartition>[] targets = Assignor.Assign(asked, _subscriptions.Read);
         for (int i = 0; i < members.Length; i++)
         {
-            members[i].Target = targets[i];
+            if (!targets[i].SetEquals(members[i].Target))
+            {
+                members[i].Target = targets[i];
+            }
         }
         TargetEpoch = Generation;
         Changed();
-    }
-
-    private HashSet<Guid> TopicIdsOf(
-        ModernMember member, Dictionary<(string Names, string Pattern), HashSet<Guid>> sets, Dictionary<Guid, TopicInfo> read)
-    {
-        (string, string) key = (string.Concat(member.Topics.Select(name => $"{name.Length}:{name}")), member.Pattern);
-        if (!sets.TryGetValue(key, out HashSet<Guid>? ids))
-        {
-            ids = [];
-            foreach (string name in member.Topics.Concat(MatchesOf(member.Pattern)))
-            {
-                if (_topics.TryGetValue(name, out TopicInfo? topic))
-                {
-                    ids.Add(topic.Id);
-                    read[topic.Id] = topic;
-                }
-            }
-            sets.Add(key, ids);
-        }
-        return ids;
-    }
-
-    private HashSet<string> MatchesOf(string pattern)
-    {
-        if (pattern.Length == 0)
-        {
-            return Nothing;
-        }
-        if (!_patterns.TryGetValue(pattern, out (TopicPattern? Pattern, HashSet<string> Topics) known))
-        {
-            _ = TopicPattern.TryParse(pattern, out TopicPattern? parsed, out _); // one that can't be read any more matches nothing
-            known = (parsed, Match(parsed));
-            ForgetUnused();
-            _patterns.Add(pattern, known);
-        }
-        return known.Topics;
-    }
-
-    private HashSet<string> Match(TopicPattern? pattern) => pattern is null ? Nothing : [.. _topics.Keys.Where(pattern.Matches)];
-
-    /// <summary>Forgets expressions that nobody uses any more.</summary>
-    private void ForgetUnused()
-    {
-        if (_patterns.Count == 0)
-        {
-            return;
-        }
-        var used = _members.Values.Select(member => member.Pattern).ToHashSet(StringComparer.Ordinal);
-        foreach (string expression in _patterns.Keys.Where(expression => !used.Contains(expression)).ToArray())
-        {
-            _patterns.Remove(expression);
-        }
-    }
-
-    /// <summary>Looks which topics match now, if there may be others.</summary>
-    /// <returns>Whether others do.</returns>
-    private bool RefreshPatterns(Moment now)
-    {
-        if (ReferenceEquals(_topics, _matchedTopics) || (_matchedTopics is not null && now.Elapsed < _matchedAt + PatternRefreshMs))
-        {
-            return false;
-        }
-        (_matchedTopics, _matchedAt) = (_topics, now.Elapsed);
-        ForgetUnused();
-        bool isNews = false;
-        foreach ((string expression, (TopicPattern? Pattern, HashSet<string> Topics) known) in _patterns.ToArray())
-        {
-            HashSet<string> matches = Match(known.Pattern);
-            isNews |= !matches.SetEquals(known.Topics);
-            _patterns[expression] = (known.Pattern, matches);
-        }
-        _hashedTopics = null; // what they match counts in the hash
-        return isNews;
-    }
-
-    /// <summary>Of all that members read: the same topics with as many partitions have the same hash.</summary>
-    private long HashTopics()
-    {
-        var sets = new Dictionary<(string, string), HashSet<Guid>>();
-        var read = new Dictionary<Guid, TopicInfo>();
-        foreach (ModernMember member in _members.Values)
-        {
-            TopicIdsOf(member, sets, read);
-        }
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Span<byte> entry = stackalloc byte[20];
-        foreach (TopicInfo topic in read.Values.OrderBy(topic => topic.Id))
-        {
-            topic.Id.TryWriteBytes(entry);
-            BinaryPrimitives.WriteInt32BigEndian(entry[16..], topic.Partitions.Length);
-            hash.AppendData(entry);
-        }
-        return BinaryPrimitives.ReadInt64BigEndian(hash.GetHashAndReset());
     }
 
     private void Add(ModernMember member)
@@ -199,6 +102,8 @@ internal sealed partial class ModernGroup
         if (_members.GetValueOrDefault(member.Id) == member)
         {
             _bytes += member.Bytes;
+            member.Subscription = _subscriptions.Take(member.Topics, member.Pattern);
+            _ordered.Add(member);
             if (member.InstanceId is { } instance)
             {
                 _statics[instance] = member;
@@ -211,6 +116,9 @@ internal sealed partial class ModernGroup
         if (_members.GetValueOrDefault(member.Id) == member)
         {
             _bytes -= member.Bytes;
+            _subscriptions.Release(member.Subscription!);
+            member.Subscription = null;
+            _ordered.Remove(member);
             if (member.InstanceId is { } instance)
             {
                 _statics.Remove(instance);

@@ -17,13 +17,12 @@ namespace Tributary.Broker.Groups.Modern;
 /// for the session timeout, or doesn't give up in its rebalance timeout what it has to, is removed.
 /// <para>The rules are Kafka's, with these differences. A request of a member of a group that doesn't exist is answered with
 /// UNKNOWN_MEMBER_ID, so that the member joins again, and not with GROUP_ID_NOT_FOUND, which ends clients. A static member that joins
-/// again under the id that it has is not refused. Joining (epoch 0) sets all that a member says, and does not keep what is left out.</para>
+/// again under the id that it has is not refused. Joining (epoch 0) sets all that a member says, and does not keep what is left out.
+/// Kafka's own hole is kept: what a member says that it has is believed, so one that was told of a partition and hasn't taken it yet, as when the
+/// answer was lost on its way, is taken not to have it when the partition moves on, and may read it until it is answered next.</para>
 /// </remarks>
 internal sealed partial class ModernGroup : IGroupMachine
 {
-    /// <summary>Shortest time between two looks for topics that expressions match, as they may cost more than a look at names.</summary>
-    private const long PatternRefreshMs = 5000;
-
     private const int LeaveEpoch = -1;
 
     private readonly GroupOptions _options;
@@ -194,8 +193,7 @@ internal sealed partial class ModernGroup : IGroupMachine
         : CheckEpoch(member, epoch);
 
     /// <inheritdoc/>
-    public bool MayRead(string topic) => _members.Values.Any(member =>
-        Array.BinarySearch(member.Topics, topic, StringComparer.Ordinal) >= 0 || MatchesOf(member.Pattern).Contains(topic));
+    public bool MayRead(string topic) => _subscriptions.Has(topic);
 
     /// <inheritdoc/>
     public void Tick(Moment now)
@@ -238,8 +236,7 @@ internal sealed partial class ModernGroup : IGroupMachine
         {
             ErrorCode error = member is not null ? ErrorCode.FencedInstanceId // its id is another member's
                 : !named.IsClassic && !named.IsAway ? ErrorCode.UnreleasedInstanceId
-                : FitsWith(named, request, caller, request.SubscribedTopicNames ?? [], request.SubscribedTopicRegex ?? "") ? ErrorCode.None
-                : ErrorCode.PolicyViolation;
+                : CheckFit(named, id, request, caller, request.SubscribedTopicNames ?? [], request.SubscribedTopicRegex ?? "");
             member = error == ErrorCode.None ? Replace(named, id) : null;
             return error;
         }
@@ -266,12 +263,17 @@ internal sealed partial class ModernGroup : IGroupMachine
         return isCurrent ? ErrorCode.None : ErrorCode.FencedMemberEpoch;
     }
 
-    /// <summary>Whether the group may hold what a member says of itself.</summary>
-    private bool FitsWith(ModernMember member, ConsumerGroupHeartbeatRequest request, GroupCaller caller, string[] topics, string pattern)
+    /// <summary>
+    /// Says whether the group may hold what a member says of itself; that of a static member which comes back under another id too.
+    /// </summary>
+    private ErrorCode CheckFit(
+        ModernMember member, string id, ConsumerGroupHeartbeatRequest request, GroupCaller caller, string[] topics, string pattern)
     {
-        long bytes = ModernMember.BytesOf(member.Id, member.InstanceId, request.RackId, caller.ClientId, topics, pattern, []);
-        return bytes <= _options.MaxMemberBytes
-            && _bytes - (_members.ContainsKey(member.Id) ? member.Bytes : 0) + bytes <= _options.MaxGroupBytes;
+        long bytes = ModernMember.BytesOf(id, member.InstanceId, request.RackId, caller.ClientId, topics, pattern, []);
+        long others = _bytes - (_members.ContainsKey(member.Id) ? member.Bytes : 0);
+        return bytes > _options.MaxMemberBytes || others + bytes > _options.MaxGroupBytes ? ErrorCode.PolicyViolation
+            : _subscriptions.WouldExceed(pattern, _options.ConsumerMaxExpressions, member.Subscription) ? ErrorCode.InvalidRegularExpression
+            : ErrorCode.None;
     }
 
     private static HashSet<AssignedPartition>? Owned(ConsumerGroupHeartbeatRequest request) => request.TopicPartitions is null
@@ -284,9 +286,10 @@ internal sealed partial class ModernGroup : IGroupMachine
         string[] topics = request.SubscribedTopicNames is { } names ? Sorted(names) : joins ? [] : member.Topics;
         string pattern = request.SubscribedTopicRegex ?? (joins ? "" : member.Pattern);
         bool isMember = _members.ContainsKey(member.Id);
-        if (!FitsWith(member, request, caller, topics, pattern))
+        ErrorCode unfit = CheckFit(member, member.Id, request, caller, topics, pattern);
+        if (unfit != ErrorCode.None)
         {
-            return ErrorCode.PolicyViolation;
+            return unfit;
         }
         bool hasChanged = Say(member, request, caller, topics, pattern, out bool readsOther);
         if (!isMember)

@@ -1,6 +1,9 @@
 namespace Tributary.Broker.Groups.Modern;
 
-/// <summary>A member of a <see cref="ModernGroup"/>, which alone changes it.</summary>
+/// <summary>
+/// A member of a <see cref="ModernGroup"/>, which alone changes it. Its sets are replaced, never changed, so that the record that was
+/// made of them is true until one is.
+/// </summary>
 internal sealed class ModernMember
 {
     /// <summary>Epoch of a static member that is away and will be back.</summary>
@@ -8,42 +11,107 @@ internal sealed class ModernMember
 
     private const int OverheadBytes = 256;
 
+    private ModernMemberRecord? _record;
+
     public required string Id { get; init; }
 
-    public string? InstanceId { get; set; }
+    public string? InstanceId
+    {
+        get;
+        set => Set(ref field, value);
+    }
 
-    public string? RackId { get; set; }
+    public string? RackId
+    {
+        get;
+        set => Set(ref field, value);
+    }
 
-    public string ClientId { get; set; } = "";
+    public string ClientId
+    {
+        get;
+        set => Set(ref field, value);
+    } = "";
 
-    public string ClientHost { get; set; } = "";
+    public string ClientHost
+    {
+        get;
+        set => Set(ref field, value);
+    } = "";
 
-    public int Epoch { get; set; }
+    public int Epoch
+    {
+        get;
+        set => Set(ref field, value);
+    }
 
-    public int PreviousEpoch { get; set; }
+    public int PreviousEpoch
+    {
+        get;
+        set => Set(ref field, value);
+    }
 
-    public MemberState State { get; set; }
+    public MemberState State
+    {
+        get;
+        set => Set(ref field, value);
+    }
 
-    public int RebalanceTimeoutMs { get; set; }
+    public int RebalanceTimeoutMs
+    {
+        get;
+        set => Set(ref field, value);
+    }
 
-    public string? Assignor { get; set; }
+    public string? Assignor
+    {
+        get;
+        set => Set(ref field, value);
+    }
 
     /// <summary>Names that it reads, sorted.</summary>
-    public string[] Topics { get; set; } = [];
+    public string[] Topics
+    {
+        get;
+        set => Set(ref field, value);
+    } = [];
 
-    public string Pattern { get; set; } = "";
+    public string Pattern
+    {
+        get;
+        set => Set(ref field, value);
+    } = "";
 
     /// <summary>Set for a member of the classic protocol.</summary>
-    public ClassicMemberRecord? Classic { get; set; }
+    public ClassicMemberRecord? Classic
+    {
+        get;
+        set => Set(ref field, value);
+    }
 
     /// <summary>What it may use.</summary>
-    public HashSet<AssignedPartition> Assigned { get; set; } = [];
+    public HashSet<AssignedPartition> Assigned
+    {
+        get;
+        set => Set(ref field, value);
+    } = [];
 
     /// <summary>What it may still have and must give up.</summary>
-    public HashSet<AssignedPartition> Revoking { get; set; } = [];
+    public HashSet<AssignedPartition> Revoking
+    {
+        get;
+        set => Set(ref field, value);
+    } = [];
 
     /// <summary>What it shall have in the end.</summary>
-    public HashSet<AssignedPartition> Target { get; set; } = [];
+    public HashSet<AssignedPartition> Target
+    {
+        get;
+        set => Set(ref field, value);
+    } = [];
+
+    /// <summary>What it reads, as one of the group's; null while it isn't in the group.</summary>
+    public Subscription? Subscription { get; set; }
 
     /// <summary>When it is taken for dead.</summary>
     public long SessionDeadline { get; set; } = ConsumerGroup.Never;
@@ -90,7 +158,8 @@ internal sealed class ModernMember
         Target = From(record.Target ?? record.Assigned),
     };
 
-    public ModernMemberRecord ToRecord() => new()
+    /// <summary>What is stored of it; made once for as long as nothing changes.</summary>
+    public ModernMemberRecord ToRecord() => _record ??= new()
     {
         Id = Id,
         InstanceId = InstanceId,
@@ -128,4 +197,10 @@ internal sealed class ModernMember
 
     private static HashSet<AssignedPartition> From(PartitionsOfTopic[] topics) =>
         [.. topics.SelectMany(topic => topic.Partitions.Select(partition => new AssignedPartition(topic.Topic, partition)))];
+
+    private void Set<T>(ref T field, T value)
+    {
+        field = value;
+        _record = null;
+    }
 }

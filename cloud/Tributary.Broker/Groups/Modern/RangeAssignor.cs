@@ -13,13 +13,14 @@ internal sealed class RangeAssignor : IPartitionAssignor
     public HashSet<AssignedPartition>[] Assign(IReadOnlyList<AssignorMember> members, IReadOnlyList<AssignableTopic> topics)
     {
         HashSet<AssignedPartition>[] assigned = [.. members.Select(_ => new HashSet<AssignedPartition>())];
+        Dictionary<Guid, List<int>> readersOf = AssignorMember.ReadersOf(members);
         foreach (AssignableTopic topic in topics)
         {
-            int[] readers = [.. Enumerable.Range(0, members.Count).Where(member => members[member].Topics.Contains(topic.Id))];
+            List<int> readers = readersOf.GetValueOrDefault(topic.Id, []);
             int next = 0;
-            for (int i = 0; i < readers.Length; i++)
+            for (int i = 0; i < readers.Count; i++)
             {
-                int count = (topic.Partitions / readers.Length) + (i < topic.Partitions % readers.Length ? 1 : 0);
+                int count = (topic.Partitions / readers.Count) + (i < topic.Partitions % readers.Count ? 1 : 0);
                 for (int end = next + count; next < end; next++)
                 {
                     assigned[readers[i]].Add(new AssignedPartition(topic.Id, next));

@@ -97,8 +97,9 @@ internal sealed class UniformAssignor : IPartitionAssignor
     private static void Spread(
         IReadOnlyList<AssignorMember> members, IReadOnlyList<AssignableTopic> topics, HashSet<AssignedPartition>[] assigned)
     {
+        Dictionary<Guid, List<int>> readersOf = AssignorMember.ReadersOf(members);
         var readers = topics
-            .Select(topic => (Topic: topic, Members: Enumerable.Range(0, members.Count).Where(i => members[i].Topics.Contains(topic.Id)).ToArray()))
+            .Select(topic => (Topic: topic, Members: readersOf.GetValueOrDefault(topic.Id, []).ToArray()))
             .Where(topic => topic.Members.Length > 0)
             .OrderBy(topic => topic.Members.Length) // whom few may have goes first, others make up for it
             .ToArray();

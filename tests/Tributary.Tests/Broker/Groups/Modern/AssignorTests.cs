@@ -49,7 +49,7 @@ public sealed class AssignorTests
             [
                 .. Enumerable.Range(0, random.Next(1, 6)).Select(_ => new AssignorMember(
                     [.. Ids.Where(_ => random.Next(3) > 0)],
-                    [.. Enumerable.Range(0, random.Next(12)).Select(_ => new AssignedPartition(Ids[random.Next(4)], random.Next(10)))])),
+                    [.. Enumerable.Range(0, random.Next(12)).Select(_ => new AssignedPartition(Ids[random.Next(4)], random.Next(-2, 10)))])),
             ];
             AssignableTopic[] read = [.. topics.Where(topic => members.Any(member => member.Topics.Contains(topic.Id)))];
             HashSet<AssignedPartition>[] assigned = new UniformAssignor().Assign(members, read);
