@@ -251,7 +251,13 @@ public sealed class FetchSessionTests : IAsyncLifetime
     [Fact]
     public async Task Sessions_and_their_partitions_are_bounded_and_give_way_when_they_are_idle_or_small()
     {
-        var limits = new BrokerOptions { MaxFetchSessions = 2, MaxFetchSessionPartitions = 5, FetchSessionEviction = TimeSpan.FromMinutes(2) };
+        var limits = new BrokerOptions
+        {
+            MaxFetchSessions = 2,
+            MaxFetchSessionPartitions = 5,
+            FetchSessionEviction = TimeSpan.FromMinutes(2),
+            FrameGrace = TimeSpan.FromHours(1), // time moves on while the broker may not know yet that its answer was taken
+        };
         await using var broker = new TestBroker(limits);
         await broker.CreateTopicAsync("t", partitions: 6);
         await using TestClient client = broker.Connect();
