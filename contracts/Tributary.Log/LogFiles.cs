@@ -14,6 +14,9 @@ internal static class LogFiles
     private const string IndexPrefix = "index-";
     private const string ProducersPrefix = "producers-";
     private const string SparePrefix = "spare-";
+    private const string CompactedPrefix = "compacted-";
+    private const string CompactedIndexPrefix = "compacted-index-";
+    private const string CompactedAwayPrefix = "compacted-away-";
     private const int Digits = 20;
 
     /// <summary>A segment is named by its first offset.</summary>
@@ -24,6 +27,19 @@ internal static class LogFiles
     public static string Producers(long offset) => ProducersPrefix + Number(offset);
 
     public static string Spare(long number) => SparePrefix + Number(number);
+
+    /// <summary>What takes the place of the segment of that offset, and of some behind it, once it is finished.</summary>
+    public static string Compacted(long baseOffset) => CompactedPrefix + Number(baseOffset);
+
+    public static string CompactedIndex(long baseOffset) => CompactedIndexPrefix + Number(baseOffset);
+
+    /// <summary>A segment that was replaced, until it is deleted.</summary>
+    public static string CompactedAway(long baseOffset) => CompactedAwayPrefix + Number(baseOffset);
+
+    /// <summary>Whether it was made by compaction, and is of no use unless the manifest names it.</summary>
+    public static bool IsCompacted(string name) => name.StartsWith(CompactedPrefix, StringComparison.Ordinal);
+
+    public static bool IsCompactedAway(string name) => TryParse(name, CompactedAwayPrefix, out _);
 
     public static bool IsSegment(string name, out long baseOffset) => TryParse(name, "", out baseOffset);
 

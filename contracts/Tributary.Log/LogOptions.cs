@@ -74,6 +74,9 @@ public sealed record PartitionLogOptions
     /// <summary>Bytes above which the oldest segments may be removed; null: never.</summary>
     public long? RetentionBytes { get; init; }
 
+    /// <summary>When the log is compacted; null: never.</summary>
+    public CompactionPolicy? Compaction { get; init; }
+
     /// <summary>Idle time after which a producer is forgotten; null: never.</summary>
     public TimeSpan? ProducerExpiration { get; init; } = TimeSpan.FromDays(1);
 
@@ -97,5 +100,6 @@ public sealed record PartitionLogOptions
         ArgumentOutOfRangeException.ThrowIfLessThan(SegmentTime ?? TimeSpan.Zero, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfLessThan(RetentionTime ?? TimeSpan.Zero, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfLessThan(ProducerExpiration ?? TimeSpan.Zero, TimeSpan.Zero);
+        Compaction?.Validate();
     }
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Tributary.Log.Compaction;
 using Tributary.Contracts.Records;
 using Tributary.Log.Storage;
 
@@ -77,6 +78,12 @@ internal sealed class LogRecovery(
         {
             Report(LogEventKind.Rebuilt, -1, -1, "its manifest is damaged and is made anew by scanning all segments");
         }
+        if (_manifest.Swap is { } swap)
+        {
+            FinishSwap(swap, names);
+            names = files.Storage.List(files.Directory);
+            _log.NeedsSave = true;
+        }
         long[] bases = Sweep(names);
         _log.Manifest = _manifest;
         _log.Holes.AddRange(_manifest.Holes);
@@ -112,6 +119,37 @@ internal sealed class LogRecovery(
         return _log;
     }
 
+    /// <summary>
+    /// A compacted segment was to take the place of others, and everything of it was durable before the manifest said so: whatever was not
+    /// done of it, or is not durable, is done now.
+    /// </summary>
+    private void FinishSwap(SegmentSwap swap, IReadOnlyList<string> names)
+    {
+        string compacted = LogFiles.Compacted(swap.BaseOffset);
+        string compactedIndex = LogFiles.CompactedIndex(swap.BaseOffset);
+        string index = $"{files.Directory}/{LogFiles.Index(swap.BaseOffset)}";
+        if (names.Contains(compactedIndex))
+        {
+            files.Storage.Rename($"{files.Directory}/{compactedIndex}", index);
+        }
+        else if (names.Contains(compacted))
+        {
+            files.Storage.Delete(index); // it may be the one of before
+        }
+        if (names.Contains(compacted))
+        {
+            files.Storage.Rename($"{files.Directory}/{compacted}", $"{files.Directory}/{LogFiles.Segment(swap.BaseOffset)}");
+        }
+        foreach (string file in names)
+        {
+            if (LogFiles.IsSegment(file, out long baseOffset) && baseOffset > swap.BaseOffset && baseOffset < swap.EndOffset)
+            {
+                files.Discard(new LogSegment(files.Directory, baseOffset), recycle: false);
+            }
+        }
+        files.Sync();
+    }
+
     /// <summary>Removes what half-finished saves left, takes spares in, and finds the segments in order.</summary>
     private long[] Sweep(IReadOnlyList<string> names)
     {
@@ -129,6 +167,10 @@ internal sealed class LogRecovery(
             else if (file.EndsWith(StateFile.TemporarySuffix, StringComparison.Ordinal) && IsOurs(file[..^StateFile.TemporarySuffix.Length]))
             {
                 files.Storage.Delete($"{files.Directory}/{file}");
+            }
+            else if (LogFiles.IsCompacted(file))
+            {
+                files.Storage.Delete($"{files.Directory}/{file}"); // not finished, or replaced
             }
         }
         bases.Sort();

@@ -29,7 +29,9 @@ internal static class LogReplay
     private static void Run(PartitionFiles files, LogSegment segment, long from, Visitor visit)
     {
         SegmentIndex? index = segment.Index;
-        if (index is null && SegmentIndex.Load(files.Storage, files.Directory, segment.BaseOffset, out SegmentIndex saved, out _) == StateStatus.Ok)
+        if (index is null && segment.BaseOffset < from
+            && SegmentIndex.Load(files.Storage, files.Directory, segment.BaseOffset, out SegmentIndex saved, out SegmentInfo info) == StateStatus.Ok
+            && (info.EndOffset, info.EndPosition) == (segment.EndOffset, segment.EndPosition))
         {
             index = saved;
         }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using Tributary.Log.Compaction;
 using Tributary.Log.Storage;
 
 namespace Tributary.Log;
@@ -19,7 +20,7 @@ internal readonly record struct SnapshotPoint(long Offset, int Producers);
 /// </summary>
 internal sealed record Manifest
 {
-    internal const ushort Version = 2;
+    internal const ushort Version = 3;
     private const int HoleSize = 16;
     private const int SnapshotSize = 12;
 
@@ -38,6 +39,17 @@ internal sealed record Manifest
     public ImmutableArray<SegmentInfo> Closed { get; init; } = [];
 
     public ImmutableArray<Hole> Holes { get; init; } = [];
+
+    /// <summary>Up to here the log was compacted.</summary>
+    public long CleanOffset { get; init; }
+
+    /// <summary>When tombstones and markers that compaction has kept may go, Unix ms; 0 if there are none.</summary>
+    public long HorizonMs { get; init; }
+
+    /// <summary>
+    /// A compacted segment, named among the closed ones, whose file may not have its name yet, and whose predecessors may be there yet.
+    /// </summary>
+    public SegmentSwap? Swap { get; init; }
 
     /// <summary>A lower bound of what was flushed. Damage below it is corruption; above it the log just ends.</summary>
     public long RecoveryOffset => Snapshots.IsEmpty ? 0 : Snapshots[^1].Offset;
@@ -85,6 +97,10 @@ internal sealed record Manifest
             content.WriteInt64(hole.From);
             content.WriteInt64(hole.To);
         }
+        content.WriteInt64(CleanOffset);
+        content.WriteInt64(HorizonMs);
+        content.WriteInt64(Swap?.BaseOffset ?? -1);
+        content.WriteInt64(Swap?.EndOffset ?? -1);
         return StateFile.Replace(storage, directory, LogFiles.Manifest, content);
     }
 
@@ -116,6 +132,8 @@ internal sealed record Manifest
         {
             holes[i] = new Hole(reader.ReadInt64(), reader.ReadInt64());
         }
+        (long cleanOffset, long horizon) = (reader.ReadInt64(), reader.ReadInt64());
+        var swap = new SegmentSwap(reader.ReadInt64(), reader.ReadInt64());
         manifest = new Manifest
         {
             IsClean = clean,
@@ -124,6 +142,9 @@ internal sealed record Manifest
             Snapshots = ImmutableArray.Create(snapshots),
             Closed = ImmutableArray.Create(closed),
             Holes = ImmutableArray.Create(holes),
+            CleanOffset = cleanOffset,
+            HorizonMs = horizon,
+            Swap = swap.BaseOffset < 0 ? null : swap,
         };
         return reader.AtEnd ? StateStatus.Ok : StateStatus.Bad;
     }

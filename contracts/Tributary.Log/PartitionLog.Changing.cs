@@ -42,7 +42,14 @@ public sealed partial class PartitionLog
     }
 
     private bool IsOld(LogSegment segment, long now) => segment.EndOffset > segment.BaseOffset
-        && _options.SegmentTime is { } age && segment.MadeMs < now - (long)age.TotalMilliseconds;
+        && OldAge is { } age && segment.MadeMs < now - (long)age.TotalMilliseconds;
+
+    /// <summary>What has to be compacted by then has to be closed by then.</summary>
+    private TimeSpan? OldAge => (_options.SegmentTime, _options.Compaction?.MaxLag) switch
+    {
+        ({ } age, { } lag) => age < lag ? age : lag,
+        var (age, lag) => age ?? lag,
+    };
 
     /// <summary>
     /// Closes the segment that is written, once it has been written for long enough and nothing waits for its flush. Called under the files

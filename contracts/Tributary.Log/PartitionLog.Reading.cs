@@ -167,7 +167,7 @@ public sealed partial class PartitionLog
         IStorageFile file = _store.Open(segment);
         StateStatus status = SegmentIndex.Load(
             _store.Storage, _store.Directory, segment.BaseOffset, out SegmentIndex index, out SegmentInfo info);
-        bool isSaved = status == StateStatus.Ok && info.EndOffset == segment.EndOffset;
+        bool isSaved = status == StateStatus.Ok && (info.EndOffset, info.EndPosition) == (segment.EndOffset, segment.EndPosition);
         if (!isSaved)
         {
             index = Reindex(segment, file);

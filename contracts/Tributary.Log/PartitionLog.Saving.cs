@@ -211,7 +211,11 @@ public sealed partial class PartitionLog
         }
     }
 
-    private void SaveManifest(bool clean, ImmutableArray<SnapshotPoint> snapshots)
+    /// <param name="clean">Whether nothing is written after it.</param>
+    /// <param name="snapshots">Those that are there.</param>
+    /// <param name="swap">A segment that is about to take the place of others.</param>
+    private void SaveManifest(
+        bool clean, ImmutableArray<SnapshotPoint> snapshots, (LogSegment Made, List<LogSegment> Replaced)? swap = null)
     {
         Manifest manifest;
         lock (_lock)
@@ -222,12 +226,20 @@ public sealed partial class PartitionLog
                 StartOffset = _start,
                 ActiveBase = _active?.BaseOffset ?? -1,
                 Snapshots = snapshots,
-                Closed = [.. _segments.Where(segment => segment != _active).Select(segment => segment.Info)],
+                Closed =
+                [
+                    .. _segments.Where(segment => segment != _active && swap?.Replaced.IndexOf(segment) is not > 0)
+                        .Select(segment => (segment == swap?.Replaced[0] ? swap.Value.Made : segment).Info),
+                ],
                 Holes = [.. _holes],
+                CleanOffset = _cleanOffset,
+                HorizonMs = _horizonMs,
+                Swap = _swap,
             };
         }
         int manifestBytes = manifest.Save(_store.Storage, _store.Directory);
         _manifest = manifest;
+        _swapInDoubt = false;
         lock (_lock)
         {
             _stateBytes = manifestBytes + (_snapshotBytes * snapshots.Count(point => point.Producers > 0)) + Volatile.Read(ref _epochBytes);

@@ -62,6 +62,16 @@ public sealed partial class PartitionLog
     /// <exception cref="IOException">An index can't be read.</exception>
     public IReadOnlyList<AbortedTransaction> AbortedBetween(long from, long to)
     {
+        var found = new List<AbortedTransaction>();
+        while (!TryFindAborted(from, to, found))
+        {
+            found.Clear(); // a segment was removed, and another may have taken its place
+        }
+        return found;
+    }
+
+    private bool TryFindAborted(long from, long to, List<AbortedTransaction> found)
+    {
         List<LogSegment>? segments = null;
         lock (_lock)
         {
@@ -77,24 +87,19 @@ public sealed partial class PartitionLog
         }
         if (segments is null)
         {
-            return [];
+            return true;
         }
-        var found = new List<AbortedTransaction>();
         try
         {
-            foreach (LogSegment segment in segments)
-            {
-                AddAborted(segment, from, to, found);
-            }
+            return segments.TrueForAll(segment => TryAddAborted(segment, from, to, found));
         }
         finally
         {
             segments.ForEach(Release);
         }
-        return found;
     }
 
-    private void AddAborted(LogSegment segment, long from, long to, List<AbortedTransaction> found)
+    private bool TryAddAborted(LogSegment segment, long from, long to, List<AbortedTransaction> found)
     {
         try
         {
@@ -102,7 +107,7 @@ public sealed partial class PartitionLog
         }
         catch (FileNotFoundException) when (segment.IsRemoved)
         {
-            return; // trimmed: nobody is told its records any more
+            return false; // trimmed or replaced
         }
         lock (_lock)
         {
@@ -114,5 +119,6 @@ public sealed partial class PartitionLog
                 }
             }
         }
+        return true;
     }
 }

@@ -238,8 +238,15 @@ public sealed partial class PartitionLog
     /// </summary>
     private void Cut(long offset)
     {
+        if (_swap is not null)
+        {
+            FinishSwap(); // or it would take segments for replaced that come there later
+            _store.Sync();
+            _swap = null;
+        }
         (LogSegment? cut, long end, int position) = FindCut(offset);
         CutUnbelieved(end);
+        _cuts++;
         List<LogSegment> gone;
         lock (_lock)
         {
@@ -284,6 +291,7 @@ public sealed partial class PartitionLog
         _tail.DropFrom(end);
         _snapshots.RemoveAll(snapshot => snapshot.Point.Offset > end);
         _epochs.TruncateFromEnd(end);
+        _cleanOffset = Math.Min(_cleanOffset, end);
         Volatile.Write(ref _start, Math.Min(_start, end)); // the start may lie within the batch that goes
         Volatile.Write(ref _flushedEnd, end);
         Volatile.Write(ref _appendedEnd, end);

@@ -12,7 +12,7 @@ namespace Tributary.Log;
 /// <see cref="Truncate"/>; what is not durable is in memory (<see cref="PartitionTail"/>), what is durable is in segments. After a crash
 /// the log ends at the flushed end or behind it, on a whole batch. After a failed flush everything behind the flushed end is gone,
 /// and the segment is never written again.
-/// <para>Lock order: the caller's locks; <c>_files</c> (files are changed: writer thread, truncation, repair, closing), held over I/O;
+/// <para>Lock order: the caller's locks; <c>_beside</c> (files that only compaction knows), held over I/O; <c>_files</c> (files are changed: writer thread, truncation, repair, closing), held over I/O;
 /// <c>_epochFile</c> (leader epochs are saved), held over I/O; <c>_lock</c> (everything in memory), never held over I/O; last the leaves:
 /// tail cache, writer's queue. Listeners and waiters are told without any lock.</para>
 /// </remarks>
@@ -72,6 +72,8 @@ public sealed partial class PartitionLog
         }
         _holes = recovered.Holes;
         _manifest = recovered.Manifest;
+        _cleanOffset = Math.Min(_manifest.CleanOffset, recovered.End);
+        _horizonMs = _manifest.HorizonMs;
         _start = recovered.Start;
         _flushedEnd = _appendedEnd = _toldEnd = recovered.End;
         if (recovered.NeedsSave)
@@ -114,7 +116,7 @@ public sealed partial class PartitionLog
         {
             lock (_lock)
             {
-                long bytes = _store.SpareBytes + _quarantine.Bytes + _stateBytes;
+                long bytes = _store.SpareBytes + _quarantine.Bytes + _stateBytes + _compactingBytes;
                 foreach (LogSegment segment in _segments)
                 {
                     bytes += segment.FileBytes + segment.IndexBytes;
@@ -312,6 +314,10 @@ public sealed partial class PartitionLog
             {
                 CloseFiles();
             }
+        }
+        lock (_beside)
+        {
+            // Whoever compacts does nothing more in the directory.
         }
         FlushWaiters.Complete(failed, new LogException($"the log of {Name} was closed"));
     }

@@ -74,6 +74,11 @@ public enum BatchAttributes : short
 
     /// <summary>Holds a control record, which is never shown to consumers.</summary>
     Control = 0x20,
+
+    /// <summary>
+    /// The base timestamp is the time, Unix ms, from which compaction may take tombstones and markers out of the batch (KIP-534).
+    /// </summary>
+    DeleteHorizon = 0x40,
 }
 
 /// <summary>Compression of the records of a batch.</summary>

@@ -1,0 +1,479 @@
+using System.Buffers;
+using Tributary.Log.Compaction;
+using Tributary.Log.Storage;
+
+namespace Tributary.Log;
+
+/// <summary>
+/// The log's part in its compaction, which <see cref="LogCompactor"/> does: it says what can be compacted, and puts what was made in the
+/// place of segments. Everything else runs beside appends and reads, outside of the partition's locks. Of a swap, a crash leaves either
+/// nothing or a manifest that says what to finish: the segments as they were, or the one that takes their place.
+/// </summary>
+/// <remarks>
+/// <c>_beside</c> is held by whoever compacts while it opens, makes or removes files by their names; it comes before the other locks, and
+/// closing takes it last, so that nothing is done in the directory of a partition that was closed.
+/// </remarks>
+public sealed partial class PartitionLog
+{
+    private readonly Lock _beside = new();
+
+    // Under _files.
+    private SegmentSwap? _swap;
+    private bool _swapInDoubt;
+    private int _cuts;
+
+    // Under _lock.
+    private bool _compacting;
+    private long _cleanOffset;
+    private long _horizonMs;
+    private long _compactingBytes;
+
+    /// <summary>The offset up to which the log was compacted: below it no key has two records. Survives restarts.</summary>
+    public long CleanOffset
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return Math.Max(_cleanOffset, _start);
+            }
+        }
+    }
+
+    /// <summary>
+    /// How much waits for compaction by the log's <see cref="PartitionLogOptions.Compaction"/>. Closes the segment that is written, soon,
+    /// when it is old enough.
+    /// </summary>
+    /// <param name="upTo">The last stable offset: what lies above isn't compacted.</param>
+    public CompactionNeed NeedOfCompaction(long upTo)
+    {
+        lock (_lock)
+        {
+            if (_closed || Volatile.Read(ref _options).Compaction is not { } policy)
+            {
+                return default;
+            }
+            long now = NowMs;
+            if (_active is not null && IsOld(_active, now))
+            {
+                _activeOld = true;
+                EnqueueLocked();
+            }
+            return FindNeedLocked(policy, upTo, now, out _);
+        }
+    }
+
+    /// <summary>Begins a round, of which there is one at a time; <see cref="EndCompaction"/> must follow.</summary>
+    /// <returns>Null if there is nothing to do.</returns>
+    /// <exception cref="IOException">What a round before left could not be put away.</exception>
+    internal CompactionPlan? BeginCompaction(long upTo)
+    {
+        CompactionPlan? plan;
+        lock (_files)
+        {
+            int cuts = _cuts;
+            lock (_lock)
+            {
+                plan = _closed || _compacting || _offlineReason is not null || _truncating ? null : MakePlanLocked(upTo, cuts);
+                _compacting |= plan is not null;
+            }
+        }
+        if (plan is null)
+        {
+            return null;
+        }
+        try
+        {
+            ForgetSwap();
+            return plan with { Aborted = AbortedBetween(plan.Segments[0].BaseOffset, plan.Limit) };
+        }
+        catch
+        {
+            EndCompaction();
+            throw;
+        }
+    }
+
+    internal void EndCompaction()
+    {
+        lock (_lock)
+        {
+            _compacting = false;
+            _compactingBytes = 0;
+        }
+    }
+
+    /// <summary>The leader epoch that a record of that offset is of; what its batch says if that isn't known.</summary>
+    internal int EpochOf(long offset, int said)
+    {
+        lock (_lock)
+        {
+            return _epochs.At(offset).Epoch is var known && known >= 0 ? known : said;
+        }
+    }
+
+    /// <summary>Counts what compaction has written, until a swap or the round's end.</summary>
+    internal void NoteCompacting(long bytes)
+    {
+        lock (_lock)
+        {
+            _compactingBytes = bytes;
+        }
+    }
+
+    /// <summary>Holds a segment and opens it once more.</summary>
+    internal SegmentSource OpenSource(PlannedSegment planned, IReadOnlyList<Hole> holes)
+    {
+        lock (_beside)
+        {
+            Hold(planned);
+            try
+            {
+                return new SegmentSource(this, planned, holes, _store.Open(planned.Segment));
+            }
+            catch
+            {
+                Release(planned.Segment);
+                throw;
+            }
+        }
+    }
+
+    /// <summary>Keeps the file of a segment from being used again.</summary>
+    /// <exception cref="CompactionGivenUpException">It is not what it was.</exception>
+    internal void Hold(PlannedSegment planned)
+    {
+        lock (_lock)
+        {
+            LogSegment segment = planned.Segment;
+            if (_closed || segment.IsRemoved || (segment.EndOffset, segment.EndPosition) != (planned.EndOffset, planned.EndPosition))
+            {
+                throw new CompactionGivenUpException($"segment {segment.BaseOffset} of {Name} was trimmed or cut");
+            }
+            segment.Holds++;
+        }
+    }
+
+    /// <summary>Whether it is of no use any more what a plan says.</summary>
+    internal bool IsOutdated(CompactionPlan plan)
+    {
+        lock (_files)
+        {
+            return _closed || _cuts != plan.Cuts;
+        }
+    }
+
+    internal void EndHold(LogSegment segment) => Release(segment);
+
+    /// <summary>Makes the file that is to take the place of segments from an offset on.</summary>
+    internal IStorageFile CreateCompacted(long baseOffset) => Beside(() =>
+    {
+        IStorageFile file = _store.Storage.Open(PathOf(LogFiles.Compacted(baseOffset)), create: true);
+        file.SetLength(0);
+        return file;
+    });
+
+    /// <summary>Removes what was made and isn't wanted. After a failure it is left for the next round or start.</summary>
+    internal void DropCompacted(long baseOffset)
+    {
+        try
+        {
+            Beside(() =>
+            {
+                if (!IsSwapOnDisk())
+                {
+                    _store.Storage.Delete(PathOf(LogFiles.Compacted(baseOffset)));
+                    _store.Storage.Delete(PathOf(LogFiles.CompactedIndex(baseOffset)));
+                }
+                return true;
+            });
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+        }
+    }
+
+    /// <summary>Puts a finished segment in the place of those that it was made of, which the caller holds.</summary>
+    /// <exception cref="CompactionGivenUpException">They are not what they were.</exception>
+    /// <exception cref="IOException">The disk failed; the log is as it was, or the swap is done.</exception>
+    internal void Swap(CompactedSegment compacted, CompactionPlan plan, IReadOnlyList<PlannedSegment> sources)
+    {
+        var made = new LogSegment(_store.Directory, compacted.BaseOffset)
+        {
+            EndOffset = compacted.EndOffset,
+            EndPosition = (int)compacted.Position,
+            WritePosition = (int)compacted.Position,
+            FileBytes = compacted.Position,
+            MaxTimestamp = compacted.MaxTimestamp,
+            WriteMaxTimestamp = compacted.MaxTimestamp,
+            AbortedFrom = compacted.Index.AbortedFrom,
+            IsIndexSaved = true,
+        };
+        lock (_lock)
+        {
+            made.LastAppendMs = sources.Max(source => source.Segment.LastAppendMs);
+            made.MadeMs = sources[0].Segment.MadeMs;
+        }
+        ArrayBufferWriter<byte> index = compacted.Index.Encode(made);
+        made.IndexBytes = Beside(() =>
+        {
+            int bytes = StateFile.Replace(
+                _store.Storage, _store.Directory, LogFiles.CompactedIndex(made.BaseOffset), index, syncDirectory: false);
+            _store.Storage.SyncDirectory(_store.Directory); // its name and the segment's are durable before the manifest speaks of them
+            return bytes;
+        });
+        Load(sources[0].Segment, made.BaseOffset); // its file is kept open while it is held: readers must not open the other by its name
+        List<LogSegment> replaced = [.. sources.Select(source => source.Segment)];
+        lock (_files)
+        {
+            CheckSwap(plan, sources);
+            Intend(made, replaced);
+            lock (_lock)
+            {
+                int at = _segments.IndexOf(replaced[0]);
+                _segments.RemoveRange(at, replaced.Count);
+                _segments.Insert(at, made);
+                replaced.ForEach(RemoveLocked);
+                _compactingBytes = 0;
+            }
+            SetAside(made.BaseOffset, made.EndOffset, replaced.Select(segment => segment.BaseOffset).Skip(1));
+        }
+        ForgetSwap();
+    }
+
+    /// <summary>A round was done up to an offset; that is durable when this returns.</summary>
+    internal void FinishRound(CompactionPlan plan, long cleanOffset, long horizonMs)
+    {
+        lock (_files)
+        {
+            lock (_lock)
+            {
+                if (_closed || plan.Cuts != _cuts)
+                {
+                    throw new CompactionGivenUpException($"{Name} was cut or closed");
+                }
+                _cleanOffset = cleanOffset;
+                _horizonMs = horizonMs;
+            }
+            SaveManifest(clean: false, _manifest.Snapshots);
+        }
+    }
+
+    private string PathOf(string file) => $"{_store.Directory}/{file}";
+
+    private bool IsSwapOnDisk()
+    {
+        lock (_files)
+        {
+            return _swapInDoubt || _swap is not null || _manifest.Swap is not null;
+        }
+    }
+
+    private T Beside<T>(Func<T> work)
+    {
+        lock (_beside)
+        {
+            lock (_lock)
+            {
+                if (_closed)
+                {
+                    throw new CompactionGivenUpException($"{Name} was closed");
+                }
+            }
+            return work();
+        }
+    }
+
+    private CompactionNeed FindNeedLocked(CompactionPolicy policy, long upTo, long now, out int count)
+    {
+        long cleanOffset = Math.Max(_cleanOffset, _start);
+        long clean = 0;
+        long dirty = 0;
+        long waiting = -1;
+        long minLag = (long)policy.MinLag.TotalMilliseconds;
+        count = 0;
+        for (int i = FirstCompactable(); i < _segments.Count; i++, count++)
+        {
+            LogSegment segment = _segments[i];
+            bool isDirty = segment.EndOffset > cleanOffset;
+            if (segment == _active || segment.EndOffset > upTo || (isDirty && segment.LastAppendMs > now - minLag))
+            {
+                break;
+            }
+            long share = Math.Clamp(PositionIn(segment, cleanOffset), 0, segment.EndPosition);
+            clean += share;
+            dirty += segment.EndPosition - share;
+            if (isDirty && waiting < 0)
+            {
+                waiting = segment.MadeMs > 0 ? segment.MadeMs : i > 0 ? _segments[i - 1].LastAppendMs : segment.LastAppendMs;
+            }
+        }
+        bool isOverdue = (dirty > 0 && policy.MaxLag is { } most && waiting < now - (long)most.TotalMilliseconds)
+            || (clean > 0 && _horizonMs > 0 && _horizonMs <= now);
+        var need = new CompactionNeed(clean, dirty, IsDue: false, isOverdue);
+        return need with { IsDue = isOverdue || (dirty > 0 && need.DirtyRatio > policy.DirtyRatio) };
+    }
+
+    private int FirstCompactable()
+    {
+        int first = 0;
+        while (first < _segments.Count && _segments[first].EndOffset <= _start)
+        {
+            first++;
+        }
+        return first;
+    }
+
+    private CompactionPlan? MakePlanLocked(long upTo, int cuts)
+    {
+        PartitionLogOptions options = Volatile.Read(ref _options);
+        long now = NowMs;
+        if (options.Compaction is not { } policy || !FindNeedLocked(policy, upTo, now, out int count).IsDue)
+        {
+            return null;
+        }
+        PlannedSegment[] segments =
+        [
+            .. _segments.Skip(FirstCompactable()).Take(count)
+                .Select(segment => new PlannedSegment(segment, segment.EndOffset, segment.EndPosition)),
+        ];
+        return new CompactionPlan
+        {
+            Segments = segments,
+            CleanOffset = Math.Max(_cleanOffset, segments[0].BaseOffset),
+            Limit = segments[^1].EndOffset,
+            Holes = [.. _holes],
+            Producers = _producers.Settled().ToDictionary(producer => producer.Id),
+            Policy = policy,
+            NowMs = now,
+            Cuts = cuts,
+            IndexIntervalBytes = options.IndexIntervalBytes,
+            SegmentBytes = options.SegmentBytes,
+        };
+    }
+
+    /// <summary>Called under the files lock.</summary>
+    private void CheckSwap(CompactionPlan plan, IReadOnlyList<PlannedSegment> sources)
+    {
+        lock (_lock)
+        {
+            int at = _segments.IndexOf(sources[0].Segment);
+            bool isSame = !_closed && !_truncating && _offlineReason is null && _cuts == plan.Cuts && at >= 0
+                && at + sources.Count <= _segments.Count && _start < sources[0].EndOffset;
+            for (int i = 0; isSame && i < sources.Count; i++)
+            {
+                LogSegment segment = _segments[at + i];
+                isSame = segment == sources[i].Segment && segment != _active
+                    && (segment.EndOffset, segment.EndPosition) == (sources[i].EndOffset, sources[i].EndPosition);
+            }
+            (long from, long to) = (sources[0].BaseOffset, sources[^1].EndOffset);
+            if (!isSame || _holes.Exists(hole => hole.From < to && hole.To > from && !plan.Holes.Contains(hole)))
+            {
+                throw new CompactionGivenUpException($"the segments of {Name} from offset {from} on were trimmed, cut or damaged");
+            }
+        }
+    }
+
+    /// <summary>
+    /// The manifest says, durably, that the new segment takes the place of the others; then the file gets its name. Called under the files
+    /// lock.
+    /// </summary>
+    private void Intend(LogSegment made, List<LogSegment> replaced)
+    {
+        bool isIntended = false;
+        try
+        {
+            _swapInDoubt = true; // whether the manifest was replaced is not known after a failure
+            _swap = new SegmentSwap(made.BaseOffset, made.EndOffset);
+            SaveManifest(clean: false, _manifest.Snapshots, (made, replaced));
+            _store.Storage.Rename(PathOf(LogFiles.CompactedIndex(made.BaseOffset)), PathOf(LogFiles.Index(made.BaseOffset)));
+            replaced[0].IsIndexSaved = false;
+            _store.Storage.Rename(PathOf(LogFiles.Compacted(made.BaseOffset)), made.Path);
+            isIntended = true;
+        }
+        finally
+        {
+            if (!isIntended)
+            {
+                _swap = null;
+                _swapInDoubt = true;
+                Unintend();
+            }
+        }
+    }
+
+    /// <summary>The swap won't be: what the manifest says is as before. If that can't be saved either, a crash may finish the swap yet.</summary>
+    private void Unintend()
+    {
+        try
+        {
+            SaveManifest(clean: false, _manifest.Snapshots);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+        }
+    }
+
+    /// <summary>Takes files that were replaced out of the way; to delete a large one takes time.</summary>
+    private void SetAside(long from, long to, IEnumerable<long> bases)
+    {
+        foreach (long baseOffset in bases)
+        {
+            if (baseOffset > from && baseOffset < to)
+            {
+                _store.Storage.Rename(PathOf(LogFiles.Segment(baseOffset)), PathOf(LogFiles.CompactedAway(baseOffset)));
+                _store.Storage.Delete(PathOf(LogFiles.Index(baseOffset)));
+            }
+        }
+    }
+
+    /// <summary>Finishes what the last swap left to do, and makes the manifest forget it.</summary>
+    private void ForgetSwap()
+    {
+        if (!IsSwapOnDisk())
+        {
+            return;
+        }
+        Beside(() =>
+        {
+            lock (_files)
+            {
+                FinishSwap();
+            }
+            _store.Storage.SyncDirectory(_store.Directory);
+            foreach (string name in _store.Storage.List(_store.Directory).Where(LogFiles.IsCompactedAway))
+            {
+                _store.Storage.Delete(PathOf(name));
+            }
+            lock (_files)
+            {
+                _swap = null;
+                if (!_closed)
+                {
+                    SaveManifest(clean: false, _manifest.Snapshots);
+                }
+            }
+            return true;
+        });
+    }
+
+    /// <summary>Sets aside what a failure has left of the segments that were replaced. Called under the files lock.</summary>
+    private void FinishSwap()
+    {
+        if (_swap is { } swap)
+        {
+            SetAside(swap.BaseOffset, swap.EndOffset, [.. SegmentsOnDisk()]);
+        }
+    }
+
+    private IEnumerable<long> SegmentsOnDisk()
+    {
+        foreach (string name in _store.Storage.List(_store.Directory))
+        {
+            if (LogFiles.IsSegment(name, out long baseOffset))
+            {
+                yield return baseOffset;
+            }
+        }
+    }
+}
