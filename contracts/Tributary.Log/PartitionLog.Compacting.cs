@@ -342,6 +342,7 @@ public sealed partial class PartitionLog
             Segments = segments,
             CleanOffset = Math.Max(_cleanOffset, segments[0].BaseOffset),
             Limit = segments[^1].EndOffset,
+            TailStart = _tail.StartOffset,
             Holes = [.. _holes],
             Producers = _producers.Settled().ToDictionary(producer => producer.Id),
             Policy = policy,

@@ -34,6 +34,9 @@ internal sealed record FilterRules
     /// <summary>The producers that are known, who must be known again when all is made anew from the log.</summary>
     public required IReadOnlyDictionary<long, Producer> Producers { get; init; }
 
+    /// <summary>Markers from here on stay: what they ended may still be read as it was.</summary>
+    public required long MarkersFrom { get; init; }
+
     /// <summary>Unix ms.</summary>
     public required long NowMs { get; init; }
 
@@ -136,7 +139,7 @@ internal sealed class BatchFilter(FilterRules rules) : IDisposable
         long? horizon = HorizonOf(batch);
         bool isLast = rules.Producers.TryGetValue(batch.ProducerId, out Producer producer)
             && (producer.CoordinatorEpoch == marker.CoordinatorEpoch || producer.LastOffset == batch.LastOffset);
-        if (!isLast && horizon <= rules.NowMs)
+        if (!isLast && horizon <= rules.NowMs && batch.BaseOffset < rules.MarkersFrom)
         {
             RemovedRecords++;
             return BatchFate.Removed;

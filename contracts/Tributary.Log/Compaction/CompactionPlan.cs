@@ -12,6 +12,11 @@ internal sealed record CompactionPlan
     /// <summary>Where the last segment ends.</summary>
     public required long Limit { get; init; }
 
+    /// <summary>
+    /// From here on batches are in memory as they were appended, those of aborted transactions too: readers must be told of these.
+    /// </summary>
+    public required long TailStart { get; init; }
+
     /// <summary>Offsets among them that can't be read.</summary>
     public required IReadOnlyList<Hole> Holes { get; init; }
 
