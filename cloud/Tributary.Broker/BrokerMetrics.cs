@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using Tributary.Broker.Gateway;
+using Tributary.Broker.Partitions;
 
 namespace Tributary.Broker;
 
@@ -86,6 +87,7 @@ public sealed class BrokerMetrics : IDisposable
         _meter.CreateObservableGauge(
             "tributary.broker.fetch_session_partitions", () => FetchSessions?.Counts.Partitions ?? 0, "{partition}",
             "Partitions in fetch sessions.");
+        CreateCompactionInstruments();
         _evictedSessionCounter = _meter.CreateCounter<long>(
             "tributary.broker.fetch_sessions_evicted", "{session}", "Fetch sessions that made room for others.");
         _closedCounter = _meter.CreateCounter<long>(
@@ -130,6 +132,9 @@ public sealed class BrokerMetrics : IDisposable
     /// <summary>What <see cref="ResponseBytesHeld"/> reads.</summary>
     internal ByteBudget? ResponseMemory { get; set; }
 
+    /// <summary>What the instruments of compaction read.</summary>
+    internal PartitionCompaction? Compaction { get; set; }
+
     /// <summary>What the gauges of fetch sessions read.</summary>
     internal FetchSessionCache? FetchSessions { get; set; }
 
@@ -169,6 +174,25 @@ public sealed class BrokerMetrics : IDisposable
     {
         Interlocked.Add(ref _fetchedBytes, bytes);
         _fetchedBytesCounter.Add(bytes);
+    }
+
+    private void CreateCompactionInstruments()
+    {
+        _meter.CreateObservableCounter(
+            "tributary.broker.compaction_read_bytes", () => Compaction?.BytesRead ?? 0, "By", "Bytes that compaction has read.");
+        _meter.CreateObservableCounter(
+            "tributary.broker.compaction_written_bytes", () => Compaction?.BytesWritten ?? 0, "By", "Bytes that compaction has written.");
+        _meter.CreateObservableCounter(
+            "tributary.broker.compactions", () => Compaction?.Rounds ?? 0, "{round}", "Rounds over a partition that were done.");
+        _meter.CreateObservableCounter(
+            "tributary.broker.compactions_given_up", () => Compaction?.GivenUp ?? 0, "{round}", "Rounds that a change of the log made vain.");
+        _meter.CreateObservableCounter(
+            "tributary.broker.compactions_failed", () => Compaction?.Failures ?? 0, "{round}", "Rounds that failed.");
+        _meter.CreateObservableCounter(
+            "tributary.broker.compacted_records", () => Compaction?.RemovedRecords ?? 0, "{record}", "Records that compaction took out.");
+        _meter.CreateObservableGauge(
+            "tributary.broker.compaction_dirty_ratio", () => Compaction?.DirtyRatio ?? 0, "1",
+            "The greatest share of a partition that waits for compaction.");
     }
 
     internal void RequestMemory(long change) => Interlocked.Add(ref _requestBytesHeld, change);

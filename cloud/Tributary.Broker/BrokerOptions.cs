@@ -119,6 +119,23 @@ public sealed record BrokerOptions
     /// <summary>Time between two rounds of retention (<c>log.retention.check.interval.ms</c>).</summary>
     public TimeSpan RetentionInterval { get; init; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>Time between two looks for partitions to compact, when none was found (<c>log.cleaner.backoff.ms</c>).</summary>
+    public TimeSpan CompactionInterval { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>
+    /// Most bytes of the map of keys with which a partition is compacted (<c>log.cleaner.dedupe.buffer.size</c>), 32 for each key; with more
+    /// keys it takes several passes. The memory is held only while something is compacted.
+    /// </summary>
+    public long CompactionKeyMapBytes { get; init; } = 32L << 20;
+
+    /// <summary>
+    /// Most bytes per second that compaction reads and writes, counted together (<c>log.cleaner.io.max.bytes.per.second</c>).
+    /// </summary>
+    public long CompactionBytesPerSecond { get; init; } = 64L << 20;
+
+    /// <summary>How long a partition is left alone whose compaction has failed.</summary>
+    public TimeSpan CompactionRetry { get; init; } = TimeSpan.FromMinutes(10);
+
     /// <summary>
     /// Idle time after which a partition forgets a producer (<c>producer.id.expiration.ms</c>). Longer than Kafka's day: an edge that comes
     /// back later than this can't learn any more what it had sent.
@@ -168,6 +185,10 @@ public sealed record BrokerOptions
             nameof(DefaultPartitions), $"must be 1 to {User(nameof(MaxPartitionsPerTopic))}");
         Require(MaxTopicsPerCreate > 0, nameof(MaxTopicsPerCreate), "must be positive");
         RequireTime(RetentionInterval, nameof(RetentionInterval));
+        RequireTime(CompactionInterval, nameof(CompactionInterval));
+        RequireTime(CompactionRetry, nameof(CompactionRetry));
+        Require(CompactionKeyMapBytes is >= 1 << 10 and <= 8L << 30, nameof(CompactionKeyMapBytes), "must be 1 KiB to 8 GiB");
+        Require(CompactionBytesPerSecond > 0, nameof(CompactionBytesPerSecond), "must be positive");
         Require(ProducerExpiration > TimeSpan.Zero, Ms(nameof(ProducerExpiration)), "must be above zero");
         Require(MaxFetchWait < IdleLimit, Ms(nameof(MaxFetchWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");
         Require(MaxProduceWait < IdleLimit, Ms(nameof(MaxProduceWait)), $"must be below {User(Ms(nameof(IdleLimit)))}");

@@ -38,6 +38,7 @@ public sealed class BrokerServer : IBrokerPartitions, IAsyncDisposable
             options, logs, Partitions, control, groups, transactions, time, Metrics, loggers.CreateLogger<KafkaConnectionHandler>());
         Metrics.ResponseMemory = context.ResponseMemory;
         Metrics.FetchSessions = context.FetchSessions;
+        Metrics.Compaction = Partitions.Compaction;
         _connections = new KafkaConnectionHandler(context);
         Context = context;
     }

@@ -32,6 +32,14 @@ internal static partial class LogMessages
     [LoggerMessage(8, LogLevel.Information, "{Partitions} partitions opened in {Time}")]
     public static partial void PartitionsOpened(this ILogger logger, int partitions, TimeSpan time);
 
+    [LoggerMessage(50, LogLevel.Debug,
+        "Partition {Partition} compacted up to offset {CleanOffset}: {Records} records removed, {BytesBefore} bytes are {BytesAfter} now, in {Time}")]
+    public static partial void PartitionCompacted(
+        this ILogger logger, string partition, long cleanOffset, long records, long bytesBefore, long bytesAfter, TimeSpan time);
+
+    [LoggerMessage(51, LogLevel.Error, "Partition {Partition} could not be compacted; its records are not affected. It is tried again in {Time}")]
+    public static partial void CompactionFailed(this ILogger logger, Exception reason, string partition, TimeSpan time);
+
     [LoggerMessage(10, LogLevel.Debug, "Connection {Connection} from {Remote} opened")]
     public static partial void ConnectionOpened(this ILogger logger, string connection, string remote);
 

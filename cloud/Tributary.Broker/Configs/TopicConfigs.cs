@@ -11,12 +11,14 @@ namespace Tributary.Broker.Configs;
 internal static class TopicConfigs
 {
     public const string CleanupPolicy = "cleanup.policy";
+    public const string DeleteRetentionMs = "delete.retention.ms";
     public const string IndexIntervalBytes = "index.interval.bytes";
     public const string LocalRetentionBytes = "local.retention.bytes";
     public const string LocalRetentionMs = "local.retention.ms";
     public const string MaxCompactionLagMs = "max.compaction.lag.ms";
     public const string MaxMessageBytes = "max.message.bytes";
     public const string MinCompactionLagMs = "min.compaction.lag.ms";
+    public const string MinDirtyRatio = "min.cleanable.dirty.ratio";
     public const string MinInSyncReplicas = "min.insync.replicas";
     public const string RemoteStorageEnable = "remote.storage.enable";
     public const string RetentionBytes = "retention.bytes";
@@ -44,30 +46,30 @@ internal static class TopicConfigs
     private static IEnumerable<ConfigDefinition> Cleaning =>
     [
         new(CleanupPolicy, ConfigType.List, Delete, ConfigRule.ListOf(Compact, Delete),
-            "'delete' gives segments up by time and size. 'compact' refuses records without a key and keeps all others: compaction is not run "
-            + "yet, and without 'delete' nothing is given up.")
+            "'delete' gives segments up by time and size. 'compact' keeps the last record of each key and refuses records without a key; those "
+            + "of before go.")
         {
             BrokerName = "log.cleanup.policy",
         },
-        new("delete.retention.ms", ConfigType.Long, "86400000", ConfigRule.Int64(0), "How long compaction keeps tombstones.")
+        new(DeleteRetentionMs, ConfigType.Long, "86400000", ConfigRule.Int64(0),
+            "Milliseconds that tombstones and the markers of transactions stay after they were compacted first.")
         {
             BrokerName = "log.cleaner.delete.retention.ms",
-            HasEffect = false,
         },
-        new(MaxCompactionLagMs, ConfigType.Long, Forever, ConfigRule.Int64(1), "When a record is compacted at the latest.")
+        new(MaxCompactionLagMs, ConfigType.Long, Forever, ConfigRule.Int64(1),
+            "Milliseconds from the first append to a segment until it is closed and compacted in any case.")
         {
             BrokerName = "log.cleaner.max.compaction.lag.ms",
-            HasEffect = false,
         },
-        new("min.cleanable.dirty.ratio", ConfigType.Double, "0.5", ConfigRule.Double(0, 1), "The share of a log that is worth compaction.")
+        new(MinDirtyRatio, ConfigType.Double, "0.5", ConfigRule.Double(0, 1),
+            "The share of a log, not yet compacted, above which it is compacted.")
         {
             BrokerName = "log.cleaner.min.cleanable.ratio",
-            HasEffect = false,
         },
-        new(MinCompactionLagMs, ConfigType.Long, "0", ConfigRule.Int64(0), "How long a record is not compacted.")
+        new(MinCompactionLagMs, ConfigType.Long, "0", ConfigRule.Int64(0),
+            "Milliseconds from the last append to a segment until it may be compacted.")
         {
             BrokerName = "log.cleaner.min.compaction.lag.ms",
-            HasEffect = false,
         },
         new(RetentionBytes, ConfigType.Long, "-1", ConfigRule.Int64(long.MinValue),
             "Bytes of a partition above which its oldest segments are given up; negative: no limit.")

@@ -44,11 +44,15 @@ public sealed class PartitionManager : IAsyncDisposable
         _directories = new PartitionDirectories(logs, time, logger);
         _time = time;
         _logger = logger;
+        Compaction = new PartitionCompaction(() => All, options, time, logger);
         _retention = time.CreateTimer(_ => Retain(), null, options.RetentionInterval, options.RetentionInterval);
     }
 
     /// <summary>Whether a snapshot was applied: before, no partition is known.</summary>
     public bool IsServing => Volatile.Read(ref _hasApplied);
+
+    /// <summary>Who compacts them.</summary>
+    internal PartitionCompaction Compaction { get; }
 
     /// <summary>All partitions that this broker leads now.</summary>
     public IEnumerable<Partition> All => Volatile.Read(ref _served).All;
@@ -78,10 +82,11 @@ public sealed class PartitionManager : IAsyncDisposable
     /// <exception cref="IOException">The disk failed; it may be tried again.</exception>
     public Task RemoveAsync(DeletedTopic topic, CancellationToken cancellation = default) => InTurnAsync(() => Remove(topic), cancellation);
 
-    /// <summary>Ends retention. The log directory belongs to whoever opened it.</summary>
+    /// <summary>Ends retention and compaction. The log directory belongs to whoever opened it.</summary>
     public async ValueTask DisposeAsync()
     {
         await _retention.DisposeAsync();
+        await Compaction.DisposeAsync();
         await _applying.WaitAsync();
         foreach (Partition partition in _open.Values)
         {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Tributary.Broker.Configs;
 using Tributary.Log;
 
@@ -50,6 +51,18 @@ public sealed record TopicSettings
     /// <summary><c>cleanup.policy</c> contains <c>compact</c>: every record needs a key.</summary>
     public required bool Compact { get; init; }
 
+    /// <summary><c>min.compaction.lag.ms</c>: milliseconds from the last append to a segment until it may be compacted.</summary>
+    public required long MinCompactionLagMs { get; init; }
+
+    /// <summary><c>max.compaction.lag.ms</c>: milliseconds from the first append to a segment until it is compacted in any case.</summary>
+    public required long MaxCompactionLagMs { get; init; }
+
+    /// <summary><c>min.cleanable.dirty.ratio</c>: the share not yet compacted above which a log is compacted.</summary>
+    public required double MinDirtyRatio { get; init; }
+
+    /// <summary><c>delete.retention.ms</c>: how long compaction keeps tombstones and markers that it has met.</summary>
+    public required long DeleteRetentionMs { get; init; }
+
     /// <summary><c>cleanup.policy</c> contains <c>delete</c>: segments are given up by time and size.</summary>
     public required bool Delete { get; init; }
 
@@ -78,6 +91,10 @@ public sealed record TopicSettings
             TimestampBeforeMaxMs = Math.Min(Number(TopicConfigs.TimestampBeforeMaxMs), difference),
             TimestampAfterMaxMs = Math.Min(Number(TopicConfigs.TimestampAfterMaxMs), difference),
             Compact = policies.Contains(TopicConfigs.Compact),
+            MinCompactionLagMs = Number(TopicConfigs.MinCompactionLagMs),
+            MaxCompactionLagMs = Number(TopicConfigs.MaxCompactionLagMs),
+            MinDirtyRatio = double.Parse(Value(TopicConfigs.MinDirtyRatio), CultureInfo.InvariantCulture),
+            DeleteRetentionMs = Number(TopicConfigs.DeleteRetentionMs),
             Delete = policies.Contains(TopicConfigs.Delete),
         };
 
@@ -101,6 +118,13 @@ public sealed record TopicSettings
         MaxBatchBytes = Math.Clamp(MaxMessageBytes, 1, Math.Min(SegmentBytes, MostBatchBytes)),
         ProducerExpiration = producerExpiration,
         IndexIntervalBytes = Math.Max(IndexIntervalBytes, 1),
+        Compaction = !Compact ? null : new CompactionPolicy
+        {
+            MinLag = TimeSpan.FromMilliseconds(Math.Min(MinCompactionLagMs, EndlessMs)),
+            MaxLag = MaxCompactionLagMs >= EndlessMs ? null : TimeSpan.FromMilliseconds(MaxCompactionLagMs),
+            DirtyRatio = MinDirtyRatio,
+            DeleteRetention = TimeSpan.FromMilliseconds(Math.Min(DeleteRetentionMs, EndlessMs)),
+        },
         RetentionTime = RetentionMs < 0 || !Delete ? null : TimeSpan.FromMilliseconds(Math.Min(RetentionMs, EndlessMs)),
         RetentionBytes = RetentionBytes < 0 || !Delete ? null : RetentionBytes,
     };
