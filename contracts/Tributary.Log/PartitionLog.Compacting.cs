@@ -284,15 +284,21 @@ public sealed partial class PartitionLog
         }
     }
 
+    /// <summary>
+    /// What can be compacted: closed segments up to one behind which the state of producers is saved. So that state never has to be made of
+    /// what compaction has left, however much of the log behind is cut off, as long as no snapshot is damaged.
+    /// </summary>
     private CompactionNeed FindNeedLocked(CompactionPolicy policy, long upTo, long now, out int count)
     {
         long cleanOffset = Math.Max(_cleanOffset, _start);
+        long minLag = (long)policy.MinLag.TotalMilliseconds;
         long clean = 0;
         long dirty = 0;
-        long waiting = -1;
-        long minLag = (long)policy.MinLag.TotalMilliseconds;
+        long waiting = long.MaxValue;
+        var backed = default(CompactionNeed);
         count = 0;
-        for (int i = FirstCompactable(); i < _segments.Count; i++, count++)
+        int first = FirstCompactable();
+        for (int i = first; i < _segments.Count; i++)
         {
             LogSegment segment = _segments[i];
             bool isDirty = segment.EndOffset > cleanOffset;
@@ -303,15 +309,51 @@ public sealed partial class PartitionLog
             long share = Math.Clamp(PositionIn(segment, cleanOffset), 0, segment.EndPosition);
             clean += share;
             dirty += segment.EndPosition - share;
-            if (isDirty && waiting < 0)
+            if (isDirty)
             {
-                waiting = segment.MadeMs > 0 ? segment.MadeMs : i > 0 ? _segments[i - 1].LastAppendMs : segment.LastAppendMs;
+                waiting = Math.Min(waiting, segment.MadeMs > 0 ? segment.MadeMs : i > 0 ? _segments[i - 1].LastAppendMs : segment.LastAppendMs);
+            }
+            if (HasSnapshotBehind(i))
+            {
+                count = i + 1 - first;
+                backed = Judge(policy, clean, dirty, waiting, now);
             }
         }
-        bool isOverdue = (dirty > 0 && policy.MaxLag is { } most && waiting < now - (long)most.TotalMilliseconds)
+        if (clean + dirty > backed.CleanBytes + backed.DirtyBytes && Judge(policy, clean, dirty, waiting, now).IsDue && _snapshots.Count > 0)
+        {
+            _saveWanted = true; // what is missing is known, and is saved for the next look
+            EnqueueLocked();
+        }
+        return backed;
+    }
+
+    private CompactionNeed Judge(CompactionPolicy policy, long clean, long dirty, long waitingMs, long now)
+    {
+        bool isOverdue = (dirty > 0 && policy.MaxLag is { } most && waitingMs < now - (long)most.TotalMilliseconds)
             || (clean > 0 && _horizonMs > 0 && _horizonMs <= now);
         var need = new CompactionNeed(clean, dirty, IsDue: false, isOverdue);
         return need with { IsDue = isOverdue || (dirty > 0 && need.DirtyRatio > policy.DirtyRatio) };
+    }
+
+    private bool HasSnapshotBehind(int segment)
+    {
+        long from = _segments[segment].EndOffset;
+        long to = segment + 1 < _segments.Count ? _segments[segment + 1].BaseOffset : from;
+        int low = 0;
+        int high = _savedSnapshots.Length;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            if (_savedSnapshots[middle].Offset < from)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                high = middle;
+            }
+        }
+        return low < _savedSnapshots.Length && _savedSnapshots[low].Offset <= to;
     }
 
     private int FirstCompactable()

@@ -34,6 +34,7 @@ public sealed partial class PartitionLog
     private long _savedAt;
     private bool _saveWanted;
     private long _stateBytes;
+    private ImmutableArray<SnapshotPoint> _savedSnapshots;
 
     /// <summary>
     /// Saves what belongs to the partition and stands beside its files, such as how far it was replicated; on a full disk in the place
@@ -242,6 +243,7 @@ public sealed partial class PartitionLog
         _swapInDoubt = false;
         lock (_lock)
         {
+            _savedSnapshots = snapshots;
             _stateBytes = manifestBytes + (_snapshotBytes * snapshots.Count(point => point.Producers > 0)) + Volatile.Read(ref _epochBytes);
         }
     }

@@ -74,6 +74,7 @@ public sealed partial class PartitionLog
         _manifest = recovered.Manifest;
         _cleanOffset = Math.Min(_manifest.CleanOffset, recovered.End);
         _horizonMs = _manifest.HorizonMs;
+        _savedSnapshots = _manifest.Snapshots;
         _start = recovered.Start;
         _flushedEnd = _appendedEnd = _toldEnd = recovered.End;
         if (recovered.NeedsSave)

@@ -31,6 +31,9 @@ internal sealed class FaultyStorage(MemoryStorage inner) : IStorage
     /// <summary>Called before each flush and sync: simulated time passes in it.</summary>
     public Action? OnSlow { get; set; }
 
+    /// <summary>Called with a file's path before bytes are written to it, other than by the log's writer.</summary>
+    public Action<string>? OnWrite { get; set; }
+
     /// <summary>Crashes before the change that comes after so many others.</summary>
     public void CrashAfter(int changes, PowerCut cut)
     {
@@ -139,6 +142,7 @@ internal sealed class FaultyStorage(MemoryStorage inner) : IStorage
 
         public void Write(long position, ReadOnlySpan<byte> bytes)
         {
+            storage.OnWrite?.Invoke(path);
             storage.Change();
             inner.Write(position, bytes);
         }

@@ -50,6 +50,15 @@ internal enum PlantedBug
     /// <summary>Nobody is told of offsets that can't be read any more.</summary>
     HidesHoles,
 
+    /// <summary>A compacted segment takes the place of others before it is durable.</summary>
+    FlushesNothingCompacted,
+
+    /// <summary>The manifest does not say that a compacted segment is taking the place of others.</summary>
+    ForgetsSwap,
+
+    /// <summary>What belongs to transactions that are not ended is compacted too.</summary>
+    CompactsUnstable,
+
     /// <summary>What a full disk does not take is thought to be written.</summary>
     IgnoresFullDisk,
 }
@@ -77,6 +86,11 @@ internal sealed class PlantedStorage(IStorage inner, PlantedBug bug) : IStorage
         {
             var raised = new SnapshotPoint(manifest.RecoveryOffset + RaisedBy, 0);
             (manifest with { Snapshots = manifest.Snapshots.Add(raised) }).Save(inner, directory);
+        }
+        if (bug == PlantedBug.ForgetsSwap && Path.GetFileName(to) == LogFiles.Manifest
+            && Manifest.Load(inner, directory, out Manifest forgetful) == StateStatus.Ok && forgetful.Swap is not null)
+        {
+            (forgetful with { Swap = null }).Save(inner, directory);
         }
     }
 
@@ -151,6 +165,7 @@ internal sealed class PlantedStorage(IStorage inner, PlantedBug bug) : IStorage
             {
                 case PlantedBug.FlushesNothing when IsSegment:
                 case PlantedBug.FlushesNoState when !IsSegment:
+                case PlantedBug.FlushesNothingCompacted when LogFiles.IsCompacted(_name):
                 case PlantedBug.FlushesNoCheckpoint when _name.StartsWith(CheckpointPrefix, StringComparison.Ordinal):
                     return;
                 case PlantedBug.RetriesFlush when IsSegment:
