@@ -10,7 +10,7 @@ namespace Tributary.Tests.Log.Compaction;
 public sealed class CompactionSimulationTests
 {
     private const int PlantedSeeds = 120;
-    private static readonly int Seeds = Setting("TRIBUTARY_SEEDS") ?? 300;
+    private static readonly int Seeds = Setting("TRIBUTARY_SEEDS") ?? 200;
 
     [Fact]
     public void The_last_record_of_each_key_is_there_after_every_start_whatever_happens()

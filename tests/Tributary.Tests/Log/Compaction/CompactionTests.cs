@@ -2,6 +2,7 @@ using System.Globalization;
 using Tributary.Contracts.Records;
 using Tributary.Log;
 using Tributary.Log.Compaction;
+using Tributary.Log.Storage;
 using Tributary.Tests.Log.Support;
 using Xunit;
 using static Tributary.Tests.Log.Support.LogHarness;
@@ -16,7 +17,7 @@ public sealed class CompactionTests : IAsyncDisposable
         DirectoryOptions = new LogDirectoryOptions { TailCacheBytes = 0 },
         Options = new PartitionLogOptions
         {
-            SegmentBytes = 1024, IndexIntervalBytes = 128, Compaction = new CompactionPolicy { DirtyRatio = 0 },
+            SegmentBytes = 1024, IndexIntervalBytes = 128, RecoveryStepBytes = 1, RecoveryStepTime = TimeSpan.Zero, Compaction = new CompactionPolicy { DirtyRatio = 0 },
         },
     };
 
@@ -304,19 +305,27 @@ public sealed class CompactionTests : IAsyncDisposable
         }
     }
 
-    private CompactionResult Compact(PartitionLog log) =>
-        _compactor.Compact(log, log.LastStableOffset(log.FlushedEnd), CancellationToken.None);
+    /// <summary>Once the state of producers is saved behind the last closed segment.</summary>
+    private CompactionResult Compact(PartitionLog log)
+    {
+        long last = LastBase();
+        Assert.True(SpinWait.SpinUntil(
+            () => Manifest.Load(_harness.Storage, $"{Root}/{log.Name}", out Manifest manifest) == StateStatus.Ok
+                && manifest.Snapshots.Any(point => point.Offset >= last), Deadline));
+        return _compactor.Compact(log, log.LastStableOffset(log.FlushedEnd), CancellationToken.None);
+    }
 
     private int Segments() => _harness.Files().Count(file => char.IsAsciiDigit(file[0]));
 
+    /// <summary>Where the last closed segment ends.</summary>
     private long ClosedEnd(PartitionLog log)
     {
-        long last = _harness.Files().Where(file => char.IsAsciiDigit(file[0])).Select(file => long.Parse(file, CultureInfo.InvariantCulture)).Max();
         CompactionNeed need = log.NeedOfCompaction(long.MaxValue);
-        return need.CleanBytes + need.DirtyBytes >= TotalBytes(log) ? log.FlushedEnd : last;
+        return need.CleanBytes + need.DirtyBytes >= log.BytesBetween(log.StartOffset, log.FlushedEnd) ? log.FlushedEnd : LastBase();
     }
 
-    private static long TotalBytes(PartitionLog log) => log.BytesBetween(log.StartOffset, log.FlushedEnd);
+    private long LastBase() =>
+        _harness.Files().Where(file => char.IsAsciiDigit(file[0])).Select(file => long.Parse(file, CultureInfo.InvariantCulture)).Max();
 
     private static List<KeyedRecord> Last(List<KeyedRecord> records, long below)
     {

@@ -27,12 +27,14 @@ internal sealed class CompactionSimulation : ILogEvents, IAppendSource
     private readonly PartitionLogOptions _options;
     private readonly LogCompactor _compactor;
     private readonly int _keys;
+    private readonly int _producers;
     private MemoryStorage _disk = new();
     private FaultyStorage _storage;
     private LogDirectory? _directory;
     private PartitionLog _log = null!;
     private Action? _onWriter;
     private string? _fault;
+    private long _committed;
     private bool _isCompacting;
 
     public CompactionSimulation(int seed, PlantedBug bug)
@@ -41,12 +43,14 @@ internal sealed class CompactionSimulation : ILogEvents, IAppendSource
         _bug = bug;
         _storage = new FaultyStorage(_disk);
         _keys = 1 + _random.Next(MostKeys);
+        _producers = _random.Next(3) == 0 ? FirstTransactional : Producers;
         int segment = 1 << (10 + _random.Next(3));
         _options = new PartitionLogOptions
         {
             SegmentBytes = segment,
             IndexIntervalBytes = 1 << (6 + _random.Next(5)),
             RecoveryStepBytes = 1 << (9 + _random.Next(6)),
+            RecoveryStepTime = TimeSpan.FromMinutes(_random.Next(2)),
             RetentionBytes = _random.Next(4) == 0 ? 1 << (13 + _random.Next(2)) : null,
             ProducerExpiration = null,
             Compaction = new CompactionPolicy { DirtyRatio = _random.NextDouble() / 2, DeleteRetention = DeleteRetention },
@@ -181,6 +185,7 @@ internal sealed class CompactionSimulation : ILogEvents, IAppendSource
         }
         long upTo = _bug == PlantedBug.CompactsUnstable ? _log.FlushedEnd : _log.LastStableOffset(_log.FlushedEnd);
         _model.TouchedEnd = Math.Max(_model.TouchedEnd, upTo);
+        _committed = Math.Max(_committed, _log.FlushedEnd);
         _storage.OnWrite = path =>
         {
             if (disturb && _isCompacting && Path.GetFileName(path) is var name && LogFiles.IsCompacted(name) && !name.Contains("index", StringComparison.Ordinal))
@@ -217,8 +222,8 @@ internal sealed class CompactionSimulation : ILogEvents, IAppendSource
 
     private void Truncate()
     {
-        // What is below was acknowledged by all and compacted, and is never cut.
-        long least = Math.Max(_log.StartOffset, _model.TouchedEnd);
+        // What was below the high watermark when the log was compacted is never cut: transactions ended there.
+        long least = Math.Max(_log.StartOffset, _committed);
         if (least > _log.AppendedEnd)
         {
             return;
@@ -250,10 +255,10 @@ internal sealed class CompactionSimulation : ILogEvents, IAppendSource
 
     private void AppendOne()
     {
-        long id = _random.Next(2) == 0 ? -1 : _random.Next(Producers);
+        long id = _random.Next(2) == 0 ? -1 : _random.Next(_producers);
         bool isTransactional = id >= FirstTransactional;
         ProducerSummary? known = id < 0 ? null : _log.FindProducer(id);
-        if (isTransactional && known is { TransactionStart: >= 0 } open && _random.Next(3) == 0)
+        if (isTransactional && known is { TransactionStart: >= 0 } open && _random.Next(2) == 0)
         {
             End(open);
             return;
