@@ -27,6 +27,7 @@ public sealed partial class PartitionLog
     private long _cleanOffset;
     private long _horizonMs;
     private long _compactingBytes;
+    private long _replacedEnd;
 
     /// <summary>The offset up to which the log was compacted: below it no key has two records. Survives restarts.</summary>
     public long CleanOffset
@@ -233,6 +234,8 @@ public sealed partial class PartitionLog
                 int at = _segments.IndexOf(replaced[0]);
                 _segments.RemoveRange(at, replaced.Count);
                 _segments.Insert(at, made);
+                _replacedEnd = Math.Max(_replacedEnd, made.EndOffset);
+                _tail.DropBelow(_replacedEnd);
                 replaced.ForEach(RemoveLocked);
                 _compactingBytes = 0;
             }
@@ -258,6 +261,12 @@ public sealed partial class PartitionLog
             SaveManifest(clean: false, _manifest.Snapshots);
         }
     }
+
+    /// <summary>
+    /// From here on readers get what is in memory. Below, segments may have been replaced, and what was appended is not to be seen any more.
+    /// Called under the lock.
+    /// </summary>
+    private long MemoryStart => Math.Max(_tail.StartOffset, _replacedEnd);
 
     private string PathOf(string file) => $"{_store.Directory}/{file}";
 
@@ -384,7 +393,7 @@ public sealed partial class PartitionLog
             Segments = segments,
             CleanOffset = Math.Max(_cleanOffset, segments[0].BaseOffset),
             Limit = segments[^1].EndOffset,
-            TailStart = _tail.StartOffset,
+            MemoryStart = MemoryStart,
             Holes = [.. _holes],
             Producers = _producers.Settled().ToDictionary(producer => producer.Id),
             Policy = policy,

@@ -26,7 +26,7 @@ public sealed partial class PartitionLog
             ThrowIfClosed();
             long end = _flushedEnd;
             offset = Math.Max(offset, _start); // the start may lie within the batch
-            if (offset >= end || offset >= _tail.StartOffset
+            if (offset >= end || offset >= MemoryStart
                 || FindSegment(offset, ref end, out _) is not { } found)
             {
                 return;

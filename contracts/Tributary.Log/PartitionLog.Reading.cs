@@ -67,7 +67,7 @@ public sealed partial class PartitionLog
                 }
                 end = Math.Min(upTo, _appendedEnd);
                 _tail.NoteReader(offset);
-                if (offset >= end || offset >= _tail.StartOffset)
+                if (offset >= end || offset >= MemoryStart)
                 {
                     LogRead read = LogRead.At(offset);
                     if (offset < end)

@@ -292,6 +292,7 @@ public sealed partial class PartitionLog
         _snapshots.RemoveAll(snapshot => snapshot.Point.Offset > end);
         _epochs.TruncateFromEnd(end);
         _cleanOffset = Math.Min(_cleanOffset, end);
+        _replacedEnd = Math.Min(_replacedEnd, end);
         Volatile.Write(ref _start, Math.Min(_start, end)); // the start may lie within the batch that goes
         Volatile.Write(ref _flushedEnd, end);
         Volatile.Write(ref _appendedEnd, end);

@@ -15,7 +15,7 @@ internal sealed record CompactionPlan
     /// <summary>
     /// From here on batches are in memory as they were appended, those of aborted transactions too: readers must be told of these.
     /// </summary>
-    public required long TailStart { get; init; }
+    public required long MemoryStart { get; init; }
 
     /// <summary>Offsets among them that can't be read.</summary>
     public required IReadOnlyList<Hole> Holes { get; init; }

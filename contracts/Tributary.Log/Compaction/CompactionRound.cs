@@ -28,7 +28,7 @@ internal sealed class CompactionRound(
             CleanOffset = plan.CleanOffset,
             Aborted = new AbortedRanges(plan.Aborted),
             Producers = plan.Producers,
-            MarkersFrom = plan.TailStart,
+            MarkersFrom = plan.MemoryStart,
             NowMs = plan.NowMs,
             HorizonMs = plan.NowMs + retention,
         });
