@@ -7,7 +7,7 @@ namespace Tributary.Log.Compaction;
 
 /// <summary>
 /// A segment that compaction writes, to take the place of others: batches one behind the other over the same offsets without a gap. What
-/// was taken out between two batches is spanned by the one before it, if that has no producer, or by an empty one; neither reaches over the
+/// was taken out between two batches is spanned by the one before it, if it is little and that has no producer, or by an empty one; neither reaches over the
 /// start of a leader epoch or of a hole, where a read ends. Used by one thread.
 /// </summary>
 internal sealed class CompactedSegment : IDisposable
@@ -18,6 +18,12 @@ internal sealed class CompactedSegment : IDisposable
     /// Bytes between two flushes. Few, since whoever flushes the whole file system, or waits in line at the disk, waits for these too.
     /// </summary>
     private const int FlushBytes = 4 << 20;
+
+    /// <summary>
+    /// Most offsets that a batch with records spans behind itself. Some clients go from record to record, and not from batch to batch: they
+    /// would ask for each of these offsets when nothing follows in the same answer.
+    /// </summary>
+    private const int MostSpanned = 16;
 
     private readonly IStorageFile _file;
     private readonly int _indexInterval;
@@ -30,7 +36,7 @@ internal sealed class CompactedSegment : IDisposable
     // The last batch, which is in the buffer.
     private int _lastAt = -1;
     private int _lastEpoch;
-    private bool _canSpan;
+    private long _mostSpanned;
 
     // What was taken out behind it.
     private long _gapEnd;
@@ -80,10 +86,10 @@ internal sealed class CompactedSegment : IDisposable
     public void SkipHole(long end, int leaderEpoch)
     {
         CloseGap();
-        _canSpan = false;
+        _mostSpanned = 0;
         Skip(end, leaderEpoch);
         CloseGap();
-        _canSpan = false;
+        _mostSpanned = 0;
     }
 
     /// <summary>Everything was added: writes and flushes it.</summary>
@@ -110,7 +116,7 @@ internal sealed class CompactedSegment : IDisposable
         {
             return;
         }
-        if (_canSpan && _lastEpoch == _gapEpoch)
+        if (_gapEnd - NextOffset <= _mostSpanned && _lastEpoch == _gapEpoch)
         {
             Span<byte> last = _buffer.AsSpan(_lastAt, _used - _lastAt);
             long delta = _gapEnd - 1 - BinaryPrimitives.ReadInt64BigEndian(last);
@@ -118,6 +124,7 @@ internal sealed class CompactedSegment : IDisposable
             {
                 BinaryPrimitives.WriteInt32BigEndian(last[BatchLayout.LastOffsetDelta..], (int)delta);
                 BinaryPrimitives.WriteUInt32BigEndian(last[BatchLayout.Crc..], Crc32C.Compute(last[BatchLayout.Attributes..]));
+                _mostSpanned -= _gapEnd - NextOffset;
                 NextOffset = _gapEnd;
                 return;
             }
@@ -162,7 +169,7 @@ internal sealed class CompactedSegment : IDisposable
         NextOffset = batch.NextOffset;
         _lastAt = _used;
         _lastEpoch = leaderEpoch;
-        _canSpan = batch.ProducerId < 0;
+        _mostSpanned = batch.ProducerId >= 0 ? 0 : batch.RecordCount > 0 ? MostSpanned : int.MaxValue;
         bytes.CopyTo(_buffer.AsSpan(_used));
         _used += bytes.Length;
     }
@@ -177,7 +184,7 @@ internal sealed class CompactedSegment : IDisposable
         _file.Write(_written, _buffer.AsSpan(0, _used));
         _written += _used;
         _used = 0;
-        _canSpan = false;
+        _mostSpanned = 0;
         if (_written - _flushed >= FlushBytes)
         {
             _file.Flush();

@@ -131,11 +131,11 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         }
         long most = Math.Min(room, MaxBytes);
         LogRead? read = TryReadWhole(_wish.Offset, most, logger);
-        while (read is { Size: 0 } && read.NextOffset < ReadableEnd && read.NextOffset > _wish.Offset)
+        for (long at = _wish.Offset; read is not null && HasNoRecord(read) && read.NextOffset < ReadableEnd && read.NextOffset > at;)
         {
-            long behindHole = read.NextOffset;
+            at = read.NextOffset;
             read.Dispose();
-            read = TryReadWhole(behindHole, most, logger);
+            read = TryReadWhole(at, most, logger);
         }
         if (read is null || read.Size == 0 || (!first && read.Size > most) || !TryFindAborted(read.NextOffset, logger))
         {
@@ -228,6 +228,28 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
             rest = rest[batch.Size..];
         }
         return null;
+    }
+
+    /// <summary>
+    /// Whether compaction has left nothing, or a hole is here. Some clients go on behind the last record that they got: one that gets batches
+    /// without any asks for the same again.
+    /// </summary>
+    private static bool HasNoRecord(LogRead read)
+    {
+        if (read.Size > 0 && !read.IsFromFile)
+        {
+            return false;
+        }
+        ReadOnlySpan<byte> rest = read.Bytes.FirstSpan;
+        while (RecordBatch.TryRead(rest, out RecordBatch batch) == BatchStatus.Ok)
+        {
+            if (batch.RecordCount > 0)
+            {
+                return false;
+            }
+            rest = rest[batch.Size..];
+        }
+        return true;
     }
 
     private LogRead? TryRead(long offset, long maxBytes, ILogger logger)
