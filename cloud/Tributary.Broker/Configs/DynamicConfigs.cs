@@ -15,7 +15,7 @@ internal static class DynamicConfigs
     public const string MaxConnectionsPerAddress = "max.connections.per.ip";
     public const string ProducerExpirationMs = "producer.id.expiration.ms";
 
-    private const string NoCleaner = "Compaction is not run yet.";
+    private const string NoCleaner = "Compaction goes by the settings that the broker was started with.";
     private const string NoThreads = "Threads are not numbered.";
     private const string NoThrottle = "Replicas are not throttled.";
     private const string NoTiers = "Tiered storage is not served.";
