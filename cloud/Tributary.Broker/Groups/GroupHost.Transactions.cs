@@ -51,9 +51,9 @@ public sealed partial class GroupHost
     {
         await ReadyAsync();
         _verified.Forget(marker.ProducerId);
-        while (!_writer.IsIdle)
+        if (!_writer.IsIdle)
         {
-            await _writer.WriteAsync(); // what is being written may be of the transaction, and nothing of it comes after that
+            await _writer.WriteAsync(); // what was noted before may be of the transaction, and nothing of it comes after that
         }
         await ReadyAsync();
         List<KeyValuePair<PendingKey, PendingOffset>> ended = _pending.Of(marker.ProducerId, marker.CoordinatorEpoch);
