@@ -163,7 +163,7 @@ public sealed class CompactionTests
         foreach (NodeClientKind client in Enum.GetValues<NodeClientKind>())
         {
             List<JsonElement> lines = await NodeClient.RunAsync(
-                client, "consume", system.Kafka, new JsonObject { ["topic"] = Topic, ["group"] = $"{client}", ["count"] = Keys });
+                client, "consume", system.Kafka, new JsonObject { ["topic"] = Topic, ["group"] = $"{client}", ["count"] = Keys, ["commits"] = false });
             Assert.Equal(
                 Last().Order(),
                 lines.Where(line => line.GetProperty("event").GetString() == "record")

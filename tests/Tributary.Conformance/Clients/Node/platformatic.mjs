@@ -57,7 +57,9 @@ const commands = {
     const { consumer, stream } = await subscribe(args, false) // what commits by itself commits what was not processed
     for await (const message of stream) {
       say(record(message))
-      await message.commit()
+      if (args.commits ?? true) {
+        await message.commit()
+      }
       if (--left === 0) {
         break
       }
