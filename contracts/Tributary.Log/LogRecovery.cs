@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
-using Tributary.Log.Compaction;
 using Tributary.Contracts.Records;
+using Tributary.Log.Compaction;
 using Tributary.Log.Storage;
 
 namespace Tributary.Log;

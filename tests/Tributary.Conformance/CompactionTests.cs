@@ -82,7 +82,10 @@ public sealed class CompactionTests
     {
         var config = new ProducerConfig
         {
-            BootstrapServers = kafka, EnableIdempotence = true, LingerMs = 2, CompressionType = CompressionType.Lz4,
+            BootstrapServers = kafka,
+            EnableIdempotence = true,
+            LingerMs = 2,
+            CompressionType = CompressionType.Lz4,
             MessageTimeoutMs = (int)Deadline.TotalMilliseconds,
         };
         using IProducer<string, string> producer = new ProducerBuilder<string, string>(config).SetLogHandler((_, _) => { }).Build();
@@ -123,8 +126,14 @@ public sealed class CompactionTests
         {
             var config = new ConsumerConfig
             {
-                BootstrapServers = kafka, GroupId = "follower", EnableAutoCommit = false, AutoOffsetReset = AutoOffsetReset.Error,
-                CheckCrcs = true, EnablePartitionEof = true, FetchMaxBytes = 200_000, MessageMaxBytes = 200_000,
+                BootstrapServers = kafka,
+                GroupId = "follower",
+                EnableAutoCommit = false,
+                AutoOffsetReset = AutoOffsetReset.Error,
+                CheckCrcs = true,
+                EnablePartitionEof = true,
+                FetchMaxBytes = 200_000,
+                MessageMaxBytes = 200_000,
             };
             using IConsumer<string, string> consumer = new ConsumerBuilder<string, string>(config).SetLogHandler((_, _) => { }).Build();
             consumer.Assign(new TopicPartitionOffset(Topic, 0, Offset.Beginning));

@@ -100,7 +100,10 @@ public sealed class TransactionChainTests
     {
         var config = new ProducerConfig
         {
-            BootstrapServers = kafka, EnableIdempotence = true, ReconnectBackoffMs = 20, ReconnectBackoffMaxMs = 200,
+            BootstrapServers = kafka,
+            EnableIdempotence = true,
+            ReconnectBackoffMs = 20,
+            ReconnectBackoffMaxMs = 200,
         };
         using IProducer<string, string> producer = new ProducerBuilder<string, string>(config).SetLogHandler((_, _) => { }).Build();
         int written = 0;

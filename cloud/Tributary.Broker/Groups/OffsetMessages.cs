@@ -44,8 +44,8 @@ internal static class OffsetMessages
     /// <summary>Answers each partition of a transaction's commit.</summary>
     public static TxnOffsetCommitResponse AnswerCommit(
         TxnOffsetCommitRequest request, Func<GroupPartition, TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition, ErrorCode> answer) => new()
-    {
-        Topics =
+        {
+            Topics =
         [
             .. request.Topics.Select(topic => new TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic
             {
@@ -60,7 +60,7 @@ internal static class OffsetMessages
                 ],
             }),
         ],
-    };
+        };
 
     /// <summary>Answers each partition of a deletion.</summary>
     public static OffsetDeleteResponse AnswerDelete(OffsetDeleteRequest request, Func<GroupPartition, ErrorCode> answer) => new()

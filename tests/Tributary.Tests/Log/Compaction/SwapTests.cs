@@ -17,7 +17,10 @@ public sealed class SwapTests : IAsyncDisposable
         DirectoryOptions = new LogDirectoryOptions { TailCacheBytes = 0 },
         Options = new PartitionLogOptions
         {
-            SegmentBytes = 1024, IndexIntervalBytes = 128, RecoveryStepBytes = 1, RecoveryStepTime = TimeSpan.Zero,
+            SegmentBytes = 1024,
+            IndexIntervalBytes = 128,
+            RecoveryStepBytes = 1,
+            RecoveryStepTime = TimeSpan.Zero,
             Compaction = new CompactionPolicy { DirtyRatio = 0 },
         },
     };
