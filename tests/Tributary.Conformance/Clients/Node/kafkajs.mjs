@@ -213,4 +213,5 @@ const commands = {
 }
 
 await commands[process.argv[2]](args)
+await new Promise(resolve => process.stdout.write('', resolve)) // what was said may not have gone out yet
 process.exit(0)
