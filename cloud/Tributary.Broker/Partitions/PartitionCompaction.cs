@@ -112,7 +112,16 @@ internal sealed class PartitionCompaction : IAsyncDisposable
             {
                 continue;
             }
-            CompactionNeed need = partition.Log.NeedOfCompaction(StableEnd(partition));
+            CompactionNeed need;
+            try
+            {
+                need = partition.Log.NeedOfCompaction(StableEnd(partition));
+            }
+            catch (Exception e) // nobody else would catch it on this thread
+            {
+                Fail(partition.Log.Name, e);
+                continue;
+            }
             most = Math.Max(most, need.DirtyRatio);
             if (need.IsDue && !(_failed.TryGetValue(partition.Log.Name, out DateTimeOffset until) && now < until))
             {
@@ -144,11 +153,16 @@ internal sealed class PartitionCompaction : IAsyncDisposable
         }
         catch (Exception e) when (e is not OperationCanceledException) // whatever is wrong with one must not keep the others from their turn
         {
-            Interlocked.Increment(ref _failures);
-            _failed[name] = _time.GetUtcNow() + _options.CompactionRetry;
-            _logger.CompactionFailed(e, name, _options.CompactionRetry);
+            Fail(name, e);
             return false;
         }
+    }
+
+    private void Fail(string name, Exception reason)
+    {
+        Interlocked.Increment(ref _failures);
+        _failed[name] = _time.GetUtcNow() + _options.CompactionRetry;
+        _logger.CompactionFailed(reason, name, _options.CompactionRetry);
     }
 
     private static long StableEnd(Partition partition) => partition.Log.LastStableOffset(partition.HighWatermark);

@@ -18,6 +18,9 @@ public sealed record TransactionalProducerOptions
     /// <summary>A partition's records are sent when they have so many bytes, at the latest when the transaction commits.</summary>
     public int BatchBytes { get; init; } = 256 << 10;
 
+    /// <summary>The records of all partitions are sent when together they have so many bytes.</summary>
+    public int BufferBytes { get; init; } = 16 << 20;
+
     /// <summary>How long is waited for the transaction before, and for batches to be committed.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(30);
 }
@@ -27,8 +30,8 @@ public sealed record TransactionalProducerOptions
 /// count together or not at all, as with a client's transactions (KIP-98), but without sockets.
 /// </summary>
 /// <remarks>
-/// One task uses it at a time. Records wait in memory, <see cref="TransactionalProducerOptions.BatchBytes"/> for each partition, and are
-/// durable when <see cref="CommitAsync"/> returns. After an exception the transaction can only be aborted; after a
+/// One task uses it at a time. Records wait in memory, <see cref="TransactionalProducerOptions.BatchBytes"/> for each partition and
+/// <see cref="TransactionalProducerOptions.BufferBytes"/> in all, and are durable when <see cref="CommitAsync"/> returns. After an exception the transaction can only be aborted; after a
 /// <see cref="ProducerFencedException"/> the producer is of no use, since another one has its transactional id. A crash leaves a transaction
 /// that the coordinator aborts, when its time is over or when the next producer of the id comes.
 /// </remarks>
@@ -42,6 +45,7 @@ public sealed class TransactionalProducer : IDisposable
     private readonly TransactionalProducerOptions _options;
     private readonly Dictionary<(string Topic, int Index), Target> _targets = [];
     private ProducerIdentity _producer;
+    private long _buffered;
     private State _state;
 
     /// <summary>The coordinator may know of the transaction.</summary>
@@ -96,10 +100,15 @@ public sealed class TransactionalProducer : IDisposable
         {
             _targets.Add((topic, partition), target = new Target(topic, partition));
         }
+        int before = target.Builder.Size;
         target.Builder.Add(
             timestampMs, key.GetValueOrDefault().Span, key is not null, value.GetValueOrDefault().Span, value is not null, headers.Bytes.Span,
             headers.Count);
-        return target.Builder.Size >= _options.BatchBytes ? new ValueTask(GuardAsync(() => SendAsync([target], cancellation))) : default;
+        _buffered += target.Builder.Size - before;
+        target.Buffered += target.Builder.Size - before;
+        return target.Builder.Size >= _options.BatchBytes ? new ValueTask(GuardAsync(() => SendAsync([target], cancellation)))
+            : _buffered >= _options.BufferBytes ? new ValueTask(GuardAsync(() => SendAsync(Filled, cancellation)))
+            : default;
     }
 
     /// <summary>Has the transaction commit how far a group has read.</summary>
@@ -153,7 +162,7 @@ public sealed class TransactionalProducer : IDisposable
         Require(State.Open);
         return GuardAsync(async () =>
         {
-            await SendAsync([.. _targets.Values.Where(target => target.Builder.Count > 0)], cancellation);
+            await SendAsync(Filled, cancellation);
             _mayBeCommitted = true;
             if (_mayHaveBegun)
             {
@@ -176,7 +185,7 @@ public sealed class TransactionalProducer : IDisposable
         bool isInDoubt = _state == State.Failed;
         foreach (Target target in _targets.Values)
         {
-            target.Builder.Reset();
+            Empty(target);
         }
         bool isTooLate = false;
         if (_mayHaveBegun)
@@ -209,6 +218,17 @@ public sealed class TransactionalProducer : IDisposable
         {
             target.Builder.Dispose();
         }
+    }
+
+    /// <summary>The partitions whose records wait.</summary>
+    private Target[] Filled => [.. _targets.Values.Where(target => target.Builder.Count > 0)];
+
+    /// <summary>A partition's records wait no longer; a batch that was built of them stays until the next are added.</summary>
+    private void Empty(Target target)
+    {
+        target.Builder.Reset();
+        _buffered -= target.Buffered;
+        target.Buffered = 0;
     }
 
     /// <summary>The transaction is over.</summary>
@@ -269,7 +289,7 @@ public sealed class TransactionalProducer : IDisposable
         int count = target.Builder.Count;
         Memory<byte> built = target.Builder.Build(
             new BatchProducer(_producer.ProducerId, _producer.Epoch, target.NextSequence), attributes: BatchAttributes.Transactional);
-        target.Builder.Reset();
+        Empty(target);
         TopicSettings settings = partition.Settings;
         long nowMs = _broker.Time.GetUtcNow().ToUnixTimeMilliseconds();
         ErrorCode error = BatchCheck.Check(
@@ -380,6 +400,9 @@ public sealed class TransactionalProducer : IDisposable
         public RecordBatchBuilder Builder { get; } = new();
 
         public int NextSequence { get; set; }
+
+        /// <summary>Bytes of records that wait.</summary>
+        public int Buffered { get; set; }
 
         /// <summary>It belongs to the open transaction.</summary>
         public bool IsAdded { get; set; }

@@ -58,6 +58,22 @@ public sealed class TransactionalProducerTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Records_of_many_partitions_are_sent_when_together_they_are_many()
+    {
+        await _broker.CreateTopicAsync("t", partitions: 8);
+        using TransactionalProducer producer = await StartAsync(new TransactionalProducerOptions { BufferBytes = 1_000 });
+        producer.Begin();
+        for (int i = 0; i < 8; i++)
+        {
+            await AddAsync(producer, "t", i, new string('x', 100));
+        }
+        Assert.Equal(0, Enumerable.Range(0, 8).Sum(i => _broker.Partition("t", i).Log.AppendedEnd));
+        await AddAsync(producer, "t", 0, new string('x', 200));
+        Assert.Equal(9, Enumerable.Range(0, 8).Sum(i => _broker.Partition("t", i).Log.AppendedEnd));
+        await producer.AbortAsync(None);
+    }
+
+    [Fact]
     public async Task The_next_one_of_its_id_fences_it_and_aborts_what_it_had_begun()
     {
         await _broker.CreateTopicAsync("t");
