@@ -110,10 +110,19 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
         Context = new GroupContext(Context.Options, Store, new GroupDirectory(), Context.Topics, Context.Transactions, Context.Time, Logger);
     }
 
+    /// <summary>Hosts end with it, or their timers would tick on.</summary>
     public void Dispose()
     {
+        Task.Factory.StartNew(
+            () =>
+            {
+                foreach (Task<GroupHost> host in _hosts.Values.Where(host => host.IsCompletedSuccessfully))
+                {
+                    host.Result.Dispose();
+                }
+            },
+            CancellationToken.None, TaskCreationOptions.DenyChildAttach, _schedulers.ExclusiveScheduler).GetAwaiter().GetResult();
         Context.Dispose();
-        _schedulers.Complete();
     }
 
     private Task<T> OnAsync<T>(string group, Func<GroupHost, Task<T>> ask, CancellationToken cancellation) => Task.Factory.StartNew(

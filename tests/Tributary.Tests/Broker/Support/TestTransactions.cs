@@ -84,24 +84,16 @@ internal sealed class TestTransactions : ITransactionCoordinator, ITransactionPa
     /// <summary>What is in memory is gone, as by a crash; markers that wait to be tried again aren't.</summary>
     public async Task CrashAsync()
     {
-        await Task.Factory.StartNew(
-            async () =>
-            {
-                foreach (Task<TransactionHost> host in _hosts.Values)
-                {
-                    (await host).Dispose();
-                }
-                _hosts.Clear();
-            },
-            CancellationToken.None, TaskCreationOptions.DenyChildAttach, _schedulers.ExclusiveScheduler).Unwrap();
+        await EndHostsAsync(_ => true);
         Context.Dispose();
         Context = NewContext();
     }
 
+    /// <summary>Hosts end with it, or their timers would tick on; one that never got to its end of loading has none.</summary>
     public void Dispose()
     {
+        EndHostsAsync(host => host.IsCompletedSuccessfully).GetAwaiter().GetResult();
         Context.Dispose();
-        _schedulers.Complete();
     }
 
     async ValueTask<ErrorCode> ITransactionParticipants.EndAsync(
@@ -126,6 +118,17 @@ internal sealed class TestTransactions : ITransactionCoordinator, ITransactionPa
             Marked.Add((marker, where));
         }
     }
+
+    private Task EndHostsAsync(Func<Task<TransactionHost>, bool> which) => Task.Factory.StartNew(
+        async () =>
+        {
+            foreach (Task<TransactionHost> host in _hosts.Values.Where(which))
+            {
+                (await host).Dispose();
+            }
+            _hosts.Clear();
+        },
+        CancellationToken.None, TaskCreationOptions.DenyChildAttach, _schedulers.ExclusiveScheduler).Unwrap();
 
     private TransactionContext NewContext() => new(
         _options, Store, this, _ => new ValueTask<long>(Interlocked.Increment(ref _lastProducerId)), _time, Logger);
