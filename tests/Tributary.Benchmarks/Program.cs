@@ -6,7 +6,7 @@ Command[] benchmarks =
 [
     LogBenchmark.Create(), CommitBenchmark.Create(), FlushBenchmark.Create(), ReadBenchmark.Create(), IngestBenchmark.Create(), OfflineBenchmark.Create(),
     ProduceBenchmark.Create(), FetchBenchmark.Create(), ClientBenchmark.Create(), LatencyBenchmark.Create(), StartBenchmark.Create(), TopicsBenchmark.Create(),
-    GroupsBenchmark.Create(), TransactionsBenchmark.Create(),
+    GroupsBenchmark.Create(), TransactionsBenchmark.Create(), CompactionBenchmark.Create(),
     MicroBenchmark.Create(),
 ];
 var list = new Command("list", "Says what benchmarks there are");

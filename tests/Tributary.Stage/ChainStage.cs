@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Confluent.Kafka;
 
 namespace Tributary.Stage;
@@ -18,9 +19,14 @@ internal sealed class ChainStage(string kafka, string source, string target, str
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(20);
 
+    /// <summary>The client's own limit is not always kept: a commit of offsets can wait for a coordinator for ever (librdkafka #5456, #5511).</summary>
+    private static readonly TimeSpan Stuck = 1.5 * Limit;
+    private long _progress = Stopwatch.GetTimestamp();
+
     /// <summary>Works until it is asked to end, or can't go on.</summary>
     public int Run(CancellationToken stop)
     {
+        using var watchdog = new Timer(_ => EndIfStuck(), null, Stuck / 10, Stuck / 10);
         using IProducer<string, string> producer = new ProducerBuilder<string, string>(new ProducerConfig
         {
             BootstrapServers = kafka,
@@ -52,6 +58,7 @@ internal sealed class ChainStage(string kafka, string source, string target, str
             while (!stop.IsCancellationRequested)
             {
                 Pass(producer, consumer);
+                Volatile.Write(ref _progress, Stopwatch.GetTimestamp());
             }
             consumer.Close();
             return 0;
@@ -96,11 +103,21 @@ internal sealed class ChainStage(string kafka, string source, string target, str
         }
     }
 
+    private void EndIfStuck()
+    {
+        if (Stopwatch.GetElapsedTime(Volatile.Read(ref _progress)) > Stuck)
+        {
+            Console.Error.WriteLine($"ends: a call has not returned for {Stuck}");
+            Process.GetCurrentProcess().Kill(); // it won't end otherwise
+        }
+    }
+
     /// <summary>A call that may be made again when it has run out of time.</summary>
-    private static void Repeat(Action call)
+    private void Repeat(Action call)
     {
         while (true)
         {
+            Volatile.Write(ref _progress, Stopwatch.GetTimestamp());
             try
             {
                 call();
