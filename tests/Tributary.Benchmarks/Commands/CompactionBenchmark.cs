@@ -24,7 +24,9 @@ internal static class CompactionBenchmark
     private const int BatchBytes = 16 << 10;
     private const int CopyBytes = 1 << 20;
     private const int Partitions = 4;
-    private const int Warm = 2;
+    private const int Warm = 5;
+    private const int SmallestSegment = 1 << 20;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
     private const string Churn = "churn";
     private const string Topic = "bench";
 
@@ -76,6 +78,7 @@ internal static class CompactionBenchmark
                 });
                 await FillAsync(directory, log, bytes, value, repeat);
                 theirs.Add(Rate(() => Copy($"{path}/bench-0", work.Fresh("copy"))));
+                await DueAsync(log);
                 var compactor = new LogCompactor(new LogCompactorOptions { KeyMapBytes = 256 << 20 }, TimeProvider.System);
                 TimeSpan before = Environment.CpuUsage.TotalTime;
                 CompactionResult result = default;
@@ -113,6 +116,20 @@ internal static class CompactionBenchmark
             at += batch.Length;
         }
         await log.WaitFlushedAsync(last);
+    }
+
+    /// <summary>Waits until the state of producers is saved behind the segments, without which they are left alone.</summary>
+    private static async Task DueAsync(PartitionLog log)
+    {
+        long start = Stopwatch.GetTimestamp();
+        while (!log.NeedOfCompaction(log.FlushedEnd).IsDue)
+        {
+            if (Stopwatch.GetElapsedTime(start) > Patience)
+            {
+                throw new TimeoutException("the log does not become due for compaction");
+            }
+            await Task.Delay(10);
+        }
     }
 
     private static long Copy(string from, string to)
@@ -161,14 +178,15 @@ internal static class CompactionBenchmark
             [
                 new TopicSpecification
                 {
-                    Name = Churn, NumPartitions = Partitions, ReplicationFactor = 1, Configs = new() { ["segment.bytes"] = $"{SegmentBytes}" },
+                    Name = Churn, NumPartitions = Partitions, ReplicationFactor = 1, 
+                    Configs = new() { ["segment.bytes"] = $"{Math.Max(SmallestSegment, bytes / Partitions / 16)}" },
                 },
             ]);
             FillChurn(kafka, bytes);
             var table = new Table("meanwhile", "records/s", "p50 µs", "p99", "p99.9", "compaction MiB/s, read + written");
             var load = new RecordLoad(100, CompressionType.None);
             LatencyResult alone = LatencyLoad.Run(kafka, Topic, Partitions, load, rate, 5, TimeSpan.FromSeconds(Warm), time);
-            table.Add([$"nothing", Show.Rate(alone.Rate), .. Percentiles(alone.Produced), "–"]);
+            table.Add(["nothing", Show.Rate(alone.Rate), .. Percentiles(alone.Produced), "–"]);
             await admin.IncrementalAlterConfigsAsync(new Dictionary<ConfigResource, List<ConfigEntry>>
             {
                 [new ConfigResource { Type = ResourceType.Topic, Name = Churn }] =
@@ -182,7 +200,7 @@ internal static class CompactionBenchmark
             long start = Stopwatch.GetTimestamp();
             LatencyResult beside = LatencyLoad.Run(kafka, Topic + "-2", Partitions, load, rate, 5, TimeSpan.FromSeconds(Warm), time);
             double compacted = (await CompactedAsync(ready["http"]) - before) / Stopwatch.GetElapsedTime(start).TotalSeconds;
-            table.Add([$"compaction", Show.Rate(beside.Rate), .. Percentiles(beside.Produced), Show.Mebibytes(compacted)]);
+            table.Add(["compaction", Show.Rate(beside.Rate), .. Percentiles(beside.Produced), Show.Mebibytes(compacted)]);
             table.Print();
         }
     }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Confluent.Kafka;
 
 namespace Tributary.Conformance.Clients;
@@ -9,6 +10,7 @@ namespace Tributary.Conformance.Clients;
 /// </summary>
 internal sealed class GroupConsumer : IAsyncDisposable
 {
+    private const int KeptLines = 60;
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
     private readonly Lock _lock = new();
     private readonly IConsumer<string, string> _consumer;
@@ -17,7 +19,10 @@ internal sealed class GroupConsumer : IAsyncDisposable
     private readonly List<(int Partition, long Offset, string Key, string Value)> _records = [];
     private readonly List<string> _errors = [];
     private readonly List<(int Partition, long Offset)> _commits = [];
+    private readonly Queue<string> _log = new();
     private readonly Task _reading;
+    private string _doing = "begins";
+    private long _doingSince = Stopwatch.GetTimestamp();
     private volatile bool _isStopping;
     private volatile bool _isCrashing;
     private readonly ManualResetEventSlim _goesOn = new(initialState: true);
@@ -27,7 +32,7 @@ internal sealed class GroupConsumer : IAsyncDisposable
     private GroupConsumer(ConsumerConfig config, string topic)
     {
         _consumer = new ConsumerBuilder<string, string>(config)
-            .SetLogHandler((_, _) => { })
+            .SetLogHandler((_, line) => Note(line.Message))
             .SetErrorHandler((_, _) => { })
             .SetPartitionsAssignedHandler((_, _) => CountAssignment())
             .SetPartitionsRevokedHandler((_, partitions) => Forget(partitions.Select(one => one.TopicPartition)))
@@ -100,7 +105,9 @@ internal sealed class GroupConsumer : IAsyncDisposable
     {
         lock (_lock)
         {
-            return $"{_records.Count} records, partitions {string.Join(' ', Partitions)}; {string.Join("; ", _errors.TakeLast(10))}";
+            return $"{_records.Count} records, {_commits.Count} commits, partitions {string.Join(' ', Partitions)}; {_doing} "
+                + $"since {Stopwatch.GetElapsedTime(_doingSince).TotalSeconds:0.0} s; {string.Join("; ", _errors.TakeLast(10))}\n"
+                + string.Join('\n', Log());
         }
     }
 
@@ -122,6 +129,7 @@ internal sealed class GroupConsumer : IAsyncDisposable
                 EnableAutoCommit = false,
                 ReconnectBackoffMs = 20,
                 ReconnectBackoffMaxMs = 200,
+                Debug = "cgrp", // its last lines are shown when a test fails
             },
             topic);
 
@@ -156,6 +164,7 @@ internal sealed class GroupConsumer : IAsyncDisposable
             }
             try
             {
+                Do("consumes");
                 if (_consumer.Consume(Poll) is { } record)
                 {
                     lock (_lock)
@@ -193,6 +202,7 @@ internal sealed class GroupConsumer : IAsyncDisposable
         {
             return;
         }
+        Do("commits");
         _consumer.Commit(offsets);
         lock (_lock)
         {
@@ -200,6 +210,34 @@ internal sealed class GroupConsumer : IAsyncDisposable
             {
                 _acknowledged[offset.TopicPartition] = offset.Offset.Value;
                 _commits.Add((offset.Partition.Value, offset.Offset.Value));
+            }
+        }
+    }
+
+    private void Do(string what)
+    {
+        lock (_lock)
+        {
+            (_doing, _doingSince) = (what, Stopwatch.GetTimestamp());
+        }
+    }
+
+    private string[] Log()
+    {
+        lock (_log)
+        {
+            return [.. _log];
+        }
+    }
+
+    private void Note(string line)
+    {
+        lock (_log)
+        {
+            _log.Enqueue(line);
+            if (_log.Count > KeptLines)
+            {
+                _log.Dequeue();
             }
         }
     }
