@@ -78,9 +78,10 @@ public sealed partial class GroupHost
             MemberId = request.MemberId,
             GroupInstanceId = request.GroupInstanceId,
         };
-        return !_writer.Exists && request.GenerationId >= 0 ? ErrorCode.IllegalGeneration
+        ErrorCode error = !_writer.Exists && request.GenerationId >= 0 ? ErrorCode.IllegalGeneration
             : _group is ConsumerGroup classic ? classic.CheckCommit(Now, member, isTransactional: true)
             : Modern!.CheckCommit(member, version, isTransactional: true);
+        return error == ErrorCode.StaleMemberEpoch ? ErrorCode.IllegalGeneration : error; // the only one of both that producers know
     }
 
     private ErrorCode NotePending(

@@ -78,6 +78,19 @@ public sealed class TransactionalOffsetTests : IAsyncDisposable
         Assert.Equal(ErrorCode.InvalidProducerEpoch, await _producer.CommitOffsetAsync("g", "t", 5, version));
     }
 
+    [Theory]
+    [EveryVersion<TxnOffsetCommitRequest>(Since = 3)]
+    public async Task A_member_of_a_former_epoch_of_the_newer_protocol_is_told_so_in_words_that_producers_know(short version)
+    {
+        await BeginAsync();
+        await using var member = new ConsumerTestMember(_broker.Connect());
+        Assert.Equal(ErrorCode.None, await member.JoinAsync());
+        Assert.Equal(ErrorCode.None, await CommitAsync(member.Epoch));
+        Assert.Equal(ErrorCode.IllegalGeneration, await CommitAsync(member.Epoch + 1));
+
+        Task<ErrorCode> CommitAsync(int epoch) => _producer.CommitOffsetAsync("g", "t", 5, version, (member.Id, epoch));
+    }
+
     [Fact]
     public async Task Pending_offsets_survive_a_crash_and_are_committed_after_it()
     {

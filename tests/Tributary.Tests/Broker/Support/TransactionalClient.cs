@@ -61,11 +61,14 @@ internal sealed class TransactionalClient(TestClient client, string id)
         return error;
     }
 
-    public async Task<ErrorCode> CommitOffsetAsync(string group, string topic, long offset, short? version = null) => (await client.AskAsync(
+    public async Task<ErrorCode> CommitOffsetAsync(
+        string group, string topic, long offset, short? version = null, (string Id, int Generation)? member = null) => (await client.AskAsync(
         new TxnOffsetCommitRequest
         {
             TransactionalId = id,
             GroupId = group,
+            MemberId = member?.Id ?? "",
+            GenerationId = member?.Generation ?? -1,
             ProducerId = Producer.ProducerId,
             ProducerEpoch = Producer.Epoch,
             Topics = [new() { Name = topic, Partitions = [new() { PartitionIndex = 0, CommittedOffset = offset, CommittedMetadata = "m" }] }],
