@@ -15,6 +15,7 @@ public sealed partial class GroupHost
             : Modern!.CheckCommit(request, caller.Version);
         Changed();
         long begin = _context.Time.GetTimestamp();
+        long now = TimeOfCommit();
         int stored = 0;
         OffsetCommitResponse response = OffsetMessages.AnswerCommit(request, (partition, asked) =>
         {
@@ -22,7 +23,7 @@ public sealed partial class GroupHost
             {
                 return refusal;
             }
-            CommittedOffset offset = OffsetMessages.Committed(request, asked, _context.TopicId(partition.Topic), Now.Unix);
+            CommittedOffset offset = OffsetMessages.Committed(request, asked, _context.TopicId(partition.Topic), now);
             long newBytes = _offsets.TryGet(partition, out _) ? 0 : GroupOffsets.BytesOf(partition, offset);
             ErrorCode error = CheckSize(offset, newBytes);
             if (error == ErrorCode.None)

@@ -15,6 +15,10 @@ public sealed partial class GroupHost
     private readonly PendingOffsets _pending = new();
     private readonly VerifiedProducers _verified = new();
 
+    // When the last commit of the group itself came, and of what a transaction is to commit, Unix ms.
+    private long _lastOwn;
+    private long _lastPending;
+
     /// <inheritdoc cref="IGroupCoordinator.CommitAsync(TxnOffsetCommitRequest, GroupCaller, CancellationToken)"/>
     public async Task<TxnOffsetCommitResponse> CommitAsync(TxnOffsetCommitRequest request, GroupCaller caller)
     {
@@ -69,6 +73,19 @@ public sealed partial class GroupHost
         await (ended.Count > 0 ? _writer.WriteAsync() : Task.CompletedTask);
     }
 
+    /// <summary>
+    /// When a commit of the group itself comes. Of an offset that a transaction commits and one of the group itself the later one counts: so
+    /// these times are in the order of coming, even if the clock is put back.
+    /// </summary>
+    private long TimeOfCommit() => _lastOwn = Math.Max(_lastOwn, Math.Max(Now.Unix, _lastPending + 1));
+
+    /// <summary>When a transaction's commit of an offset comes, as <see cref="TimeOfCommit"/>: after those that the group has.</summary>
+    private long TimeOfPending(GroupPartition partition)
+    {
+        long stored = _offsets.TryGet(partition, out CommittedOffset? offset) ? offset.CommittedAt : 0;
+        return _lastPending = Math.Max(Math.Max(_lastPending, Now.Unix), Math.Max(_lastOwn, stored));
+    }
+
     private ErrorCode CheckCommit(TxnOffsetCommitRequest request, short version)
     {
         var member = new OffsetCommitRequest
@@ -92,7 +109,8 @@ public sealed partial class GroupHost
             return ErrorCode.UnknownTopicOrPartition;
         }
         var offset = new CommittedOffset(
-            asked.CommittedOffset, asked.CommittedLeaderEpoch, asked.CommittedMetadata ?? "", topic.Id, Now.Unix, ExpiresAt: null);
+            asked.CommittedOffset, asked.CommittedLeaderEpoch, asked.CommittedMetadata ?? "", topic.Id, TimeOfPending(partition),
+            ExpiresAt: null);
         var key = new PendingKey(producerId, partition);
         var pending = new PendingOffset(offset, version);
         long newBytes = _pending.Has(key) ? 0 : PendingOffsets.BytesOf(key, pending);

@@ -108,6 +108,7 @@ public sealed partial class GroupHost : IDisposable
             foreach ((PendingKey key, PendingOffset offset) in stored.Pending)
             {
                 _pending.Set(key, offset);
+                _lastPending = Math.Max(_lastPending, offset.Offset.CommittedAt);
             }
             ClaimLoaded();
         }

@@ -122,12 +122,20 @@ public sealed class TransactionalOffsetTests : IAsyncDisposable
         Assert.Equal((5, ErrorCode.None), await FetchAsync(requireStable: true));
     }
 
-    [Fact]
-    public async Task A_commit_of_the_group_itself_that_came_later_stays()
+    [Theory]
+    [InlineData(10, false)]
+    [InlineData(0, false)]
+    [InlineData(-60_000, false)]
+    [InlineData(-60_000, true)]
+    public async Task A_commit_of_the_group_itself_that_came_later_stays_whatever_the_clock_says(int clockMs, bool crashed)
     {
         await BeginAsync();
         await _producer.CommitOffsetAsync("g", "t", 5);
-        _broker.Time.Advance(TimeSpan.FromMilliseconds(10));
+        MoveClock(clockMs);
+        if (crashed)
+        {
+            _broker.Groups.Crash();
+        }
         var plain = new OffsetCommitRequest
         {
             GroupId = "g",
@@ -141,6 +149,27 @@ public sealed class TransactionalOffsetTests : IAsyncDisposable
         Assert.Equal((8, ErrorCode.None), await FetchAsync(requireStable: true));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_a_transaction_commits_counts_though_the_clock_was_put_back_since_the_one_before(bool crashed)
+    {
+        await BeginAsync();
+        await _producer.CommitOffsetAsync("g", "t", 5);
+        await _producer.EndAsync(commit: true);
+        await CompletedAsync();
+        MoveClock(-60_000);
+        if (crashed)
+        {
+            _broker.Groups.Crash();
+        }
+        Assert.Equal(ErrorCode.None, await _producer.AddGroupAsync("g"));
+        Assert.Equal(ErrorCode.None, await _producer.CommitOffsetAsync("g", "t", 9));
+        await _producer.EndAsync(commit: true);
+        await CompletedAsync();
+        Assert.Equal((9, ErrorCode.None), await FetchAsync(requireStable: true));
+    }
+
     [Fact]
     public async Task A_group_with_pending_offsets_only_is_not_forgotten()
     {
@@ -151,6 +180,8 @@ public sealed class TransactionalOffsetTests : IAsyncDisposable
         await CompletedAsync();
         Assert.Equal((5, ErrorCode.None), await FetchAsync());
     }
+
+    private void MoveClock(int ms) => _broker.Time.AdjustTime(_broker.Time.GetUtcNow() + TimeSpan.FromMilliseconds(ms));
 
     private async Task BeginAsync()
     {
