@@ -20,12 +20,14 @@ public sealed partial class Partition
     /// Before a producer's first batch of a transaction is appended, its coordinator is asked whether the partition belongs to that: this
     /// is called first, and what it returns comes with the batch.
     /// </summary>
-    /// <returns>A number, or 0 if the producer's transaction has begun here.</returns>
-    internal long BeginVerification(long producerId)
+    /// <param name="producerId">The producer.</param>
+    /// <param name="epoch">Its epoch, as the batch says.</param>
+    /// <returns>A number, or 0 if the producer's transaction has begun here in that epoch, or a later one.</returns>
+    internal long BeginVerification(long producerId, short epoch)
     {
         lock (_lock)
         {
-            return HasBegun(producerId) ? 0 : _verified.Begin(producerId);
+            return HasBegun(producerId, epoch) ? 0 : _verified.Begin(producerId);
         }
     }
 
@@ -61,7 +63,7 @@ public sealed partial class Partition
     /// <summary>Called under the lock.</summary>
     private bool MayWriteInTransaction(BatchSender sender)
     {
-        if (HasBegun(sender.ProducerId))
+        if (HasBegun(sender.ProducerId, sender.ProducerEpoch))
         {
             _verified.Forget(sender.ProducerId); // what is verified is used up once
             return true;
@@ -69,5 +71,10 @@ public sealed partial class Partition
         return _verified.Allow(sender.ProducerId, sender.Verification);
     }
 
-    private bool HasBegun(long producerId) => Log.FindProducer(producerId) is { TransactionStart: >= 0 };
+    /// <summary>
+    /// An epoch above that of the transaction is none that its coordinator has given out, unless it knows of no transaction here: it has to
+    /// say so. Were it taken, the marker that ends the transaction would come too late, and nobody would ever end it.
+    /// </summary>
+    private bool HasBegun(long producerId, short epoch) =>
+        Log.FindProducer(producerId) is { TransactionStart: >= 0 } producer && epoch <= producer.Epoch;
 }

@@ -61,9 +61,10 @@ internal readonly record struct Claimant(Guid Incarnation, long Start);
 /// <param name="ProducerId">Producer id, −1 for none.</param>
 /// <param name="Incarnation">The process, zero if it doesn't claim its producer ids.</param>
 /// <param name="IsTransactional">Whether the batch belongs to a transaction.</param>
+/// <param name="ProducerEpoch">The batch's producer epoch.</param>
 /// <param name="Verification">What <see cref="Partition.BeginVerification"/> gave out, 0 for nothing.</param>
 internal readonly record struct BatchSender(
-    long ProducerId, Guid Incarnation, bool IsTransactional = false, long Verification = 0);
+    long ProducerId, Guid Incarnation, bool IsTransactional = false, short ProducerEpoch = -1, long Verification = 0);
 
 /// <summary>What a partition tells of producers.</summary>
 /// <param name="Producers">What the log knows of them.</param>

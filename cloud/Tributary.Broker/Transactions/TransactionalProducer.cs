@@ -256,7 +256,7 @@ public sealed class TransactionalProducer : IDisposable
             ErrorCode error = _broker.Partitions.Get(targets[i].Topic, targets[i].Index, out Partition? partition);
             partitions[i] = error == ErrorCode.None ? partition! : throw Failure(error, targets[i]);
             // The coordinator is asked after that, so what it says holds for the batch.
-            numbers[i] = partition!.BeginVerification(_producer.ProducerId);
+            numbers[i] = partition!.BeginVerification(_producer.ProducerId, _producer.Epoch);
         }
         TransactionPartition[] added =
         [
@@ -300,7 +300,7 @@ public sealed class TransactionalProducer : IDisposable
             {
                 BatchCheck.StampAppendTime(built.Span, nowMs);
             }
-            var sender = new BatchSender(_producer.ProducerId, Guid.Empty, IsTransactional: true, number);
+            var sender = new BatchSender(_producer.ProducerId, Guid.Empty, IsTransactional: true, _producer.Epoch, number);
             error = partition.Append(built.Span, sender, wait, slot, committed: true, out AppendResult result);
             if (error == ErrorCode.None && !result.IsDuplicate)
             {

@@ -115,7 +115,7 @@ internal sealed class ProduceHandler(BrokerContext broker) : PipelinedHandler(br
             return verification.Error;
         }
         AppendResult result;
-        var sender = new BatchSender(batch.ProducerId, body.Incarnation, batch.IsTransactional, verification.Number);
+        var sender = new BatchSender(batch.ProducerId, body.Incarnation, batch.IsTransactional, batch.ProducerEpoch, verification.Number);
         bool committed = body.Acks == AcksAll;
         produced.AppendTimeMs = -1;
         if (settings.LogAppendTime)

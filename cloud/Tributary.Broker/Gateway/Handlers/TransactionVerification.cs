@@ -40,7 +40,7 @@ internal static class TransactionVerification
         {
             return Task.FromResult(default(BatchVerification)); // whatever is wrong with it is found when it is appended
         }
-        long number = partition!.BeginVerification(batch.ProducerId);
+        long number = partition!.BeginVerification(batch.ProducerId, batch.ProducerEpoch);
         return number == 0
             ? Task.FromResult(default(BatchVerification))
             : AskAsync(

@@ -63,14 +63,26 @@ public sealed class TransactionalProduceTests : IAsyncDisposable
         await _producer.InitializeAsync();
         await _producer.AddAsync("t", 0);
         Partition partition = _broker.Partition("t");
-        long number = partition.BeginVerification(_producer.Producer.ProducerId);
+        long number = partition.BeginVerification(_producer.Producer.ProducerId, _producer.Producer.Epoch);
         await _producer.EndAsync(commit: false);
         await Eventually.HoldsAsync(() => partition.HighWatermark == 1); // the marker
         byte[] batch = Batches.Of(
             producer: new BatchProducer(_producer.Producer.ProducerId, _producer.Producer.Epoch, 0), isTransactional: true);
-        var sender = new BatchSender(_producer.Producer.ProducerId, Guid.Empty, IsTransactional: true, number);
+        var sender = new BatchSender(_producer.Producer.ProducerId, Guid.Empty, IsTransactional: true, _producer.Producer.Epoch, number);
         Assert.Equal(ErrorCode.InvalidTxnState, partition.Append(batch, sender, null, 0, committed: true, out _));
-        Assert.NotEqual(number, partition.BeginVerification(_producer.Producer.ProducerId));
+        Assert.NotEqual(number, partition.BeginVerification(_producer.Producer.ProducerId, _producer.Producer.Epoch));
+    }
+
+    [Fact]
+    public async Task An_epoch_that_nobody_gave_out_does_not_get_into_an_open_transaction_nor_keep_it_from_its_end()
+    {
+        await BeginAsync();
+        ProducerIdentity real = _producer.Producer;
+        var forger = new TransactionalClient(_client, "x") { Producer = real with { Epoch = (short)(real.Epoch + 1) } };
+        Assert.Equal(ErrorCode.InvalidProducerEpoch, await forger.ProduceAsync("t"));
+        Assert.Equal(ErrorCode.None, await _producer.ProduceAsync("t"));
+        Assert.Equal(ErrorCode.None, await _producer.EndAsync(commit: true));
+        await Eventually.HoldsAsync(() => _broker.Partition("t").LastStableOffset == 3);
     }
 
     [Fact]
