@@ -12,9 +12,9 @@ public sealed partial class Partition
 
     /// <summary>
     /// The offset below which every transaction has ended, and every marker is committed; what consumers may see that read committed
-    /// records only. It moves with the high watermark.
+    /// records only. It moves with the high watermark, and with the log's start: what was deleted of a transaction can't be waited for.
     /// </summary>
-    public long LastStableOffset => Volatile.Read(ref _lastStable);
+    public long LastStableOffset => Math.Max(Volatile.Read(ref _lastStable), Math.Min(Log.StartOffset, HighWatermark));
 
     /// <summary>
     /// Before a producer's first batch of a transaction is appended, its coordinator is asked whether the partition belongs to that: this

@@ -154,6 +154,25 @@ public sealed class TransactionalProduceTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task The_last_stable_offset_is_not_below_the_start_when_the_beginning_of_a_transaction_was_deleted()
+    {
+        Guid id = await BeginAsync(records: 3);
+        Assert.Equal(ErrorCode.None, await _producer.ProduceAsync("t", records: 2));
+        await _client.AskAsync(
+            new DeleteRecordsRequest { Topics = [new() { Name = "t", Partitions = [new() { Offset = 3 }] }], TimeoutMs = 1000 }, 2);
+        ListOffsetsRequest request = Ask.Offsets("t", -1);
+        request.IsolationLevel = ReadCommitted;
+        Assert.Equal(3, (await _client.AskAsync(request, 5)).Single().Offset);
+        FetchRequest fetch = Ask.Fetch("t", 3, id: id);
+        fetch.IsolationLevel = ReadCommitted;
+        FetchResponse.PartitionData held = (await _client.AskAsync(fetch, 12)).Single();
+        Assert.Equal((ErrorCode.None, 0, 3L, 3L), (held.ErrorCode, held.Records.Span.Length, held.LastStableOffset, held.LogStartOffset));
+        await _producer.EndAsync(commit: false);
+        await Eventually.HoldsAsync(() => _broker.Partition("t").LastStableOffset == 6);
+        Assert.Equal([new AbortedTransaction(_producer.Producer.ProducerId, 0, 5)], _broker.Partition("t").Log.AbortedBetween(3, 6));
+    }
+
+    [Fact]
     public async Task A_hanging_transaction_can_be_found_by_its_producer()
     {
         await BeginAsync(records: 3);
