@@ -137,7 +137,7 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
             read.Dispose();
             read = TryReadWhole(at, most, logger);
         }
-        if (read is null || read.Size == 0 || (!first && read.Size > most) || !TryFindAborted(read.NextOffset, logger))
+        if (read is null || read.Size == 0 || (!first && read.Size > most) || !TryFindAborted(read, logger))
         {
             read?.Dispose();
             return;
@@ -270,7 +270,7 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         return null;
     }
 
-    private bool TryFindAborted(long to, ILogger logger)
+    private bool TryFindAborted(LogRead read, ILogger logger)
     {
         if (!IsCommittedOnly)
         {
@@ -278,7 +278,7 @@ internal sealed class FetchTarget : RecordsSource, IDisposable
         }
         try
         {
-            Aborted = Partition!.Log.AbortedBetween(_wish.Offset, to);
+            Aborted = AbortedOrder.Of(Partition!.Log.AbortedBetween(_wish.Offset, read.NextOffset), read);
             return true;
         }
         catch (IOException e)

@@ -126,6 +126,31 @@ public sealed class TransactionalProduceTests : IAsyncDisposable
         Assert.Null((await FetchAsync(id, version, 0)).AbortedTransactions);
     }
 
+    [Theory]
+    [InlineData(0, new[] { 0L, 1L, 4L })]
+    [InlineData(1, new[] { 1L, 0L, 4L })]
+    [InlineData(2, new[] { 1L, 0L, 4L })]
+    [InlineData(4, new[] { 4L })]
+    public async Task Aborted_transactions_are_told_in_the_order_in_which_the_client_comes_to_them(long from, long[] firsts)
+    {
+        Guid id = await BeginAsync(); // at 0, and its marker at 3
+        var other = new TransactionalClient(_client, "other");
+        await other.InitializeAsync();
+        foreach (long end in new[] { 3, 6 }) // at 1 and 4, and their markers at 2 and 5
+        {
+            await other.AddAsync("t", 0);
+            await other.ProduceAsync("t");
+            await other.EndAsync(commit: false);
+            await Eventually.HoldsAsync(() => _broker.Partition("t").HighWatermark == end);
+            await _producer.EndAsync(commit: false);
+            await Eventually.HoldsAsync(() => _broker.Partition("t").LastStableOffset == Math.Max(end, 4));
+        }
+        FetchRequest request = Ask.Fetch("t", from, id: id);
+        request.IsolationLevel = ReadCommitted;
+        FetchResponse.PartitionData told = (await _client.AskAsync(request, 12)).Single();
+        Assert.Equal(firsts, told.AbortedTransactions!.Select(aborted => aborted.FirstOffset));
+    }
+
     [Fact]
     public async Task Who_waits_for_what_is_committed_is_woken_by_the_end_of_the_transaction()
     {
