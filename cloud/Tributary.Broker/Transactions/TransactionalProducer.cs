@@ -54,6 +54,9 @@ public sealed class TransactionalProducer : IDisposable
     /// <summary>The coordinator may have committed it.</summary>
     private bool _mayBeCommitted;
 
+    /// <summary>It was to be aborted, and was committed before.</summary>
+    private bool _isTooLate;
+
     private TransactionalProducer(BrokerContext broker, string id, TransactionalProducerOptions options) =>
         (_broker, _id, _options) = (broker, id, options);
 
@@ -187,23 +190,24 @@ public sealed class TransactionalProducer : IDisposable
         {
             Empty(target);
         }
-        bool isTooLate = false;
         if (_mayHaveBegun)
         {
             await AskAsync(
                 async () =>
                 {
                     ErrorCode error = await _broker.Transactions.EndAsync(_id, _producer, commit: false, cancellation);
-                    isTooLate = error == ErrorCode.InvalidTxnState && _mayBeCommitted;
+                    _isTooLate = error == ErrorCode.InvalidTxnState && _mayBeCommitted;
                     return error == ErrorCode.InvalidTxnState ? ErrorCode.None : error; // it had not begun, or is committed
                 },
                 cancellation);
+            _mayHaveBegun = false; // should the rest fail, and be tried again, the epoch may be another one by then
         }
         if (isInDoubt)
         {
             // Nobody knows which sequences the partitions have seen: under a new epoch they begin anew.
             await RenewAsync(_producer, cancellation);
         }
+        bool isTooLate = _isTooLate;
         Close();
         if (isTooLate)
         {
@@ -235,7 +239,7 @@ public sealed class TransactionalProducer : IDisposable
     private void Close()
     {
         _state = State.Ready;
-        _mayHaveBegun = _mayBeCommitted = false;
+        _mayHaveBegun = _mayBeCommitted = _isTooLate = false;
         foreach (Target target in _targets.Values)
         {
             target.IsAdded = false;
@@ -332,13 +336,23 @@ public sealed class TransactionalProducer : IDisposable
         }
     }
 
-    /// <summary>Asks until the answer is another one than to ask again.</summary>
+    /// <summary>Asks until the answer is another one than to ask again. A failure is one: all that is asked may be asked twice.</summary>
     private async Task AskAsync(Func<Task<ErrorCode>> ask, CancellationToken cancellation)
     {
         long began = _broker.Time.GetTimestamp();
         while (true)
         {
-            ErrorCode error = await ask();
+            ErrorCode error;
+            Exception? failure = null;
+            try
+            {
+                error = await ask();
+            }
+            catch (Exception e) when (e is not OperationCanceledException || !cancellation.IsCancellationRequested)
+            {
+                _broker.Logger.TransactionRequestFailed(e, nameof(TransactionalProducer), _id);
+                (error, failure) = (ErrorCode.CoordinatorNotAvailable, e);
+            }
             if (error == ErrorCode.None)
             {
                 return;
@@ -347,13 +361,13 @@ public sealed class TransactionalProducer : IDisposable
                     or ErrorCode.NotCoordinator)
                 || _broker.Time.GetElapsedTime(began) >= _options.Patience)
             {
-                throw Failure(error);
+                throw Failure(error, failure: failure);
             }
             await Task.Delay(Pause, _broker.Time, cancellation);
         }
     }
 
-    private Exception Failure(ErrorCode error, Target? target = null, string? message = null)
+    private Exception Failure(ErrorCode error, Target? target = null, string? message = null, Exception? failure = null)
     {
         if (error is ErrorCode.ProducerFenced or ErrorCode.InvalidProducerEpoch)
         {
@@ -361,7 +375,8 @@ public sealed class TransactionalProducer : IDisposable
             return new ProducerFencedException(_id);
         }
         string where = target is null ? "" : $" at {target.Topic}-{target.Index}";
-        return new TransactionFailedException($"the transaction of '{_id}' failed{where} with {error}{(message is null ? "" : $": {message}")}");
+        return new TransactionFailedException(
+            $"the transaction of '{_id}' failed{where} with {error}{(message is null ? "" : $": {message}")}", failure);
     }
 
     /// <summary>After an exception the transaction can only be aborted.</summary>
@@ -410,7 +425,7 @@ public sealed class TransactionalProducer : IDisposable
 }
 
 /// <summary>A transaction can't go on; it is to be aborted.</summary>
-public sealed class TransactionFailedException(string message) : Exception(message);
+public sealed class TransactionFailedException(string message, Exception? reason = null) : Exception(message, reason);
 
 /// <summary>Another producer has the transactional id.</summary>
 public sealed class ProducerFencedException(string transactionalId)

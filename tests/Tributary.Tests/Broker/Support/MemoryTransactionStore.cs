@@ -9,6 +9,7 @@ internal sealed class MemoryTransactionStore : ITransactionStore
     private readonly SortedDictionary<string, StoredTransaction> _records = new(StringComparer.Ordinal);
     private TaskCompletionSource _open = Opened();
     private long _lastVersion;
+    private int _waiting;
 
     public int MaxIds { get; set; } = int.MaxValue;
 
@@ -17,6 +18,12 @@ internal sealed class MemoryTransactionStore : ITransactionStore
 
     /// <summary>What every write fails with, if anything.</summary>
     public Exception? Failure { get; set; }
+
+    /// <summary>Called with each record that was written, before its writer learns of it.</summary>
+    public Action<TransactionRecord>? Stored { get; set; }
+
+    /// <summary>Writes that wait.</summary>
+    public int Waiting => Volatile.Read(ref _waiting);
 
     /// <summary>Writes wait from now on.</summary>
     public void Hold() => _open = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -42,7 +49,9 @@ internal sealed class MemoryTransactionStore : ITransactionStore
 
     public async Task<long> WriteAsync(string id, long version, TransactionRecord record)
     {
+        Interlocked.Increment(ref _waiting);
         await _open.Task;
+        Interlocked.Decrement(ref _waiting);
         lock (_lock)
         {
             Check(id, version);
@@ -52,6 +61,7 @@ internal sealed class MemoryTransactionStore : ITransactionStore
             }
             Written.Add(record);
             _records[id] = new StoredTransaction(++_lastVersion, record);
+            Stored?.Invoke(record);
             return _lastVersion;
         }
     }

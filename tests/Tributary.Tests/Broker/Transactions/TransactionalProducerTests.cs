@@ -133,6 +133,57 @@ public sealed class TransactionalProducerTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task It_asks_again_when_the_coordinator_fails_and_says_so_when_that_lasts()
+    {
+        await _broker.CreateTopicAsync("t");
+        using TransactionalProducer producer = await StartAsync();
+        producer.Begin();
+        await AddAsync(producer, "t", 0, "kept");
+        _broker.Transactions.Failure = new IOException("away");
+        Task committing = producer.CommitAsync(None);
+        Assert.False(committing.IsCompleted);
+        _broker.Transactions.Failure = null;
+        await committing;
+        using TransactionalProducer impatient = await StartAsync(new TransactionalProducerOptions { Patience = TimeSpan.FromMilliseconds(20) });
+        impatient.Begin();
+        await AddAsync(impatient, "t", 0, "dropped");
+        _broker.Transactions.Failure = new IOException("away");
+        TransactionFailedException failed = await Assert.ThrowsAsync<TransactionFailedException>(() => impatient.CommitAsync(None));
+        Assert.Same(_broker.Transactions.Failure, failed.InnerException);
+        _broker.Transactions.Failure = null;
+        await impatient.AbortAsync(None);
+    }
+
+    [Fact]
+    public async Task An_abort_that_was_given_up_when_the_new_epoch_was_stored_can_be_tried_again()
+    {
+        await _broker.CreateTopicAsync("t");
+        using TransactionalProducer producer = await StartAsync(new TransactionalProducerOptions { BatchBytes = 1 });
+        producer.Begin();
+        await AddAsync(producer, "t", 0, "dropped");
+        await Assert.ThrowsAsync<TransactionFailedException>(async () => await AddAsync(producer, "nowhere", 0, "lost"));
+        MemoryTransactionStore store = _broker.Transactions.Store;
+        store.Stored = record =>
+        {
+            if (record.State == TransactionState.CompleteAbort)
+            {
+                store.Hold();
+            }
+        };
+        using var patience = new CancellationTokenSource();
+        Task aborting = producer.AbortAsync(patience.Token);
+        await Eventually.HoldsAsync(() => store.Waiting == 1);
+        await patience.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => aborting);
+        store.Stored = null;
+        store.Release();
+        await producer.AbortAsync(None);
+        producer.Begin();
+        await AddAsync(producer, "t", 0, "kept");
+        await producer.CommitAsync(None);
+    }
+
+    [Fact]
     public async Task A_transaction_without_records_asks_nobody()
     {
         using TransactionalProducer producer = await StartAsync();
