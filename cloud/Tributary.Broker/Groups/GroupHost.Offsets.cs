@@ -84,6 +84,7 @@ public sealed partial class GroupHost
                 _writer.Remove(partition);
                 hasAny = true;
             }
+            hasAny |= RemovePending((one, _) => one == partition);
             return ErrorCode.None;
         });
         await (hasAny ? _writer.WriteAsync() : Task.CompletedTask);
@@ -95,9 +96,12 @@ public sealed partial class GroupHost
     {
         await ReadyAsync();
         Guid current = _context.TopicId(topic);
-        await RemoveAsync([
-            .. _offsets.All.Where(one => one.Key.Topic == topic && (current == Guid.Empty || one.Value.TopicId != current)).Select(one => one.Key),
-        ]);
+        bool hasPending = RemovePending((partition, pending) => IsOfOther(partition, pending.Offset));
+        await RemoveAsync([.. _offsets.All.Where(one => IsOfOther(one.Key, one.Value)).Select(one => one.Key)]);
+        await (hasPending ? _writer.WriteAsync() : Task.CompletedTask);
+
+        bool IsOfOther(GroupPartition partition, CommittedOffset offset) =>
+            partition.Topic == topic && (current == Guid.Empty || offset.TopicId != current);
     }
 
     /// <summary>Takes out offsets that are kept no longer, and the group if it has nothing any more, as Kafka does.</summary>
@@ -113,6 +117,15 @@ public sealed partial class GroupHost
         {
             await _writer.DeleteAsync();
         }
+    }
+
+    /// <summary>Notes that what transactions are to commit goes with the next write, as what they would replace does.</summary>
+    /// <returns>Whether there is any.</returns>
+    private bool RemovePending(Func<GroupPartition, PendingOffset, bool> isWanted)
+    {
+        List<PendingKey> keys = _pending.KeysOf(isWanted);
+        keys.ForEach(_writer.RemovePending);
+        return keys.Count > 0;
     }
 
     private bool IsShown(GroupPartition partition, CommittedOffset offset)

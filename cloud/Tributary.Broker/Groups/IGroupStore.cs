@@ -18,7 +18,7 @@ public interface IGroupStore
     /// <summary>Up to <paramref name="count"/> groups in the order of their ids, those behind <paramref name="after"/>.</summary>
     Task<IReadOnlyList<GroupListing>> ListAsync(string? after, int count);
 
-    /// <summary>Groups that have an offset of a topic, as <see cref="ListAsync"/>.</summary>
+    /// <summary>Groups that have an offset of a topic, or shall have one if a transaction commits, as <see cref="ListAsync"/>.</summary>
     Task<IReadOnlyList<string>> ListReadersAsync(string topic, string? after, int count);
 
     /// <summary>

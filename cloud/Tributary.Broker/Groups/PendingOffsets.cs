@@ -36,6 +36,10 @@ internal sealed class PendingOffsets
 
     public bool Has(PendingKey key) => _pending.ContainsKey(key);
 
+    /// <summary>What transactions are to commit of partitions.</summary>
+    public List<PendingKey> KeysOf(Func<GroupPartition, PendingOffset, bool> isWanted) =>
+        [.. _pending.Where(one => isWanted(one.Key.Partition, one.Value)).Select(one => one.Key)];
+
     /// <summary>What a producer's transaction is to commit, if a decision of a coordinator's version is on it.</summary>
     public List<KeyValuePair<PendingKey, PendingOffset>> Of(long producerId, int decision) =>
         [.. _pending.Where(one => one.Key.ProducerId == producerId && one.Value.TransactionVersion < decision)];

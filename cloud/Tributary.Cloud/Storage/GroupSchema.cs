@@ -122,7 +122,9 @@ internal static class GroupSchema
 
     public const string ListReaders = """
         SELECT id FROM consumer_group AS g
-        WHERE id > $after AND EXISTS (SELECT 1 FROM group_offset WHERE topic = $topic AND group_number = g.number)
+        WHERE id > $after AND
+            (EXISTS (SELECT 1 FROM group_offset WHERE topic = $topic AND group_number = g.number)
+            OR EXISTS (SELECT 1 FROM group_pending_offset WHERE topic = $topic AND group_number = g.number))
         ORDER BY id LIMIT $count;
         """;
 

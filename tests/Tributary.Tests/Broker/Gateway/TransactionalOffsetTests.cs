@@ -171,6 +171,33 @@ public sealed class TransactionalOffsetTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task What_a_transaction_is_to_commit_goes_with_a_deletion_of_the_offset()
+    {
+        await BeginAsync();
+        await _producer.CommitOffsetAsync("g", "t", 5);
+        var deletion = new OffsetDeleteRequest { GroupId = "g", Topics = [new() { Name = "t", Partitions = [new() { PartitionIndex = 0 }] }] };
+        Assert.Equal(ErrorCode.None, (await _client.AskAsync(deletion, 0)).Topics.Single().Partitions.Single().ErrorCode);
+        Assert.Equal((-1, ErrorCode.None), await FetchAsync(requireStable: true));
+        await _producer.EndAsync(commit: true);
+        await CompletedAsync();
+        Assert.Equal((-1, ErrorCode.None), await FetchAsync());
+    }
+
+    [Fact]
+    public async Task What_a_transaction_is_to_commit_goes_with_its_topic()
+    {
+        await BeginAsync();
+        await _producer.CommitOffsetAsync("g", "t", 5);
+        await _broker.Control.DeleteTopicAsync("t", _broker.Control.Snapshot.Topics["t"].Id, CancellationToken.None);
+        await _broker.CreateTopicAsync("t");
+        await _broker.Groups.ForgetTopicAsync("t", CancellationToken.None);
+        Assert.Equal((-1, ErrorCode.None), await FetchAsync(requireStable: true));
+        await _producer.EndAsync(commit: true);
+        await CompletedAsync();
+        Assert.Equal((-1, ErrorCode.None), await FetchAsync());
+    }
+
+    [Fact]
     public async Task A_group_with_pending_offsets_only_is_not_forgotten()
     {
         await BeginAsync();

@@ -89,7 +89,10 @@ internal sealed class MemoryGroupStore : IGroupStore
             entry.Record.Modern is not null));
 
     public Task<IReadOnlyList<string>> ListReadersAsync(string topic, string? after, int count) =>
-        ListAsync(after, count, entry => entry.Offsets.Keys.Any(partition => partition.Topic == topic), (id, _) => id);
+        ListAsync(
+            after, count,
+            entry => entry.Offsets.Keys.Concat(entry.Pending.Keys.Select(key => key.Partition)).Any(partition => partition.Topic == topic),
+            (id, _) => id);
 
     public Task<IReadOnlyList<string>> ListAgedAsync(long committedBefore, string? after, int count) => ListAsync(
         after, count,

@@ -154,6 +154,19 @@ public sealed class GroupStoreTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_group_for_which_a_transaction_is_to_commit_an_offset_is_a_reader_too()
+    {
+        (GroupPartition partition, CommittedOffset offset) = One("t", 0, At(1));
+        await WriteAsync(new GroupWrite("a", 0)
+        {
+            Record = new GroupRecord(),
+            Pending = [KeyValuePair.Create(new PendingKey(7, partition), new PendingOffset(offset, 1))],
+        });
+        Assert.Equal(["a"], await _store.ListReadersAsync("t", null, 10));
+        Assert.Empty(await _store.ListReadersAsync("u", null, 10));
+    }
+
+    [Fact]
     public async Task A_damaged_offset_is_told_from_a_good_one()
     {
         await WriteAsync(new GroupWrite("g", 0) { Record = new GroupRecord(), Offsets = [One("t", 0, At(1))] });
