@@ -99,6 +99,12 @@ internal sealed class BrokerConfigs
             ("queued.max.request.bytes", ConfigType.Long, options => Text(options.MaxListenerRequestBytes),
                 "Most bytes of unanswered requests."),
             ("socket.request.max.bytes", ConfigType.Int, options => Text(options.MaxFrameBytes), "Most bytes of a request."),
+            ("transaction.abort.timed.out.transaction.cleanup.interval.ms", ConfigType.Int, options => Ms(options.Transactions.UpkeepInterval),
+                "Time between two looks for transactions that are to end."),
+            ("transaction.max.timeout.ms", ConfigType.Int, options => Ms(options.Transactions.MaxTimeout),
+                "Longest timeout that a transactional producer may ask for."),
+            ("transactional.id.expiration.ms", ConfigType.Int, options => Ms(options.Transactions.IdExpiration),
+                "How long a transactional id without an open transaction is remembered."),
         ];
         return set.Select(one => Define(one.Name, one.Type, one.Read(Defaults), one.Docs, one.Read(now)));
     }

@@ -1,6 +1,7 @@
 using Tributary.Broker;
 using Tributary.Broker.Configs;
 using Tributary.Broker.Metadata;
+using Tributary.Broker.Transactions;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Tests.Broker.Support;
 using Xunit;
@@ -37,6 +38,26 @@ public sealed class BrokerConfigsTests
         string[] names = [.. DynamicConfigs.All.Select(config => config.Name), "log.dirs", "advertised.listeners", "log.retention.minutes"];
         Assert.Empty(names.Except((await TellAsync(client, version, This)).Select(config => config.Name)));
         Assert.Empty(await TellAsync(client, version, All));
+    }
+
+    [Theory]
+    [EveryVersion<DescribeConfigsRequest>]
+    public async Task A_broker_tells_how_long_transactions_and_their_ids_may_last(short version)
+    {
+        var transactions = new TransactionOptions { MaxTimeout = TimeSpan.FromMinutes(1) };
+        await using var broker = new TestBroker(new BrokerOptions { Transactions = transactions });
+        await using TestClient client = broker.Connect();
+        Result[] told = await TellAsync(
+            client, version, This, "transaction.max.timeout.ms", "transactional.id.expiration.ms",
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms");
+        Assert.Equal(
+            [
+                ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "10000", 5, true), ("transaction.max.timeout.ms", "60000", 4, true),
+                ("transactional.id.expiration.ms", "604800000", 5, true),
+            ],
+            told.Select(config => (config.Name, config.Value!, (int)config.ConfigSource, config.ReadOnly)).Order());
+        Assert.NotEqual(
+            (ErrorCode.None, null), await AlterAsync(client, 1, OfBroker, This, ("transaction.max.timeout.ms", "120000")));
     }
 
     [Theory]
