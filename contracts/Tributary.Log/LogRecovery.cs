@@ -80,7 +80,7 @@ internal sealed class LogRecovery(
         }
         if (_manifest.Swap is { } swap)
         {
-            FinishSwap(swap, names);
+            SwapRecovery.Finish(files, swap, names);
             names = files.Storage.List(files.Directory);
             _log.NeedsSave = true;
         }
@@ -115,39 +115,9 @@ internal sealed class LogRecovery(
         FindMissing();
         _log.NeedsSave |= !_manifest.IsClean && _log.End > 0;
         RecoverEpochs();
-        RecoverProducers(names);
+        new ProducerRecovery(files, name, _log, events).Run(_manifest, _manifestStatus, names);
+        Replay(_log.Manifest.RecoveryOffset, (batch, now) => _log.Producers.Apply(batch, batch.BaseOffset, now, isDurable: true));
         return _log;
-    }
-
-    /// <summary>
-    /// A compacted segment was to take the place of others, and everything of it was durable before the manifest said so: whatever was not
-    /// done of it, or is not durable, is done now.
-    /// </summary>
-    private void FinishSwap(SegmentSwap swap, IReadOnlyList<string> names)
-    {
-        string compacted = LogFiles.Compacted(swap.BaseOffset);
-        string compactedIndex = LogFiles.CompactedIndex(swap.BaseOffset);
-        string index = $"{files.Directory}/{LogFiles.Index(swap.BaseOffset)}";
-        if (names.Contains(compactedIndex))
-        {
-            files.Storage.Rename($"{files.Directory}/{compactedIndex}", index);
-        }
-        else if (names.Contains(compacted))
-        {
-            files.Storage.Delete(index); // it may be the one of before
-        }
-        if (names.Contains(compacted))
-        {
-            files.Storage.Rename($"{files.Directory}/{compacted}", $"{files.Directory}/{LogFiles.Segment(swap.BaseOffset)}");
-        }
-        foreach (string file in names)
-        {
-            if (LogFiles.IsSegment(file, out long baseOffset) && baseOffset > swap.BaseOffset && baseOffset < swap.EndOffset)
-            {
-                files.Discard(new LogSegment(files.Directory, baseOffset), recycle: false);
-            }
-        }
-        files.Sync();
     }
 
     /// <summary>Removes what half-finished saves left, takes spares in, and finds the segments in order.</summary>
@@ -440,52 +410,6 @@ internal sealed class LogRecovery(
         }
         _log.Epochs.ClampToEnd(_log.End);
         _log.Epochs.TruncateFromStart(_log.Start);
-    }
-
-    private void RecoverProducers(IReadOnlyList<string> names)
-    {
-        long from = 0;
-        ImmutableArray<SnapshotPoint> known = _manifestStatus == StateStatus.Ok ? _manifest.Snapshots : SnapshotsByName(names);
-        ImmutableArray<SnapshotPoint> usable = [];
-        for (int i = known.Length - 1; i >= 0; i--)
-        {
-            SnapshotPoint point = known[i];
-            if (point.Offset <= _log.End && TryLoad(point))
-            {
-                from = point.Offset;
-                usable = known[..(i + 1)];
-                break;
-            }
-        }
-        foreach (string file in names)
-        {
-            if (LogFiles.IsProducers(file, out long offset) && !usable.Any(point => point.Offset == offset && point.Producers > 0))
-            {
-                files.Storage.Delete($"{files.Directory}/{file}");
-            }
-        }
-        _log.NeedsSave |= usable.Length != _manifest.Snapshots.Length;
-        _log.Manifest = _manifest with { Snapshots = usable };
-        Replay(from, (batch, now) => _log.Producers.Apply(batch, batch.BaseOffset, now, isDurable: true));
-    }
-
-    /// <summary>Without a manifest, the files say what they are.</summary>
-    private static ImmutableArray<SnapshotPoint> SnapshotsByName(IReadOnlyList<string> names) =>
-    [
-        .. names.Select(file => LogFiles.IsProducers(file, out long offset) ? offset : -1)
-            .Where(offset => offset >= 0).Order().Select(offset => new SnapshotPoint(offset, 1)),
-    ];
-
-    private bool TryLoad(SnapshotPoint point)
-    {
-        if (point.Producers == 0 || ProducerSnapshot.Load(files.Storage, files.Directory, point.Offset, _log.Producers) == StateStatus.Ok)
-        {
-            return true;
-        }
-        _log.Producers.Clear();
-        Report(LogEventKind.Rebuilt, point.Offset, _log.End, $"the producer snapshot at offset {point.Offset} is damaged or missing; "
-            + "an older one, or nothing, and the log since then take its place");
-        return false;
     }
 
     private void Replay(long from, BatchVisitor visit)
