@@ -188,6 +188,9 @@ public sealed class BrokerMetrics : IDisposable
             "tributary.broker.compactions_given_up", () => Compaction?.GivenUp ?? 0, "{round}", "Rounds that a change of the log made vain.");
         _meter.CreateObservableCounter(
             "tributary.broker.compactions_failed", () => Compaction?.Failures ?? 0, "{round}", "Rounds that failed.");
+        _meter.CreateObservableGauge(
+            "tributary.broker.compaction_set_aside", () => Compaction?.SetAside ?? 0, "{partition}",
+            "Partitions that are not compacted for a while since that failed.");
         _meter.CreateObservableCounter(
             "tributary.broker.compacted_records", () => Compaction?.RemovedRecords ?? 0, "{record}", "Records that compaction took out.");
         _meter.CreateObservableGauge(

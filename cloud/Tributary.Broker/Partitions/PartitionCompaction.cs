@@ -18,12 +18,15 @@ internal sealed class PartitionCompaction : IAsyncDisposable
     private readonly LogCompactor _compactor;
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Dictionary<string, DateTimeOffset> _failed = new(StringComparer.Ordinal);
+
+    // On the thread: those that failed, and until when they are left alone. A topic that is made anew has other partitions.
+    private readonly Dictionary<Partition, DateTimeOffset> _failed = [];
     private double _dirtyRatio;
     private long _rounds;
     private long _givenUp;
     private long _failures;
     private long _removedRecords;
+    private int _setAside;
     private int _disposed;
 
     /// <param name="partitions">Those that this broker leads now.</param>
@@ -52,6 +55,9 @@ internal sealed class PartitionCompaction : IAsyncDisposable
 
     /// <summary>Rounds that failed.</summary>
     public long Failures => Interlocked.Read(ref _failures);
+
+    /// <summary>Partitions that are left alone since they have failed.</summary>
+    public int SetAside => Volatile.Read(ref _setAside);
 
     /// <summary>Records that were taken out.</summary>
     public long RemovedRecords => Interlocked.Read(ref _removedRecords);
@@ -106,12 +112,11 @@ internal sealed class PartitionCompaction : IAsyncDisposable
         var due = new List<(Partition, CompactionNeed)>();
         DateTimeOffset now = _time.GetUtcNow();
         double most = 0;
-        foreach (Partition partition in _partitions())
+        Partition[] partitions = [.. _partitions().Where(partition => partition.Settings.Compact)];
+        Forget(partitions);
+        foreach (Partition partition in partitions)
         {
-            if (!partition.Settings.Compact)
-            {
-                continue;
-            }
+            bool isSetAside = _failed.TryGetValue(partition, out DateTimeOffset until) && now < until;
             CompactionNeed need;
             try
             {
@@ -119,11 +124,14 @@ internal sealed class PartitionCompaction : IAsyncDisposable
             }
             catch (Exception e) // nobody else would catch it on this thread
             {
-                Fail(partition.Log.Name, e);
+                if (!isSetAside)
+                {
+                    Fail(partition, e);
+                }
                 continue;
             }
             most = Math.Max(most, need.DirtyRatio);
-            if (need.IsDue && !(_failed.TryGetValue(partition.Log.Name, out DateTimeOffset until) && now < until))
+            if (need.IsDue && !isSetAside)
             {
                 due.Add((partition, need));
             }
@@ -139,7 +147,7 @@ internal sealed class PartitionCompaction : IAsyncDisposable
         {
             long start = _time.GetTimestamp();
             CompactionResult result = _compactor.Compact(partition.Log, StableEnd(partition), _stop.Token);
-            _failed.Remove(name);
+            Succeed(partition);
             Interlocked.Add(ref _givenUp, result.Outcome == CompactionOutcome.GivenUp ? 1 : 0);
             if (result.Outcome != CompactionOutcome.Done)
             {
@@ -153,16 +161,37 @@ internal sealed class PartitionCompaction : IAsyncDisposable
         }
         catch (Exception e) when (e is not OperationCanceledException) // whatever is wrong with one must not keep the others from their turn
         {
-            Fail(name, e);
+            Fail(partition, e);
             return false;
         }
     }
 
-    private void Fail(string name, Exception reason)
+    private void Fail(Partition partition, Exception reason)
     {
         Interlocked.Increment(ref _failures);
-        _failed[name] = _time.GetUtcNow() + _options.CompactionRetry;
-        _logger.CompactionFailed(reason, name, _options.CompactionRetry);
+        _failed[partition] = _time.GetUtcNow() + _options.CompactionRetry;
+        Volatile.Write(ref _setAside, _failed.Count);
+        _logger.CompactionFailed(reason, partition.Log.Name, _options.CompactionRetry);
+    }
+
+    private void Succeed(Partition partition)
+    {
+        _failed.Remove(partition);
+        Volatile.Write(ref _setAside, _failed.Count);
+    }
+
+    /// <summary>Those that failed and are not there any more, or not to be compacted, are not remembered.</summary>
+    private void Forget(Partition[] present)
+    {
+        if (_failed.Count > 0)
+        {
+            HashSet<Partition> there = [.. present];
+            foreach (Partition gone in _failed.Keys.Where(partition => !there.Contains(partition)).ToList())
+            {
+                _failed.Remove(gone);
+            }
+            Volatile.Write(ref _setAside, _failed.Count);
+        }
     }
 
     private static long StableEnd(Partition partition) => partition.Log.LastStableOffset(partition.HighWatermark);
