@@ -35,6 +35,33 @@ internal static partial class LogMessages
     [LoggerMessage(105, LogLevel.Warning, "MQTT connection from {Remote} refused: {Detail}")]
     public static partial void MqttConnectionRefused(this ILogger logger, string remote, string detail);
 
+    [LoggerMessage(106, LogLevel.Warning, "{Denial} of '{Topic}' is not allowed to {User}, client '{ClientId}'{Note}")]
+    public static partial void MqttDenied(
+        this ILogger logger, AccessDenial denial, string topic, string user, string clientId, string note);
+
+    // Access and listeners
+
+    [LoggerMessage(120, LogLevel.Information, "The users file {Path} is in force: {Count} users")]
+    public static partial void UsersTaken(this ILogger logger, string path, int count);
+
+    [LoggerMessage(121, LogLevel.Error, "The users file has changed and is not taken, the former one stays in force: {Reason}")]
+    public static partial void UsersNotTaken(this ILogger logger, string reason);
+
+    [LoggerMessage(122, LogLevel.Information, "TLS certificate '{Subject}', valid until {ExpiresAt:yyyy-MM-dd HH:mm:ss} UTC, is in force")]
+    public static partial void CertificateTaken(this ILogger logger, string subject, DateTime expiresAt);
+
+    [LoggerMessage(123, LogLevel.Warning, "TLS certificate '{Subject}' is in force and has expired at {ExpiresAt:yyyy-MM-dd HH:mm:ss} UTC")]
+    public static partial void CertificateExpired(this ILogger logger, string subject, DateTime expiresAt);
+
+    [LoggerMessage(124, LogLevel.Error, "The TLS files have changed and are not taken, the former ones stay in force: {Reason}")]
+    public static partial void CertificateNotTaken(this ILogger logger, string reason);
+
+    [LoggerMessage(125, LogLevel.Warning, "TLS handshake with {Remote} failed: {Reason}{Note}")]
+    public static partial void HandshakeFailed(this ILogger logger, string remote, string reason, string note);
+
+    [LoggerMessage(126, LogLevel.Warning, "WebSocket from {Remote} refused: {Reason}{Note}")]
+    public static partial void WebSocketRefused(this ILogger logger, string remote, string reason, string note);
+
     // Ingest
 
     [LoggerMessage(200, LogLevel.Error, "{Topic}-{Partition}: {Count} messages that were not acknowledged are lost: {Reason}")]

@@ -63,7 +63,8 @@ public sealed class ConnectionLimit(int most, int mostFromAddress)
         }
     }
 
-    private static ulong? KeyOf(EndPoint? remote)
+    /// <summary>What counts as one address, null if it is not of IP.</summary>
+    public static ulong? KeyOf(EndPoint? remote)
     {
         if (remote is not IPEndPoint { Address: var address })
         {

@@ -25,18 +25,37 @@ internal sealed class ConnectionListener : ConnectionHandler
         _broker = broker;
         _limit = new ConnectionLimit(broker.Options.MaxConnections, broker.Options.MaxConnectionsPerAddress);
         _sweeps = broker.Time.CreateTimer(_ => Sweep(), null, SweepInterval, SweepInterval);
+        broker.Access.Changed += OnAccessChanged;
     }
 
     /// <inheritdoc/>
-    public override async Task OnConnectedAsync(ConnectionContext connection)
+    public override Task OnConnectedAsync(ConnectionContext connection) =>
+        connection.Features.Get<Counted>() is null ? LimitAsync(connection, ServeAsync) : ServeAsync(connection);
+
+    /// <summary>Serves a connection if there are not too many; counted once, also if its protocol ends in MQTT later.</summary>
+    public async Task LimitAsync(ConnectionContext connection, ConnectionDelegate next)
     {
-        _broker.Metrics.ConnectionOpened();
         EndPoint? remote = connection.RemoteEndPoint;
         if (_limit.TryEnter(remote) is not ConnectionAdmission.Admitted and var admission)
         {
+            _broker.Metrics.ConnectionOpened();
             Refuse(connection, admission == ConnectionAdmission.TooMany ? MqttCloseReason.TooManyConnections : MqttCloseReason.TooManyFromAddress);
             return;
         }
+        try
+        {
+            connection.Features.Set(Counted.Instance);
+            await next(connection);
+        }
+        finally
+        {
+            _limit.Leave(remote);
+        }
+    }
+
+    private async Task ServeAsync(ConnectionContext connection)
+    {
+        _broker.Metrics.ConnectionOpened();
         MqttCloseReason reason = MqttCloseReason.InternalError;
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var served = new MqttConnection(_broker, connection);
@@ -53,7 +72,6 @@ internal sealed class ConnectionListener : ConnectionHandler
         finally
         {
             _connections.TryRemove(served, out _);
-            _limit.Leave(remote);
             _broker.Metrics.ConnectionClosed(reason);
             ended.SetResult();
         }
@@ -90,11 +108,20 @@ internal sealed class ConnectionListener : ConnectionHandler
             connection.StopDraining();
         }
         await Task.WhenAll(_connections.Values);
+        _broker.Access.Changed -= OnAccessChanged;
         await _sweeps.DisposeAsync();
     }
 
     private static void Close(MqttConnection connection) =>
         connection.Close(MqttCloseReason.Shutdown, ReasonCode.ServerShuttingDown, "the agent stops");
+
+    private void OnAccessChanged()
+    {
+        foreach ((MqttConnection connection, _) in _connections)
+        {
+            connection.AccessChanged();
+        }
+    }
 
     private void Sweep()
     {
@@ -103,5 +130,11 @@ internal sealed class ConnectionListener : ConnectionHandler
         {
             connection.Sweep(now);
         }
+    }
+
+    /// <summary>Marks a connection that is within the limits.</summary>
+    private sealed class Counted
+    {
+        public static readonly Counted Instance = new();
     }
 }

@@ -54,6 +54,18 @@ internal enum MqttCloseReason
     /// <summary>A CONNECT that asks for what is not offered: extended authentication, QoS 2 or retained wills on MQTT 5.</summary>
     ConnectRefused,
 
+    /// <summary>A wrong user name or password.</summary>
+    BadCredentials,
+
+    /// <summary>A client that may not come in, or may not any more, or whose will is not allowed.</summary>
+    NotAuthorized,
+
+    /// <summary>More passwords waited to be checked than may.</summary>
+    AccessBusy,
+
+    /// <summary>Another try after too many wrong passwords.</summary>
+    BackOff,
+
     /// <summary>A packet that can't be parsed, or breaks its own rules.</summary>
     Malformed,
 
@@ -78,7 +90,7 @@ internal enum MqttCloseReason
     /// <summary>The client takes only packets that are too small for the answers it needs.</summary>
     ClientPacketLimit,
 
-    /// <summary>A message that could not be stored, of an MQTT 3.1.1 client, which can't be told otherwise.</summary>
+    /// <summary>A message that could not be stored or was not allowed, of an MQTT 3.1.1 client, which can't be told otherwise.</summary>
     MessageRefused,
 
     /// <summary>Messages that were not acknowledged are lost, so that the client must send them again.</summary>
@@ -96,6 +108,9 @@ internal enum MqttDropReason
 
     /// <summary>QoS 0 with a topic name above the limits.</summary>
     TopicName,
+
+    /// <summary>QoS 0 to a topic that the client may not publish to.</summary>
+    NotAuthorized,
 
     /// <summary>QoS 0 for a subscriber whose queue was full.</summary>
     QueueFull,

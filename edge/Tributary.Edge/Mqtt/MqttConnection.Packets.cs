@@ -139,6 +139,10 @@ internal sealed partial class MqttConnection
         ConnectPacket connect = _connect!;
         MqttOptions options = _broker.Options;
         string? assigned = connect.ClientIdBytes == 0 ? $"auto-{Guid.NewGuid():N}" : null;
+        if (!await AdmitAsync(connect, assigned ?? connect.ClientId))
+        {
+            return;
+        }
         int window = Math.Min(options.MaxOutboundInFlight, connect.Properties.ReceiveMaximum);
         var session = new Session(
             this, _broker.Ingest.Connect(assigned ?? connect.ClientId),
@@ -196,6 +200,10 @@ internal sealed partial class MqttConnection
         if (!TopicRules.IsWithin(packet.Topic, _broker.Options))
         {
             Refuse(packet, ReasonCode.TopicNameInvalid, MqttDropReason.TopicName);
+        }
+        else if (!MayPublish(packet))
+        {
+            Refuse(packet, ReasonCode.NotAuthorized, MqttDropReason.NotAuthorized);
         }
         else if (Take(_session!, packet) is not IngestRefusal.None and var refusal)
         {
@@ -303,6 +311,10 @@ internal sealed partial class MqttConnection
         if (!TopicRules.IsFilter(packet.Filter) || !TopicRules.IsWithin(packet.Filter, _broker.Options))
         {
             return ReasonCode.TopicFilterInvalid;
+        }
+        if (!MaySubscribe(packet.Filter))
+        {
+            return ReasonCode.NotAuthorized;
         }
         if (TopicRules.IsShared(packet.Filter))
         {

@@ -54,6 +54,10 @@ internal sealed partial class MqttConnection
                 {
                     break;
                 }
+                if (_accessChanged)
+                {
+                    ApplyAccess();
+                }
                 Volatile.Write(ref _lastReadAt, _broker.Time.GetTimestamp());
                 SequencePosition consumed = Process(result.Buffer);
                 NotePartial(result.Buffer, consumed);

@@ -167,6 +167,7 @@ internal sealed partial class MqttConnection
             ReasonCode.TopicNameInvalid => "the topic name is too long or has too many levels",
             ReasonCode.ImplementationSpecific => "the message is larger than what can be stored",
             ReasonCode.QuotaExceeded => "the disk or its quota is full",
+            ReasonCode.NotAuthorized => "publishing to this topic is not allowed",
             _ => "the partition is offline",
         };
         if (_level == ProtocolLevel.V311)

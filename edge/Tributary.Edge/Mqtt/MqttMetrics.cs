@@ -26,6 +26,8 @@ internal sealed class MqttMetrics : IDisposable
     private long _clientBytes;
     private long _subscriptionBytes;
     private long _subscriptionsRefused;
+    private long _publishesDenied;
+    private long _subscriptionsDenied;
 
     public MqttMetrics()
     {
@@ -36,6 +38,8 @@ internal sealed class MqttMetrics : IDisposable
             "tributary.edge.mqtt.client_memory", () => ClientBytes, "By", "Wills, and large packets that are not all there yet.");
         _meter.CreateObservableGauge("tributary.edge.mqtt.subscription_memory", () => SubscriptionBytes, "By", "Subscriptions, about.");
         Count("subscriptions_refused", () => SubscriptionsRefused, "{subscription}", "Subscriptions beyond a limit.");
+        Count("subscriptions_denied", () => SubscriptionsDenied, "{subscription}", "Subscriptions that the client may not have.");
+        Count("messages_denied", () => PublishesDenied, "{message}", "Messages to topics that the client may not publish to.");
         Count("connections_accepted", () => ConnectionsAccepted, "{connection}", "Clients that were let in.");
         Count("messages_in", () => MessagesIn, "{message}", "PUBLISH packets from clients.");
         Count("bytes_in", () => BytesIn, "By", "Bytes of packets from clients.");
@@ -90,6 +94,12 @@ internal sealed class MqttMetrics : IDisposable
     /// <summary>Subscriptions that were refused since there are too many.</summary>
     public long SubscriptionsRefused => Interlocked.Read(ref _subscriptionsRefused);
 
+    /// <summary>Messages, and wills, to topics that the client may not publish to.</summary>
+    public long PublishesDenied => Interlocked.Read(ref _publishesDenied);
+
+    /// <summary>Subscriptions that the client may not have, or not any more.</summary>
+    public long SubscriptionsDenied => Interlocked.Read(ref _subscriptionsDenied);
+
     /// <summary>Connections that ended for this reason.</summary>
     public long Closed(MqttCloseReason reason) => Interlocked.Read(ref _closed[(int)reason]);
 
@@ -114,6 +124,10 @@ internal sealed class MqttMetrics : IDisposable
         Interlocked.Add(ref _subscriptions, by);
         Interlocked.Add(ref _subscriptionBytes, bytes);
     }
+
+    internal void PublishDenied() => Interlocked.Increment(ref _publishesDenied);
+
+    internal void SubscriptionDenied() => Interlocked.Increment(ref _subscriptionsDenied);
 
     internal void SubscriptionRefused() => Interlocked.Increment(ref _subscriptionsRefused);
 

@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
+using Tributary.Edge.Access;
 using Tributary.Edge.Ingest;
 
 namespace Tributary.Edge.Mqtt;
@@ -17,15 +18,23 @@ internal sealed class MqttServer : IAsyncDisposable
     /// <param name="ingest">Where messages go.</param>
     /// <param name="time">All time of the broker.</param>
     /// <param name="loggers">Where it logs.</param>
+    /// <param name="access">Who may come in, and what they may do; null: everybody may do everything.</param>
     /// <exception cref="ArgumentException">A setting is out of range.</exception>
-    public MqttServer(MqttOptions options, IIngest ingest, TimeProvider time, ILoggerFactory loggers)
+    public MqttServer(MqttOptions options, IIngest ingest, TimeProvider time, ILoggerFactory loggers, IAccess? access = null)
     {
         options.Validate();
-        _connections = new ConnectionListener(new MqttContext(options, ingest, time, Metrics, loggers.CreateLogger<MqttServer>()));
+        _connections = new ConnectionListener(
+            new MqttContext(options, ingest, access ?? OpenAccess.Instance, time, Metrics, loggers.CreateLogger<MqttServer>()));
     }
 
     /// <summary>Serves MQTT clients: <c>listenOptions.Run(server.Connections.OnConnectedAsync)</c>.</summary>
     public ConnectionHandler Connections => _connections;
+
+    /// <summary>
+    /// Counts connections at a listener, before TLS or HTTP that stand in front of MQTT there, and closes those that are too many:
+    /// <c>listenOptions.Use(server.Limit)</c>. Listeners of plain MQTT need it not.
+    /// </summary>
+    public ConnectionDelegate Limit(ConnectionDelegate next) => connection => _connections.LimitAsync(connection, next);
 
     /// <summary>What is counted.</summary>
     public MqttMetrics Metrics { get; } = new();

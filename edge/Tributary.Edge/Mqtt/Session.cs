@@ -45,6 +45,9 @@ internal sealed class Session
     /// <summary>Subscriptions of the client.</summary>
     public int SubscriptionCount => _subscriptions.Count;
 
+    /// <summary>The filters that the client subscribed to. For the reading side.</summary>
+    public IReadOnlyCollection<byte[]> Filters => _subscriptions.Keys;
+
     /// <summary>Whether the client subscribed to this filter.</summary>
     public bool HasSubscription(ReadOnlySpan<byte> filter) =>
         _subscriptions.GetAlternateLookup<ReadOnlySpan<byte>>().ContainsKey(filter);

@@ -51,7 +51,9 @@ internal static class Answers
         {
             ReasonCode.UnsupportedProtocolVersion => 1,
             ReasonCode.ClientIdentifierNotValid => 2,
-            ReasonCode.ServerUnavailable => 3,
+            ReasonCode.ServerUnavailable or ReasonCode.ServerBusy or ReasonCode.ConnectionRateExceeded => 3,
+            ReasonCode.BadUserNameOrPassword => 4,
+            ReasonCode.NotAuthorized => 5,
             _ => 0,
         };
         return returnCode == 0 ? default : builder.Begin(PacketType.ConnAck).Byte(0).Byte(returnCode).End();

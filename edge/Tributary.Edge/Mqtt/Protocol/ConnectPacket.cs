@@ -3,7 +3,7 @@ using System.Text;
 namespace Tributary.Edge.Mqtt.Protocol;
 
 /// <summary>
-/// A CONNECT (MQTT 5 and 3.1.1, 3.1). User name and password are checked for their form and not kept: there are no users yet.
+/// A CONNECT (MQTT 5 and 3.1.1, 3.1).
 /// </summary>
 internal sealed record ConnectPacket
 {
@@ -28,6 +28,12 @@ internal sealed record ConnectPacket
 
     /// <summary>The will, null if there is none.</summary>
     public Will? Will { get; init; }
+
+    /// <summary>User name, null if there is none.</summary>
+    public string? UserName { get; init; }
+
+    /// <summary>Password, null if there is none. Whoever has checked it makes it zeros.</summary>
+    public byte[]? Password { get; init; }
 
     /// <summary>Properties of MQTT 5.</summary>
     public ConnectProperties Properties { get; init; } = new();
@@ -55,14 +61,8 @@ internal sealed record ConnectPacket
         ConnectProperties properties = level == ProtocolLevel.V5 ? ConnectProperties.Read(reader.Properties()) : new ConnectProperties();
         ReadOnlySpan<byte> clientId = reader.Utf8("the client identifier");
         Will? will = (flags & WillFlag) != 0 ? Will.Read(ref reader, level, (flags >> 3) & 3, (flags & WillRetainFlag) != 0) : null;
-        if ((flags & UserNameFlag) != 0)
-        {
-            reader.Utf8("the user name");
-        }
-        if ((flags & PasswordFlag) != 0)
-        {
-            reader.Binary("the password");
-        }
+        string? userName = (flags & UserNameFlag) != 0 ? Encoding.UTF8.GetString(reader.Utf8("the user name")) : null;
+        byte[]? password = (flags & PasswordFlag) != 0 ? reader.Binary("the password").ToArray() : null;
         reader.End();
         return new ConnectPacket
         {
@@ -71,6 +71,8 @@ internal sealed record ConnectPacket
             CleanStart = (flags & CleanFlag) != 0,
             KeepAlive = keepAlive,
             Will = will,
+            UserName = userName,
+            Password = password,
             Properties = properties,
         };
     }

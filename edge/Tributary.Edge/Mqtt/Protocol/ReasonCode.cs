@@ -14,7 +14,10 @@ internal enum ReasonCode : byte
     ImplementationSpecific = 0x83,
     UnsupportedProtocolVersion = 0x84,
     ClientIdentifierNotValid = 0x85,
+    BadUserNameOrPassword = 0x86,
+    NotAuthorized = 0x87,
     ServerUnavailable = 0x88,
+    ServerBusy = 0x89,
     ServerShuttingDown = 0x8B,
     BadAuthenticationMethod = 0x8C,
     KeepAliveTimeout = 0x8D,
@@ -29,4 +32,5 @@ internal enum ReasonCode : byte
     RetainNotSupported = 0x9A,
     QosNotSupported = 0x9B,
     SharedSubscriptionsNotSupported = 0x9E,
+    ConnectionRateExceeded = 0x9F,
 }

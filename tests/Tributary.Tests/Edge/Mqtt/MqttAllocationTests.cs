@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
+using Tributary.Edge.Access;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
 using Tributary.Tests.Edge.Mqtt.Support;
@@ -25,11 +26,12 @@ public sealed class MqttAllocationTests
     private static readonly string Payload = new('x', 100);
 
     [Theory]
-    [InlineData(4)]
-    [InlineData(5)]
-    public async Task A_message_in_and_its_acknowledgement_allocate_nothing(int level)
+    [InlineData(4, false)]
+    [InlineData(5, false)]
+    [InlineData(5, true)]
+    public async Task A_message_in_and_its_acknowledgement_allocate_nothing(int level, bool isAskedForPermission)
     {
-        await using var server = NewServer();
+        await using var server = NewServer(isAskedForPermission ? new SomeTopics() : null);
         (MqttPipes pipes, Task serving) = await ConnectAsync(server, level, "dev");
         byte[] batch = [.. Enumerable.Range(1, Batch).SelectMany(i => Packets.Publish(level, "devices/dev/temperature", Payload, 1, i))];
         long before = 0;
@@ -77,9 +79,9 @@ public sealed class MqttAllocationTests
     private static void AssertNothing(long allocated) =>
         Assert.True(allocated < Batch * Rounds * SmallestObject / 2, $"{allocated} bytes for {Batch * Rounds} messages");
 
-    private static MqttServer NewServer() =>
+    private static MqttServer NewServer(IAccess? access = null) =>
         new(new MqttOptions { MaxOutboundInFlight = Batch, ShutdownGrace = TimeSpan.Zero }, new CommittingIngest(), new FakeTimeProvider(),
-            NullLoggerFactory.Instance);
+            NullLoggerFactory.Instance, access);
 
     private static async Task<(MqttPipes Pipes, Task Serving)> ConnectAsync(MqttServer server, int level, string clientId)
     {
@@ -101,6 +103,27 @@ public sealed class MqttAllocationTests
             bytes -= taken;
             reader.AdvanceTo(result.Buffer.GetPosition(taken));
             Assert.False(result.IsCompleted && bytes > 0, "the connection was closed");
+        }
+    }
+
+    /// <summary>Everybody is a user who may publish to some topics.</summary>
+    private sealed class SomeTopics : IAccess
+    {
+        private readonly UserList _users = new();
+
+        public event Action? Changed
+        {
+            add { }
+            remove { }
+        }
+
+        public ValueTask<Admission> AdmitAsync(ClientIdentity identity, CancellationToken cancellation) =>
+            new(new ClientRights(_users, "user", identity.ClientId, null));
+
+        private sealed class UserList : IUserList
+        {
+            public Users Users { get; } = new(
+                [new User("user", null, new Permissions([TopicPattern.Parse("a/#"), TopicPattern.Parse("devices/%c/+")], []))], null);
         }
     }
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
+using Tributary.Edge.Access;
 using Tributary.Edge.Mqtt;
 using Xunit;
 
@@ -10,9 +11,12 @@ public abstract class MqttTest : IAsyncLifetime
 {
     private readonly Lazy<MqttServer> _server;
 
-    protected MqttTest() => _server = new Lazy<MqttServer>(() => new MqttServer(Options, Ingest, Time, NullLoggerFactory.Instance));
+    protected MqttTest() => _server = new Lazy<MqttServer>(() => new MqttServer(Options, Ingest, Time, NullLoggerFactory.Instance, Access));
 
     private protected MqttOptions Options { get; set; } = new() { ShutdownGrace = TimeSpan.Zero };
+
+    /// <summary>Who may do what; null: everybody everything.</summary>
+    private protected IAccess? Access { get; set; }
 
     private protected TestIngest Ingest { get; } = new();
 

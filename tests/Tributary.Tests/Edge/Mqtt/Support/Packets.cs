@@ -12,7 +12,8 @@ internal static class Packets
 
     public static byte[] Connect(
         int level, string clientId, int keepAlive = 60, bool clean = true, byte[]? properties = null,
-        (string Topic, string Payload, int Qos, bool Retain)? will = null, byte[]? willProperties = null)
+        (string Topic, string Payload, int Qos, bool Retain)? will = null, byte[]? willProperties = null, string? user = null,
+        string? password = null)
     {
         int flags = clean ? 2 : 0;
         List<byte> payload = [.. Text(clientId)];
@@ -23,6 +24,9 @@ internal static class Packets
             payload.AddRange(Text(w.Topic));
             payload.AddRange(Text(w.Payload));
         }
+        flags |= (user is null ? 0 : 0x80) | (password is null ? 0 : 0x40);
+        payload.AddRange(user is null ? [] : Text(user));
+        payload.AddRange(password is null ? [] : Text(password));
         return Packet(
             0x10,
             [
