@@ -97,10 +97,13 @@ internal static partial class LogMessages
     public static partial void PageFailed(this ILogger logger, string? path, Exception reason);
 
     [LoggerMessage(250, LogLevel.Information, "Agent {Id} {Version} takes MQTT at {Mqtt}, tells its status at {Http} and ships to {Cloud}")]
-    public static partial void AgentStarted(this ILogger logger, string id, string version, IPEndPoint mqtt, IPEndPoint http, string cloud);
+    public static partial void AgentStarted(this ILogger logger, string id, string version, string mqtt, IPEndPoint http, string cloud);
 
-    [LoggerMessage(251, LogLevel.Warning, "{Endpoint} is not a loopback address: everybody who can reach it can publish and read, unencrypted and without a password")]
-    public static partial void OpenToOthers(this ILogger logger, IPEndPoint endpoint);
+    [LoggerMessage(251, LogLevel.Warning, "'{Setting}' is {Endpoint}: whoever is on the way to it can read and change what is said, since the settings allow it without TLS")]
+    public static partial void OpenWithoutTls(this ILogger logger, string setting, IPEndPoint endpoint);
+
+    [LoggerMessage(255, LogLevel.Warning, "'{Setting}' is {Endpoint}: who reaches it need not say who they are, since mqtt:allowAnonymous is true")]
+    public static partial void OpenToEverybody(this ILogger logger, string setting, IPEndPoint endpoint);
 
     [LoggerMessage(252, LogLevel.Warning, "{Source}: no such setting of this program, ignored")]
     public static partial void UnknownSetting(this ILogger logger, string source);

@@ -7,8 +7,10 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Tributary.Contracts.Telemetry;
+using Tributary.Edge.Access;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
+using Tributary.Edge.Listeners;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Status;
 using Tributary.Edge.Uplink;
@@ -37,7 +39,8 @@ internal sealed class EdgeAgent : IAsyncDisposable
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
     private readonly Stack<Func<ValueTask>> _stops = new();
-    private ListenOptions? _mqttListener;
+    private readonly AccessMetrics _accessMetrics = new();
+    private MqttEndpoints? _endpoints;
     private ListenOptions? _httpListener;
     private int _httpConnections;
 
@@ -49,8 +52,11 @@ internal sealed class EdgeAgent : IAsyncDisposable
         _logger = loggers.CreateLogger<EdgeAgent>();
     }
 
-    /// <summary>Where MQTT clients connect.</summary>
-    public IPEndPoint Mqtt => _mqttListener?.IPEndPoint ?? _options.Mqtt;
+    /// <summary>Where MQTT clients connect, in plain TCP.</summary>
+    public IPEndPoint Mqtt => Endpoints[0].Address;
+
+    /// <summary>All addresses that are served, by setting.</summary>
+    public IReadOnlyList<(string Setting, IPEndPoint Address)> Endpoints => [.. _endpoints!.Addresses, ("http", Http)];
 
     /// <summary>Where status and metrics are served.</summary>
     public IPEndPoint Http => _httpListener?.IPEndPoint ?? _options.Http;
@@ -99,12 +105,15 @@ internal sealed class EdgeAgent : IAsyncDisposable
         _stops.Push(buffer.DisposeAsync);
         EdgeUplink uplink = StartUplink(buffer, storage);
         var ingest = new Ingestor(RouteTable.Default, buffer, _options.Ingest, _time, _loggers);
-        var mqtt = new MqttServer(_options.MqttServer, ingest, _time, _loggers);
+        IAccess access = OpenAccess();
+        var mqtt = new MqttServer(_options.MqttServer, ingest, _time, _loggers, access);
         _stops.Push(mqtt.DisposeAsync);
         var reader = new StatusReader(
             _options.Id, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}", _options.Buffer, buffer, ingest, mqtt.Metrics, uplink, _time);
         await ListenAsync(mqtt, reader, buffer.DeadLetters);
-        _logger.AgentStarted(_options.Id, StatusReader.Version, Mqtt, Http, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}");
+        _logger.AgentStarted(
+            _options.Id, StatusReader.Version, string.Join(", ", _endpoints!.Addresses.Select(endpoint => $"{endpoint.Setting} {endpoint.Address}")),
+            Http, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}");
     }
 
     private EdgeBuffer OpenBuffer(FileStorage storage)
@@ -123,6 +132,51 @@ internal sealed class EdgeAgent : IAsyncDisposable
         }
     }
 
+    private IAccess OpenAccess()
+    {
+        _stops.Push(() => Dispose(_accessMetrics));
+        ListenerOptions listeners = _options.Listeners;
+        if (listeners.UsersFile is not { } file)
+        {
+            return new ListenerAccess(_accessMetrics);
+        }
+        try
+        {
+            var users = new UserAccess(file, listeners.FileCheckInterval, _accessMetrics, _time, _loggers.CreateLogger<UserAccess>());
+            _stops.Push(() => Dispose(users));
+            return users;
+        }
+        catch (UsersFileException e)
+        {
+            throw new StartException(e.Message, e);
+        }
+    }
+
+    private TlsHandshakes? OpenTls()
+    {
+        if (_options.Listeners.Tls is not { } tls)
+        {
+            return null;
+        }
+        try
+        {
+            ILogger logger = _loggers.CreateLogger<TlsCertificates>();
+            var certificates = new TlsCertificates(tls, _options.Listeners.FileCheckInterval, _accessMetrics, _time, logger);
+            _stops.Push(() => Dispose(certificates));
+            return new TlsHandshakes(certificates, _accessMetrics, _time, logger);
+        }
+        catch (TlsException e)
+        {
+            throw new StartException(e.Message, e);
+        }
+    }
+
+    private static ValueTask Dispose(IDisposable disposable)
+    {
+        disposable.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
     private EdgeUplink StartUplink(EdgeBuffer buffer, FileStorage storage)
     {
         var counters = new UplinkCounters();
@@ -139,41 +193,49 @@ internal sealed class EdgeAgent : IAsyncDisposable
         ServiceProvider services = new ServiceCollection().AddOptions().AddSingleton(_loggers).BuildServiceProvider();
         _stops.Push(services.DisposeAsync);
         var pages = new StatusPages(reader, deadLetters, services, _loggers.CreateLogger<StatusPages>());
-        _stops.Push(() =>
-        {
-            pages.Dispose();
-            return ValueTask.CompletedTask;
-        });
+        _stops.Push(() => Dispose(pages));
+        var webSockets = new WebSocketEntrance(
+            _options.Listeners.AllowedOrigins, _options.MqttServer, mqtt.Connections.OnConnectedAsync, services, _accessMetrics, _time,
+            _loggers.CreateLogger<WebSocketEntrance>());
+        _endpoints = new MqttEndpoints(_options.Listeners, mqtt, OpenTls(), webSockets);
         var server = new KestrelServer(
-            Options.Create(Listeners(mqtt, services)),
+            Options.Create(Listeners(_endpoints, services)),
             new SocketTransportFactory(Options.Create(Transport()), _loggers), _loggers);
         _stops.Push(() => StopListeningAsync(server, mqtt));
         try
         {
-            await server.StartAsync(pages, CancellationToken.None);
+            await server.StartAsync(new HttpApplication(pages, webSockets), CancellationToken.None);
         }
         catch (Exception e) when (e is IOException or System.Net.Sockets.SocketException)
         {
             throw new StartException($"can't listen on {Which(e)}: {(e.InnerException?.InnerException ?? e.InnerException ?? e).Message}", e);
         }
-        foreach (IPEndPoint open in new[] { Mqtt, Http }.Where(endpoint => !IPAddress.IsLoopback(endpoint.Address)))
+        TellOfOpen();
+    }
+
+    private void TellOfOpen()
+    {
+        foreach ((string setting, IPEndPoint address) in Endpoints.Where(endpoint => !IPAddress.IsLoopback(endpoint.Address.Address)))
         {
-            _logger.OpenToOthers(open);
+            if (setting is not ("mqtts" or "wss"))
+            {
+                _logger.OpenWithoutTls(setting, address);
+            }
+            if (setting != "http" && _options.Listeners.AllowAnonymous)
+            {
+                _logger.OpenToEverybody(setting, address);
+            }
         }
     }
 
     private SocketTransportOptions Transport() =>
         new() { MaxReadBufferSize = _options.MqttServer.ReadBufferBytes, MaxWriteBufferSize = WriteBufferBytes };
 
-    private KestrelServerOptions Listeners(MqttServer mqtt, IServiceProvider services)
+    private KestrelServerOptions Listeners(MqttEndpoints endpoints, IServiceProvider services)
     {
         var options = new KestrelServerOptions { ApplicationServices = services, AddServerHeader = false };
         options.Limits.MaxRequestBodySize = MaxHttpBodyBytes;
-        options.Listen(_options.Mqtt, listen =>
-        {
-            _mqttListener = listen;
-            listen.Run(mqtt.Connections.OnConnectedAsync);
-        });
+        endpoints.AddTo(options);
         options.Listen(_options.Http, listen =>
         {
             _httpListener = listen;
@@ -203,8 +265,11 @@ internal sealed class EdgeAgent : IAsyncDisposable
     /// <summary>The listener that failed, as far as Kestrel's message tells.</summary>
     private string Which(Exception failure)
     {
-        bool isHttp = failure.Message.Contains(_options.Http.ToString(), StringComparison.Ordinal);
-        return isHttp && !_options.Http.Equals(_options.Mqtt) ? $"{_options.Http} (setting 'http')" : $"{_options.Mqtt} (setting 'mqtt')";
+        List<(string Setting, IPEndPoint Address)> all = [.. _endpoints!.Wanted, ("http", _options.Http)];
+        int named = all.FindIndex(endpoint => failure.Message.Contains($"{endpoint.Address}:", StringComparison.Ordinal));
+        return named >= 0 ? Describe(all[named]) : "one of " + string.Join(", ", all.Select(Describe));
+
+        static string Describe((string Setting, IPEndPoint Address) endpoint) => $"{endpoint.Address} (setting '{endpoint.Setting}')";
     }
 
     /// <summary>The listeners close first; clients then get what they wait for, and are told to go.</summary>

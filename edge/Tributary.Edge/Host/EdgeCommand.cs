@@ -22,6 +22,15 @@ internal static class EdgeCommand
     private static readonly Option<string?> Mqtt =
         Flag("--mqtt", "ADDRESS:PORT", $"Where MQTT clients connect, 127.0.0.1:{EdgeOptions.DefaultMqttPort} by default.");
 
+    private static readonly Option<string?> Mqtts =
+        Flag("--mqtts", "ADDRESS:PORT", $"Where they connect with TLS, usually at port {EdgeOptions.DefaultMqttsPort}; off by default.");
+
+    private static readonly Option<string?> Ws =
+        Flag("--ws", "ADDRESS:PORT", $"Where they connect by WebSocket, usually at port {EdgeOptions.DefaultWsPort}; off by default.");
+
+    private static readonly Option<string?> Wss =
+        Flag("--wss", "ADDRESS:PORT", $"The same with TLS, usually at port {EdgeOptions.DefaultWssPort}; off by default.");
+
     private static readonly Option<string?> Http =
         Flag("--http", "ADDRESS:PORT", $"Where status and metrics are served, 127.0.0.1:{EdgeOptions.DefaultHttpPort} by default.");
 
@@ -34,10 +43,10 @@ internal static class EdgeCommand
         var run = new Command(
             "run", $"Takes MQTT messages in and ships them to the cloud. Every flag is also an environment variable ({SettingValues.EnvironmentPrefix}…).")
         {
-            Data, Id, Cloud, Mqtt, Http, Config,
+            Data, Id, Cloud, Mqtt, Mqtts, Ws, Wss, Http, Config,
         };
         run.SetAction((parsed, _) => RunAsync(parsed));
-        var root = new RootCommand("The edge agent of Tributary: an MQTT broker that stores, acknowledges and ships to Kafka.") { run };
+        var root = new RootCommand("The edge agent of Tributary: an MQTT broker that stores, acknowledges and ships to Kafka.") { run, UserCommand.Create() };
         ParseResult parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {
@@ -85,7 +94,7 @@ internal static class EdgeCommand
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => context.Cancel = stop.TrySetResult());
         await using EdgeAgent agent = await EdgeAgent.StartAsync(options, TimeProvider.System, loggers);
         agent.ReportUnknown(unknown);
-        Console.Out.WriteLine($"READY mqtt={agent.Mqtt} http={agent.Http}");
+        Console.Out.WriteLine($"READY {string.Join(' ', agent.Endpoints.Select(endpoint => $"{endpoint.Setting}={endpoint.Address}"))}");
         await stop.Task;
         return Done;
     }
@@ -93,7 +102,7 @@ internal static class EdgeCommand
     private static (EdgeOptions Options, IReadOnlyList<string> Unknown) ReadSettings(ParseResult parsed)
     {
         var values = new SettingValues();
-        values.AddFlags(new[] { Data, Id, Cloud, Mqtt, Http, Config }.Select(flag => (flag.Name[2..], flag.Name, parsed.GetValue(flag))));
+        values.AddFlags(new[] { Data, Id, Cloud, Mqtt, Mqtts, Ws, Wss, Http, Config }.Select(flag => (flag.Name[2..], flag.Name, parsed.GetValue(flag))));
         values.AddEnvironment(Environment.GetEnvironmentVariables());
         if (values.Text("config") is { } file)
         {

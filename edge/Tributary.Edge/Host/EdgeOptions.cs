@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
+using Tributary.Edge.Listeners;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Uplink;
 
@@ -14,6 +15,15 @@ internal sealed record EdgeOptions
     /// <summary>Port of the MQTT listener unless it is set.</summary>
     public const int DefaultMqttPort = 1883;
 
+    /// <summary>Usual port of MQTT over TLS.</summary>
+    public const int DefaultMqttsPort = 8883;
+
+    /// <summary>Usual port of MQTT over WebSocket.</summary>
+    public const int DefaultWsPort = 8083;
+
+    /// <summary>Usual port of MQTT over WebSocket over TLS.</summary>
+    public const int DefaultWssPort = 8084;
+
     /// <summary>Port of status and metrics unless it is set.</summary>
     public const int DefaultHttpPort = 8081;
 
@@ -23,8 +33,8 @@ internal sealed record EdgeOptions
     /// <summary>The data directory.</summary>
     public required string DataDirectory { get; init; }
 
-    /// <summary>Where MQTT clients connect.</summary>
-    public required IPEndPoint Mqtt { get; init; }
+    /// <summary>Where MQTT clients connect, and what they need to.</summary>
+    public required ListenerOptions Listeners { get; init; }
 
     /// <summary>Where status and metrics are served.</summary>
     public required IPEndPoint Http { get; init; }
@@ -59,14 +69,68 @@ internal sealed record EdgeOptions
         {
             Id = id,
             DataDirectory = data,
-            Mqtt = values.Listen("mqtt", DefaultMqttPort),
-            Http = values.Listen("http", DefaultHttpPort),
+            Listeners = Listening(values),
+            Http = ListeningToHttp(values),
             LogLevel = values.Word("log:level", LogLevel.Information),
             Ingest = ingest,
             Buffer = buffer,
             Uplink = Uplinking(values, id),
             MqttServer = Serving(values),
         };
+    }
+
+    private static ListenerOptions Listening(SettingValues values)
+    {
+        IPEndPoint? mqtts = values.ListenIfSet("mqtts", DefaultMqttsPort);
+        IPEndPoint? wss = values.ListenIfSet("wss", DefaultWssPort);
+        TlsOptions? tls = Encrypting(values, mqtts is not null ? "mqtts" : wss is not null ? "wss" : null);
+        var otherwise = new ListenerOptions { Mqtt = values.Listen("mqtt", DefaultMqttPort) };
+        string origins = values.Text("mqtt:allowedOrigins") ?? "";
+        return new ListenerOptions
+        {
+            Mqtt = otherwise.Mqtt,
+            Mqtts = mqtts,
+            Ws = values.ListenIfSet("ws", DefaultWsPort),
+            Wss = wss,
+            Tls = tls,
+            UsersFile = values.Text("mqtt:usersFile"),
+            AllowAnonymous = values.Flag("mqtt:allowAnonymous", otherwise.AllowAnonymous),
+            AllowPlaintext = values.Flag("mqtt:allowPlaintext", otherwise.AllowPlaintext),
+            AllowedOrigins = origins.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries),
+            FileCheckInterval = values.Duration("mqtt:fileCheckInterval", otherwise.FileCheckInterval),
+        }.Validate();
+    }
+
+    /// <param name="values">The settings.</param>
+    /// <param name="listener">The listener that needs certificates, null if none does.</param>
+    private static TlsOptions? Encrypting(SettingValues values, string? listener)
+    {
+        string? certificate = values.Text("tls:certificateFile");
+        string? key = values.Text("tls:keyFile");
+        var otherwise = new TlsOptions { CertificateFile = certificate ?? "", KeyFile = key ?? "" };
+        otherwise = otherwise with
+        {
+            ClientCaFile = values.Text("tls:clientCaFile"),
+            ClientCertificates = values.Word("tls:clientCertificates", otherwise.ClientCertificates),
+            CertificateUser = values.Word("tls:certificateUser", otherwise.CertificateUser),
+            HandshakeTimeout = values.Duration("tls:handshakeTimeout", otherwise.HandshakeTimeout),
+        };
+        if (listener is null)
+        {
+            return null;
+        }
+        Settings.Check(certificate is not null && key is not null, listener, "needs a certificate: set tls:certificateFile and tls:keyFile to PEM files");
+        return otherwise;
+    }
+
+    private static IPEndPoint ListeningToHttp(SettingValues values)
+    {
+        IPEndPoint http = values.Listen("http", DefaultHttpPort);
+        Settings.Check(
+            values.Flag("http:allowPlaintext", false) || IPAddress.IsLoopback(http.Address), "http",
+            $"is {http}: everybody who reaches it could read status, metrics and the records that the cloud refused. "
+            + "Leave it at a loopback address, or set http:allowPlaintext to true");
+        return http;
     }
 
     private static IngestOptions Ingesting(SettingValues values, string id)

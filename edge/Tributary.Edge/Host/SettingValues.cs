@@ -141,11 +141,17 @@ internal sealed class SettingValues
     /// ADDRESS:PORT of ours: an address, localhost, or * for all IPv4 addresses; port 0 stands for a free one. It has the name of its
     /// section: <c>"mqtt": "127.0.0.1:1883"</c> is short for <c>"mqtt": { "listen": "127.0.0.1:1883" }</c>.
     /// </summary>
-    public IPEndPoint Listen(string section, int otherwise)
+    public IPEndPoint Listen(string section, int otherwise) =>
+        ListenIfSet(section, otherwise) ?? new IPEndPoint(IPAddress.Loopback, otherwise);
+
+    /// <summary>As <see cref="Listen"/>, and null if it is not set.</summary>
+    /// <param name="section">Name of the setting.</param>
+    /// <param name="example">A port for examples.</param>
+    public IPEndPoint? ListenIfSet(string section, int example)
     {
         if (Text(section) is not { } text)
         {
-            return new IPEndPoint(IPAddress.Loopback, otherwise);
+            return null;
         }
         IPAddress? address = null;
         if (TrySplit(text, out string host, out int port))
@@ -159,7 +165,7 @@ internal sealed class SettingValues
         }
         return address is not null
             ? new IPEndPoint(address, port)
-            : throw Bad(section, text, $"ADDRESS:PORT with an address of this machine, localhost or *, such as 127.0.0.1:{otherwise}");
+            : throw Bad(section, text, $"ADDRESS:PORT with an address of this machine, localhost or *, such as 127.0.0.1:{example}");
     }
 
     private static string Lower(string word) => char.ToLowerInvariant(word[0]) + word[1..];

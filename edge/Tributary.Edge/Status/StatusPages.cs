@@ -12,6 +12,7 @@ using Microsoft.Extensions.Logging;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
+using Tributary.Edge.Access;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Mqtt;
 
@@ -41,7 +42,7 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
         _meters = Sdk.CreateMeterProviderBuilder()
             .ConfigureResource(
                 resource => resource.Clear().AddService(Service, serviceVersion: StatusReader.Version, serviceInstanceId: reader.Id))
-            .AddMeter(EdgeMetrics.MeterName, MqttMetrics.MeterName)
+            .AddMeter(EdgeMetrics.MeterName, MqttMetrics.MeterName, AccessMetrics.MeterName)
             .AddPrometheusExporter(exporter =>
             {
                 exporter.ScrapeEndpointPath = MetricsPath;

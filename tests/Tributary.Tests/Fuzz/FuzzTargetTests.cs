@@ -31,7 +31,7 @@ public sealed class FuzzTargetTests
         [nameof(FuzzTargets.MqttFilters)] = (FuzzTargets.MqttFilters, [.. Texts("a/+/c\n#\na/b/#\na/b/c", "+/+\n$x/#\n/\n$x/y", "a\na/\n/a")]),
         [nameof(FuzzTargets.Route)] = (FuzzTargets.Route, [.. Texts("devices/{device}/{metric...}\ndevices/d1/a/b", "a/{b}\na/ü", "x/+/y\nx/1/y")]),
         [nameof(FuzzTargets.EdgeSettings)] = (FuzzTargets.EdgeSettings, [.. Texts(
-            """{ "id": "e", "data": "d", "cloud": "h:1", "mqtt": { "listen": "0.0.0.0:1", "maxConnections": 5 }, "buffer": { "maxDiskBytes": "4GiB" } }""",
+            """{ "id": "e", "data": "d", "cloud": "h:1", "mqtt": { "listen": "0.0.0.0:1", "maxConnections": 5, "allowPlaintext": true, "allowAnonymous": true }, "buffer": { "maxDiskBytes": "4GiB" } }""",
             """{ "id": "e", "data": "d", "cloud": "[::1]:1", "uplink": { "codec": "lz4", "maxBackoff": "5s" }, /* x */ "log": { "level": "debug" }, }""")]),
         [nameof(FuzzTargets.CloudSettings)] = (FuzzTargets.CloudSettings, [.. Texts(
             """{ "data": "d", "kafka": "127.0.0.1:0", "broker": { "maxFrameBytes": 1048576, "idleLimitMs": 1000 }, "log": { "commitWindowMs": 5 } }""",

@@ -36,7 +36,7 @@ public sealed class SettingValuesTests : IDisposable
             Assert.Contains($"TRIBUTARY__{name.ToUpperInvariant()}", message, StringComparison.Ordinal);
         }
         EdgeOptions options = EdgeOptions.From(Values(null, [], Minimum));
-        Assert.Equal(new IPEndPoint(IPAddress.Loopback, 1883), options.Mqtt);
+        Assert.Equal(new IPEndPoint(IPAddress.Loopback, 1883), options.Listeners.Mqtt);
         Assert.Equal(new IPEndPoint(IPAddress.Loopback, 8081), options.Http);
     }
 
@@ -47,8 +47,11 @@ public sealed class SettingValuesTests : IDisposable
             """
             {
               // what a comment may say
-              "mqtt": { "listen": "0.0.0.0:1884", "maxConnections": 12 },
-              "http": "*:8082",
+              "mqtt": { "listen": "0.0.0.0:1884", "maxConnections": 12, "allowPlaintext": true, "usersFile": "users.json" },
+              "mqtts": "*:8885",
+              "tls": { "certificateFile": "c.pem", "keyFile": "k.pem", "clientCaFile": "ca.pem", "certificateUser": "dnsName" },
+              "wss": { "listen": "[::]:8884" },
+              "http": { "listen": "*:8082", "allowPlaintext": true },
               "ingest": { "maxBatchBytes": "64 KiB" },
               "buffer": { "maxDiskBytes": "100GiB", "commitWindow": "5ms" },
               "uplink": { "codec": "lz4", "quietPeriod": "1min", "requestTimeout": "00:00:20", "onTopicRecreated": "follow" },
@@ -56,7 +59,14 @@ public sealed class SettingValuesTests : IDisposable
             """,
             [], Minimum));
 
-        Assert.Equal(new IPEndPoint(IPAddress.Any, 1884), options.Mqtt);
+        Assert.Equal(new IPEndPoint(IPAddress.Any, 1884), options.Listeners.Mqtt);
+        Assert.Equal(new IPEndPoint(IPAddress.Any, 8885), options.Listeners.Mqtts);
+        Assert.Null(options.Listeners.Ws);
+        Assert.Equal(new IPEndPoint(IPAddress.IPv6Any, 8884), options.Listeners.Wss);
+        Assert.Equal("users.json", options.Listeners.UsersFile);
+        Assert.Equal(("c.pem", "k.pem", "ca.pem"), (options.Listeners.Tls!.CertificateFile, options.Listeners.Tls.KeyFile, options.Listeners.Tls.ClientCaFile));
+        Assert.Equal(Tributary.Edge.Listeners.CertificateUser.DnsName, options.Listeners.Tls.CertificateUser);
+        Assert.Equal(Tributary.Edge.Listeners.ClientCertificates.Required, options.Listeners.Tls.ClientCertificates);
         Assert.Equal(new IPEndPoint(IPAddress.Any, 8082), options.Http);
         Assert.Equal(12, options.MqttServer.MaxConnections);
         Assert.Equal(64 << 10, options.Ingest.MaxBatchBytes);
@@ -78,7 +88,7 @@ public sealed class SettingValuesTests : IDisposable
             Minimum));
 
         Assert.Equal(2048, options.Uplink.MaxBatchBytes);
-        Assert.Equal(new IPEndPoint(IPAddress.IPv6Loopback, 2), options.Mqtt);
+        Assert.Equal(new IPEndPoint(IPAddress.IPv6Loopback, 2), options.Listeners.Mqtt);
         Assert.Equal(8, options.Buffer.MaxTopics);
     }
 
@@ -95,6 +105,15 @@ public sealed class SettingValuesTests : IDisposable
     [InlineData("""{ "mqtt": "1883" }""", "'mqtt'", "must be ADDRESS:PORT")]
     [InlineData("""{ "mqtt": "example.com:1883" }""", "'mqtt'", "an address of this machine")]
     [InlineData("""{ "http": "127.0.0.1:99999" }""", "'http'", "must be ADDRESS:PORT")]
+    [InlineData("""{ "mqtt": "0.0.0.0:1883" }""", "'mqtt' is 0.0.0.0:1883", "'mqtts' or 'wss'")]
+    [InlineData("""{ "mqtt": { "listen": "*:1", "allowPlaintext": true } }""", "'mqtt' is 0.0.0.0:1", "mqtt:usersFile")]
+    [InlineData("""{ "mqtt": { "allowAnonymous": true }, "ws": "*:1" }""", "'ws' is 0.0.0.0:1", "mqtt:allowPlaintext")]
+    [InlineData("""{ "mqtts": "*:1" }""", "'mqtts'", "tls:certificateFile")]
+    [InlineData("""{ "mqtts": "*:1", "tls": { "certificateFile": "c", "keyFile": "k" } }""", "'mqtts' is 0.0.0.0:1", "tls:clientCaFile")]
+    [InlineData("""{ "wss": "*:1", "tls": { "certificateFile": "c", "keyFile": "k", "clientCaFile": "a", "clientCertificates": "optional" } }""", "'wss'", "mqtt:usersFile")]
+    [InlineData("""{ "http": "*:8081" }""", "'http' is 0.0.0.0:8081", "http:allowPlaintext")]
+    [InlineData("""{ "mqtt": { "allowedOrigins": "dashboard.example" } }""", "'mqtt:allowedOrigins'", "https://dashboard.example")]
+    [InlineData("""{ "tls": { "clientCertificates": "none" } }""", "'tls:clientCertificates'", "required, optional")]
     [InlineData("""{ "buffer": { "maxTopics": [8] } }""", "'buffer:maxTopics'", "is a list")]
     [InlineData("""{ "log": { "level": "loud" } }""", "'log:level'", "one of trace, debug")]
     [InlineData("""{ "buffer": { "maxTopics": 8, "MaxTopics": 9 } }""", "'buffer:MaxTopics'", "twice")]

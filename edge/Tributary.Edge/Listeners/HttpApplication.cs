@@ -1,0 +1,20 @@
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Tributary.Edge.Status;
+
+namespace Tributary.Edge.Listeners;
+
+/// <summary>All HTTP of the agent: its pages, and WebSocket at listeners of MQTT. Callable from any thread.</summary>
+internal sealed class HttpApplication(StatusPages pages, WebSocketEntrance webSockets) : IHttpApplication<HttpContext>
+{
+    /// <inheritdoc/>
+    public HttpContext CreateContext(IFeatureCollection contextFeatures) => pages.CreateContext(contextFeatures);
+
+    /// <inheritdoc/>
+    public void DisposeContext(HttpContext context, Exception? exception) => pages.DisposeContext(context, exception);
+
+    /// <inheritdoc/>
+    public Task ProcessRequestAsync(HttpContext context) =>
+        WebSocketEntrance.IsFor(context) ? webSockets.ServeAsync(context) : pages.ProcessRequestAsync(context);
+}
