@@ -45,6 +45,7 @@ install_packages() {
     command -v clang >/dev/null || missing+=(clang)
     command -v strace >/dev/null || missing+=(strace)
     command -v npm >/dev/null || missing+=(npm)
+    /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing+=(python3-paho-mqtt)
     [[ -e /usr/include/zlib.h ]] || missing+=(zlib1g-dev)
     ((${#missing[@]})) || return 0
     if ! command -v apt-get >/dev/null; then

@@ -20,6 +20,9 @@ internal sealed class EdgeNode : IAsyncDisposable
     /// <summary>Where MQTT clients connect.</summary>
     public IPEndPoint Mqtt => _ready["mqtt"];
 
+    /// <summary>Where a listener that was asked for is.</summary>
+    public IPEndPoint At(string listener) => _ready[listener];
+
     /// <summary>Everything that it wrote.</summary>
     public string Log => Process.Output + Process.Errors;
 
@@ -32,9 +35,7 @@ internal sealed class EdgeNode : IAsyncDisposable
     public static RunningProcess Run(
         EdgeBuild build, string data, string cloud, IReadOnlyDictionary<string, string>? settings = null, params string[] prefix)
     {
-        string program = build == EdgeBuild.Native
-            ? Programs.NativeEdge ?? throw new FileNotFoundException("the native agent was not published")
-            : Programs.Edge;
+        string program = ProgramOf(build);
         string[] arguments =
             ["run", "--data", data, "--id", TestSystem.EdgeId, "--cloud", cloud, "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"];
         if (prefix.Length == 0)
@@ -59,6 +60,17 @@ internal sealed class EdgeNode : IAsyncDisposable
             await process.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>Runs a command of the shipped build's program to its end and wants success.</summary>
+    /// <param name="input">Its standard input.</param>
+    /// <param name="arguments">The command.</param>
+    /// <returns>What it wrote to standard output.</returns>
+    public static Task<string> CommandAsync(string input, params string[] arguments)
+    {
+        string program = ProgramOf(Shipped);
+        string[] command = program.EndsWith(".dll", StringComparison.Ordinal) ? ["dotnet", "exec", program] : [program];
+        return Tool.RunAsync("sh", ["-c", "printf '%s\\n' \"$0\" | \"$@\"", input, .. command, .. arguments]);
     }
 
     /// <summary>A page of it.</summary>
@@ -96,4 +108,8 @@ internal sealed class EdgeNode : IAsyncDisposable
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => Process.DisposeAsync();
+
+    private static string ProgramOf(EdgeBuild build) => build == EdgeBuild.Native
+        ? Programs.NativeEdge ?? throw new FileNotFoundException("the native agent was not published")
+        : Programs.Edge;
 }

@@ -14,7 +14,7 @@ public enum NodeClientKind
 }
 
 /// <summary>
-/// Runs <c>Clients/Node/*.mjs</c>, which make the two clients commands, under the Node.js of their package file: <c>test.sh</c> has
+/// Runs <c>Clients/Node/*.mjs</c>, which make commands of clients, under the Node.js of their package file: <c>test.sh</c> has
 /// installed it.
 /// </summary>
 internal static class NodeClient
@@ -36,8 +36,12 @@ internal static class NodeClient
     {
         arguments["bootstrap"] = kafka;
         string script = client == NodeClientKind.Kafkajs ? "kafkajs.mjs" : "platformatic.mjs";
-        return RunningProcess.Start($"{client} {command}", Node.Value, [Path.Combine(Scripts, script), command, arguments.ToJsonString()]);
+        return Start($"{client} {command}", script, command, arguments.ToJsonString());
     }
+
+    /// <summary>Starts a script.</summary>
+    public static RunningProcess Start(string name, string script, params string[] arguments) =>
+        RunningProcess.Start(name, Node.Value, [Path.Combine(Scripts, script), .. arguments]);
 
     /// <summary>What it has said so far, but for a last line that isn't whole.</summary>
     public static List<JsonElement> Lines(RunningProcess process) =>
