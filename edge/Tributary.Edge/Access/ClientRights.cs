@@ -106,7 +106,7 @@ internal sealed class ClientRights
         _subscribe = Filters(permissions?.Subscribe);
     }
 
-    private byte[][] Filters(IReadOnlyList<TopicPattern>? patterns) =>
+    private byte[][] Filters(IReadOnlyList<TopicGrant>? patterns) =>
         patterns is null ? [] : [.. patterns.Select(pattern => pattern.For(User, _clientId)).OfType<byte[]>()];
 }
 

@@ -5,7 +5,7 @@ namespace Tributary.Edge.Access;
 /// <summary>What somebody may do.</summary>
 /// <param name="Publish">Topics to publish to.</param>
 /// <param name="Subscribe">Topics to subscribe to.</param>
-internal sealed record Permissions(IReadOnlyList<TopicPattern> Publish, IReadOnlyList<TopicPattern> Subscribe);
+internal sealed record Permissions(IReadOnlyList<TopicGrant> Publish, IReadOnlyList<TopicGrant> Subscribe);
 
 /// <summary>A user.</summary>
 /// <param name="Name">Name: what CONNECT has as user name, or a client certificate as its subject.</param>

@@ -146,10 +146,10 @@ internal static class UsersFile
 
     private static void Write(Utf8JsonWriter writer, Permissions permissions)
     {
-        foreach ((string name, IReadOnlyList<TopicPattern> filters) in new[] { (PublishName, permissions.Publish), (SubscribeName, permissions.Subscribe) })
+        foreach ((string name, IReadOnlyList<TopicGrant> filters) in new[] { (PublishName, permissions.Publish), (SubscribeName, permissions.Subscribe) })
         {
             writer.WriteStartArray(name);
-            foreach (TopicPattern filter in filters)
+            foreach (TopicGrant filter in filters)
             {
                 writer.WriteStringValue(filter.Text);
             }
@@ -204,7 +204,7 @@ internal static class UsersFile
     {
         Expect(reader, JsonTokenType.StartObject, $"'{user}' must be an object");
         PasswordHash? password = null;
-        IReadOnlyList<TopicPattern> publish = [], subscribe = [];
+        IReadOnlyList<TopicGrant> publish = [], subscribe = [];
         var seen = new HashSet<string>(StringComparer.Ordinal);
         while (NextProperty(ref reader, seen) is { } name)
         {
@@ -228,11 +228,11 @@ internal static class UsersFile
         return new User(user, password, new Permissions(publish, subscribe));
     }
 
-    private static List<TopicPattern> ReadFilters(ref Utf8JsonReader reader, string name, bool isAnonymous)
+    private static List<TopicGrant> ReadFilters(ref Utf8JsonReader reader, string name, bool isAnonymous)
     {
         string rule = $"'{name}' must be a list of topic filters";
         Expect(reader, JsonTokenType.StartArray, rule);
-        List<TopicPattern> filters = [];
+        List<TopicGrant> filters = [];
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
             Expect(reader, JsonTokenType.String, rule);
@@ -240,7 +240,7 @@ internal static class UsersFile
             {
                 throw new FormatException($"'{name}' has more than {MaxFilters} topic filters");
             }
-            var filter = TopicPattern.Parse(reader.GetString()!);
+            var filter = TopicGrant.Parse(reader.GetString()!);
             if (isAnonymous && filter.NeedsUser)
             {
                 throw new FormatException($"'{filter.Text}' names the user, and anonymous clients have none");

@@ -94,7 +94,7 @@ internal static class UserCommand
         {
             throw new ArgumentException($"--iterations must be from {PasswordHash.MinIterations} to {PasswordHash.MaxIterations}");
         }
-        List<TopicPattern> mayPublish = Filters("--publish", publish), maySubscribe = Filters("--subscribe", subscribe);
+        List<TopicGrant> mayPublish = Filters("--publish", publish), maySubscribe = Filters("--subscribe", subscribe);
         Users users = System.IO.File.Exists(path) ? UsersFile.Read(path) : new Users([], null);
         User? before = users.Find(name);
         PasswordHash? password = noPassword ? null : PasswordHash.Create(ReadPassword(name), iterations);
@@ -138,14 +138,14 @@ internal static class UserCommand
     private static string Describe(Permissions permissions) =>
         $"publish {Describe(permissions.Publish)}; subscribe {Describe(permissions.Subscribe)}";
 
-    private static string Describe(IReadOnlyList<TopicPattern> filters) =>
+    private static string Describe(IReadOnlyList<TopicGrant> filters) =>
         filters.Count == 0 ? "nothing" : string.Join(", ", filters.Select(filter => filter.Text));
 
-    private static List<TopicPattern> Filters(string option, string[] texts)
+    private static List<TopicGrant> Filters(string option, string[] texts)
     {
         try
         {
-            return [.. texts.Select(TopicPattern.Parse)];
+            return [.. texts.Select(TopicGrant.Parse)];
         }
         catch (FormatException e)
         {

@@ -20,11 +20,10 @@ internal sealed record TlsMaterial(SslServerAuthenticationOptions Server, string
     /// <exception cref="TlsException">One can't be read or used; the message names it.</exception>
     public static TlsMaterial Load(TlsOptions options)
     {
-        (X509Certificate2 certificate, X509Certificate2Collection chain) = LoadCertificate(options);
+        SslStreamCertificateContext context = LoadCertificate(options);
         var server = new SslServerAuthenticationOptions
         {
-            // Offline: what is missing in the file is not fetched from anywhere.
-            ServerCertificateContext = SslStreamCertificateContext.Create(certificate, chain, offline: true),
+            ServerCertificateContext = context,
             EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
             CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
             EncryptionPolicy = EncryptionPolicy.RequireEncryption,
@@ -38,7 +37,7 @@ internal sealed record TlsMaterial(SslServerAuthenticationOptions Server, string
                 ? static (_, certificate, _, errors) => certificate is null || errors == SslPolicyErrors.None
                 : static (_, _, _, errors) => errors == SslPolicyErrors.None;
         }
-        return new TlsMaterial(server, certificate.Subject, certificate.NotAfter.ToUniversalTime());
+        return new TlsMaterial(server, context.TargetCertificate.Subject, context.TargetCertificate.NotAfter.ToUniversalTime());
     }
 
     /// <summary>The user that a client's certificate names, null if it names none.</summary>
@@ -61,7 +60,7 @@ internal sealed record TlsMaterial(SslServerAuthenticationOptions Server, string
             .Select(part => part.GetSingleElementValue()).FirstOrDefault();
     }
 
-    private static (X509Certificate2 Certificate, X509Certificate2Collection Chain) LoadCertificate(TlsOptions options)
+    private static SslStreamCertificateContext LoadCertificate(TlsOptions options)
     {
         string certificatePem = ReadText(options.CertificateFile, "tls:certificateFile");
         string keyPem = ReadText(options.KeyFile, "tls:keyFile");
@@ -71,9 +70,10 @@ internal sealed record TlsMaterial(SslServerAuthenticationOptions Server, string
             var chain = new X509Certificate2Collection();
             chain.ImportFromPem(certificatePem);
             chain.RemoveAt(0); // the certificate itself
-            return (certificate, chain);
+            // Offline: what is missing in the file is not fetched from anywhere.
+            return SslStreamCertificateContext.Create(certificate, chain, offline: true);
         }
-        catch (Exception e) when (e is CryptographicException or ArgumentException)
+        catch (Exception e) when (e is CryptographicException or ArgumentException or AuthenticationException or NotSupportedException)
         {
             throw new TlsException(
                 $"the certificate in {options.CertificateFile} (tls:certificateFile) with the key in {options.KeyFile} (tls:keyFile) can't be used: {e.Message}", e);

@@ -33,6 +33,9 @@ public sealed class FuzzTargetTests
         [nameof(FuzzTargets.EdgeSettings)] = (FuzzTargets.EdgeSettings, [.. Texts(
             """{ "id": "e", "data": "d", "cloud": "h:1", "mqtt": { "listen": "0.0.0.0:1", "maxConnections": 5, "allowPlaintext": true, "allowAnonymous": true }, "buffer": { "maxDiskBytes": "4GiB" } }""",
             """{ "id": "e", "data": "d", "cloud": "[::1]:1", "uplink": { "codec": "lz4", "maxBackoff": "5s" }, /* x */ "log": { "level": "debug" }, }""")]),
+        [nameof(FuzzTargets.UsersFile)] = (FuzzTargets.UsersFile, [.. Texts(
+            """{ "users": { "a": { "password": "$pbkdf2-sha256$i=1000$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODw", "publish": ["a/%u/#"] } } }""",
+            """{ "anonymous": { "publish": ["a/+", "%c"], "subscribe": ["#"], }, /* x */ "users": {} }""")]),
         [nameof(FuzzTargets.CloudSettings)] = (FuzzTargets.CloudSettings, [.. Texts(
             """{ "data": "d", "kafka": "127.0.0.1:0", "broker": { "maxFrameBytes": 1048576, "idleLimitMs": 1000 }, "log": { "commitWindowMs": 5 } }""",
             """{ "data": "d", "kafka": "[::]:9092", "maxTopics": 7, /* x */ }""")]),

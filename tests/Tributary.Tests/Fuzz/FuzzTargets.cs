@@ -6,6 +6,7 @@ using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Contracts.Records;
 using Tributary.Contracts.Telemetry;
+using Tributary.Edge.Access;
 using Tributary.Edge.Host;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Mqtt.Protocol;
@@ -190,6 +191,20 @@ internal static class FuzzTargets
             // Said so.
         }
     });
+
+    /// <summary>The users file of the agent.</summary>
+    public static void UsersFile(ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            Users users = Tributary.Edge.Access.UsersFile.Parse(bytes, "users.json");
+            Require(users.All.All(user => users.Find(user.Name) == user), "a user is not found");
+        }
+        catch (UsersFileException)
+        {
+            // Said so.
+        }
+    }
 
     /// <summary>The settings file of the cloud's program.</summary>
     public static void CloudSettings(ReadOnlySpan<byte> bytes) => WithFile(bytes, path =>

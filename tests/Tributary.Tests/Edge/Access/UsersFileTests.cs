@@ -83,8 +83,8 @@ public sealed class UsersFileTests
         using var directory = new TemporaryDirectory();
         string path = directory.File("users.json");
         var written = new Users(
-            [new User("ä\"b", PasswordHash.Parse(Hash), new Permissions([TopicPattern.Parse("a/%u")], []))],
-            new Permissions([], [TopicPattern.Parse("#")]));
+            [new User("ä\"b", PasswordHash.Parse(Hash), new Permissions([TopicGrant.Parse("a/%u")], []))],
+            new Permissions([], [TopicGrant.Parse("#")]));
         UsersFile.Write(path, written);
         Users read = UsersFile.Read(path);
 

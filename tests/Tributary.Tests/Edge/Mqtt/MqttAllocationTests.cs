@@ -123,7 +123,7 @@ public sealed class MqttAllocationTests
         private sealed class UserList : IUserList
         {
             public Users Users { get; } = new(
-                [new User("user", null, new Permissions([TopicPattern.Parse("a/#"), TopicPattern.Parse("devices/%c/+")], []))], null);
+                [new User("user", null, new Permissions([TopicGrant.Parse("a/#"), TopicGrant.Parse("devices/%c/+")], []))], null);
         }
     }
 

@@ -7,7 +7,7 @@ namespace Tributary.Edge.Access;
 /// A topic filter of a permission, in which <c>%u</c> stands for the user's name, <c>%c</c> for the client identifier and <c>%%</c> for a
 /// percent sign. Immutable.
 /// </summary>
-internal sealed class TopicPattern
+internal sealed class TopicGrant
 {
     /// <summary>Most bytes of a pattern.</summary>
     public const int MaxBytes = 1024;
@@ -15,7 +15,7 @@ internal sealed class TopicPattern
     private readonly bool _isFixed;
     private readonly byte[] _filter = [];
 
-    private TopicPattern(string text)
+    private TopicGrant(string text)
     {
         Text = text;
         _isFixed = !HasPlaceholder(text);
@@ -33,7 +33,7 @@ internal sealed class TopicPattern
 
     /// <summary>Reads a pattern.</summary>
     /// <exception cref="FormatException">It is none; the message says why.</exception>
-    public static TopicPattern Parse(string text)
+    public static TopicGrant Parse(string text)
     {
         for (int at = text.IndexOf('%', StringComparison.Ordinal); at >= 0; at = text.IndexOf('%', at + 2))
         {
@@ -52,7 +52,7 @@ internal sealed class TopicPattern
         {
             throw new FormatException($"'{text}' begins with $share/: leave that out, shared subscriptions are allowed like others");
         }
-        return new TopicPattern(text);
+        return new TopicGrant(text);
     }
 
     /// <summary>The filter for a client.</summary>
