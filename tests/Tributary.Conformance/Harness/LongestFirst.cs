@@ -13,8 +13,9 @@ public sealed class LongestFirst : ITestCollectionOrderer
 {
     private static readonly Type[] Long =
     [
-        typeof(ExactlyOnceTests), typeof(ConsumerGroupTests), typeof(CloudDiskFaultTests), typeof(NodeClientTests), typeof(GroupRestartTests),
-        typeof(FirstRunTests), typeof(DemoTests), typeof(MixedGroupTests),
+        typeof(ConsumerGroupTests), typeof(TransactionChainTests), typeof(GroupRestartTests), typeof(NodeClientTests), typeof(ExactlyOnceTests),
+        typeof(CloudDiskFaultTests), typeof(DemoTests), typeof(MixedGroupTests), typeof(ShutdownTests), typeof(KafkaAdminTests),
+        typeof(FirstRunTests),
     ];
 
     /// <inheritdoc/>
