@@ -93,7 +93,7 @@ internal static class ClientBenchmark
 
         public async Task ConsumeAsync(RecordLoad[] loads)
         {
-            var table = new Table("consumed", "records/s", "mock broker", "ratio");
+            var table = new Table("consumed", "records/s", "mock broker", "ratio", "mock in the client", "ratio");
             foreach (RecordLoad load in loads)
             {
                 (ServerProcess cloud, IPEndPoint kafka) = await StartAsync(ReadTopic, ReadPartitions);
@@ -104,10 +104,15 @@ internal static class ClientBenchmark
                     int count = ReadBytes / (load.ValueBytes + RecordOverhead);
                     ConfluentClient.Fill(kafka.ToString(), ReadTopic, ReadPartitions, count, load);
                     ConfluentClient.Fill(peer.ToString(), ReadTopic, ReadPartitions, count, load);
+                    string here = MockBroker.StartHere(ReadPartitions, ReadTopic);
+                    ConfluentClient.Fill(here, ReadTopic, ReadPartitions, count, load);
                     double[] rates = Measure(
-                        () => Consume(kafka, count),
-                        () => Consume(peer, count));
-                    table.Add(Name(load), Show.Rate(rates[0]), Show.Rate(rates[1]), Show.Ratio(rates[0], rates[1]));
+                        () => Consume(kafka.ToString(), count),
+                        () => Consume(peer.ToString(), count),
+                        () => Consume(here, count));
+                    table.Add(
+                        Name(load), Show.Rate(rates[0]), Show.Rate(rates[1]), Show.Ratio(rates[0], rates[1]), Show.Rate(rates[2]),
+                        Show.Ratio(rates[0], rates[2]));
                 }
             }
             table.Print();
@@ -141,9 +146,9 @@ internal static class ClientBenchmark
             return (cloud, kafka);
         }
 
-        private KafkaResult Consume(IPEndPoint kafka, int count)
+        private KafkaResult Consume(string kafka, int count)
         {
-            KafkaResult read = ConfluentClient.Consume(kafka.ToString(), ReadTopic, ReadPartitions, time);
+            KafkaResult read = ConfluentClient.Consume(kafka, ReadTopic, ReadPartitions, time);
             return read.Records % ((long)count * ReadPartitions) == 0
                 ? read
                 : throw new InvalidOperationException($"{read.Records} records were read where there are {count} in each partition");

@@ -8,7 +8,7 @@ using Tributary.Benchmarks.Harness;
 namespace Tributary.Benchmarks.Peers;
 
 /// <summary>
-/// The mock broker that librdkafka brings along, in a process of its own: it keeps batches in memory as they come, 5 MiB for each
+/// The mock broker that librdkafka brings along, in a process of its own or in this one: it keeps batches in memory as they come, 5 MiB for each
 /// partition, and flushes nothing. It leaves the client little to wait for, so what a client does with it is about its ceiling.
 /// </summary>
 internal static partial class MockBroker
@@ -43,13 +43,11 @@ internal static partial class MockBroker
         return (process, ready["kafka"]);
     }
 
-    private static void Run(string[] topics, int partitions)
+    /// <summary>Starts one in this process, on whose core it is then; it ends with the process.</summary>
+    /// <returns>Bootstrap servers.</returns>
+    public static string StartHere(int partitions, params string[] topics)
     {
-        NativeLibrary.SetDllImportResolver(typeof(MockBroker).Assembly, static (name, assembly, path) =>
-        {
-            nint library = 0;
-            return name == Library && Array.Exists(Builds, build => NativeLibrary.TryLoad(build, assembly, path, out library)) ? library : 0;
-        });
+        Resolving.EnsureStarted();
         byte[] error = new byte[512];
         nint client = Native.New(Producer, 0, error, (nuint)error.Length);
         nint cluster = client == 0 ? 0 : Native.NewCluster(client, 1);
@@ -64,8 +62,27 @@ internal static partial class MockBroker
                 throw new InvalidOperationException($"the mock broker does not make the topic {topic}");
             }
         }
-        Console.WriteLine($"READY kafka={Marshal.PtrToStringUTF8(Native.Bootstraps(cluster))}");
+        return Marshal.PtrToStringUTF8(Native.Bootstraps(cluster))!;
+    }
+
+    private static void Run(string[] topics, int partitions)
+    {
+        Console.WriteLine($"READY kafka={StartHere(partitions, topics)}");
         Thread.Sleep(Timeout.Infinite); // whoever started it kills it
+    }
+
+    /// <summary>How the library is found, said once.</summary>
+    private static class Resolving
+    {
+        static Resolving() => NativeLibrary.SetDllImportResolver(typeof(MockBroker).Assembly, static (name, assembly, path) =>
+        {
+            nint library = 0;
+            return name == Library && Array.Exists(Builds, build => NativeLibrary.TryLoad(build, assembly, path, out library)) ? library : 0;
+        });
+
+        public static void EnsureStarted()
+        {
+        }
     }
 
     private static partial class Native
