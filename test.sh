@@ -35,6 +35,21 @@ begin() {
 
 # --- What is needed -------------------------------------------------------------------------------------------------------------------
 
+find_mosquitto() {
+    command -v mosquitto >/dev/null || [[ -x /usr/sbin/mosquitto || -x artifacts/mosquitto/usr/sbin/mosquitto ]]
+}
+
+# The broker that the agent subscribes to in tests. It is only unpacked: installing it would start a service.
+unpack_mosquitto() {
+    find_mosquitto && return 0
+    mkdir -p artifacts/mosquitto
+    (
+        cd artifacts/mosquitto
+        apt-get download -qq mosquitto 2>/dev/null || { ((EUID == 0)) && apt-get update -qq && apt-get download -qq mosquitto; }
+        dpkg-deb -x mosquitto_*.deb .
+    )
+}
+
 # Clients to test with and what installs the rest of them, a linker and zlib for the native agent, strace to see when a flush returns.
 # None of them starts a service.
 install_packages() {
@@ -47,6 +62,10 @@ install_packages() {
     command -v npm >/dev/null || missing+=(npm)
     /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing+=(python3-paho-mqtt)
     [[ -e /usr/include/zlib.h ]] || missing+=(zlib1g-dev)
+    if ! find_mosquitto; then
+        compgen -G '/usr/lib/*/libdlt.so.2' >/dev/null || missing+=(libdlt2)
+        compgen -G '/usr/lib/*/libwrap.so.0' >/dev/null || missing+=(libwrap0)
+    fi
     ((${#missing[@]})) || return 0
     if ! command -v apt-get >/dev/null; then
         echo "not found: ${missing[*]} (names as in Debian), and there is no apt-get to install them"
@@ -66,6 +85,7 @@ install_packages() {
 
 begin "packages"
 install_packages
+unpack_mosquitto
 if ! command -v dotnet >/dev/null; then
     echo "the .NET 10 SDK is missing: there is no 'dotnet' on the PATH"
     exit 1

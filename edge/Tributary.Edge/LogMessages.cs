@@ -164,4 +164,18 @@ internal static partial class LogMessages
 
     [LoggerMessage(314, LogLevel.Warning, "Cloud: {Endpoint} can't be reached, messages are taken in meanwhile: {Reason}")]
     public static partial void CloudUnreachable(this ILogger logger, NodeEndpoint endpoint, string reason);
+
+    // Source
+
+    [LoggerMessage(400, LogLevel.Information, "Source: subscribed at {Broker} as {ClientId}, {Filters} filters")]
+    public static partial void SourceConnected(this ILogger logger, string broker, string clientId, int filters);
+
+    [LoggerMessage(401, LogLevel.Warning, "Source: not connected to {Broker}, tried again: {Reason}")]
+    public static partial void SourceDisconnected(this ILogger logger, string broker, string reason);
+
+    [LoggerMessage(402, LogLevel.Warning, "Source: {Broker} had forgotten the session of {ClientId}; what was published meanwhile does not come")]
+    public static partial void SourceSessionLost(this ILogger logger, string broker, string clientId);
+
+    [LoggerMessage(403, LogLevel.Error, "Source: {Broker} refused the subscription to {Filter}: {Reason}")]
+    public static partial void SourceFilterRefused(this ILogger logger, string broker, string filter, string reason);
 }

@@ -2,6 +2,7 @@ using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Host;
+using Tributary.Edge.Source;
 using Tributary.Log;
 using Tributary.Log.Storage;
 
@@ -181,7 +182,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
             {
                 OpenExisting(name[..dash], index);
             }
-            else if (name is not (AgentIdentity.FileName or DeadLetters.DirectoryName))
+            else if (name is not (AgentIdentity.FileName or DeadLetters.DirectoryName or SourceSubscriptions.FileName))
             {
                 _logger.NoPartition(name, Directory.Path);
             }

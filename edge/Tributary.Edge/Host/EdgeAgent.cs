@@ -12,6 +12,7 @@ using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Listeners;
 using Tributary.Edge.Mqtt;
+using Tributary.Edge.Source;
 using Tributary.Edge.Status;
 using Tributary.Edge.Uplink;
 using Tributary.Log.Storage;
@@ -108,8 +109,9 @@ internal sealed class EdgeAgent : IAsyncDisposable
         IAccess access = OpenAccess();
         var mqtt = new MqttServer(_options.MqttServer, ingest, _time, _loggers, access);
         _stops.Push(mqtt.DisposeAsync);
+        BrokerSource? source = StartSource(ingest, buffer, storage);
         var reader = new StatusReader(
-            _options.Id, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}", _options.Buffer, buffer, ingest, mqtt.Metrics, uplink, _time);
+            _options.Id, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}", _options.Buffer, buffer, ingest, mqtt.Metrics, uplink, _time, source);
         await ListenAsync(mqtt, reader, buffer.DeadLetters);
         _logger.AgentStarted(
             _options.Id, StatusReader.Version, string.Join(", ", _endpoints!.Addresses.Select(endpoint => $"{endpoint.Setting} {endpoint.Address}")),
@@ -186,6 +188,18 @@ internal sealed class EdgeAgent : IAsyncDisposable
         cloud.Start();
         uplink.Start();
         return uplink;
+    }
+
+    private BrokerSource? StartSource(Ingestor ingest, EdgeBuffer buffer, FileStorage storage)
+    {
+        if (_options.Source is not { } options)
+        {
+            return null;
+        }
+        var source = new BrokerSource(options, _options.MqttServer, ingest, storage, buffer.Directory.Path, _time, _loggers);
+        _stops.Push(source.DisposeAsync);
+        source.Start();
+        return source;
     }
 
     private async Task ListenAsync(MqttServer mqtt, StatusReader reader, DeadLetters deadLetters)

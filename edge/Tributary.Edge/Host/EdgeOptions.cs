@@ -5,6 +5,7 @@ using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Listeners;
 using Tributary.Edge.Mqtt;
+using Tributary.Edge.Source;
 using Tributary.Edge.Uplink;
 
 namespace Tributary.Edge.Host;
@@ -54,6 +55,9 @@ internal sealed record EdgeOptions
     /// <summary>Settings under <c>mqtt:</c>.</summary>
     public required MqttOptions MqttServer { get; init; }
 
+    /// <summary>Settings under <c>source:</c>; null if the agent subscribes nowhere.</summary>
+    public SourceOptions? Source { get; init; }
+
     /// <summary>Reads and checks all settings.</summary>
     /// <exception cref="ArgumentException">One is missing or can't be; the message names it.</exception>
     public static EdgeOptions From(SettingValues values)
@@ -65,26 +69,31 @@ internal sealed record EdgeOptions
         IngestOptions ingest = Ingesting(values, id);
         EdgeBufferOptions buffer = Buffering(values, ingest.PartitionsPerTopic);
         Ingestor.CheckSettings(ingest, RouteTable.Default, buffer);
+        SourceOptions? source = SourceSettings.From(values, id);
         return new EdgeOptions
         {
             Id = id,
             DataDirectory = data,
-            Listeners = Listening(values),
+            Listeners = Listening(values, source is not null),
             Http = ListeningToHttp(values),
             LogLevel = values.Word("log:level", LogLevel.Information),
             Ingest = ingest,
             Buffer = buffer,
             Uplink = Uplinking(values, id),
             MqttServer = Serving(values),
+            Source = source,
         };
     }
 
-    private static ListenerOptions Listening(SettingValues values)
+    private static ListenerOptions Listening(SettingValues values, bool hasSource)
     {
         IPEndPoint? mqtts = values.ListenIfSet("mqtts", DefaultMqttsPort);
         IPEndPoint? wss = values.ListenIfSet("wss", DefaultWssPort);
         TlsOptions? tls = Encrypting(values, mqtts is not null ? "mqtts" : wss is not null ? "wss" : null);
-        var otherwise = new ListenerOptions { Mqtt = values.Listen("mqtt", DefaultMqttPort) };
+        var otherwise = new ListenerOptions
+        {
+            Mqtt = hasSource ? values.ListenIfSet("mqtt", DefaultMqttPort) : values.Listen("mqtt", DefaultMqttPort),
+        };
         string origins = values.Text("mqtt:allowedOrigins") ?? "";
         return new ListenerOptions
         {

@@ -17,6 +17,7 @@ internal sealed class SettingValues
     public const string EnvironmentPrefix = "TRIBUTARY__";
 
     private const string ListenSuffix = ":listen";
+    private const char ListSeparator = '\n';
 
     /// <summary>Largest settings file, bytes.</summary>
     private const int MaxFileBytes = 1 << 20;
@@ -94,10 +95,25 @@ internal sealed class SettingValues
     }
 
     /// <summary>The text of a setting, null if it is not set.</summary>
+    /// <exception cref="ArgumentException">It is a list.</exception>
     public string? Text(string name)
     {
         _asked.Add(name);
-        return _values.TryGetValue(name, out Value value) ? value.Text : null;
+        if (!_values.TryGetValue(name, out Value value))
+        {
+            return null;
+        }
+        Check(!value.IsList, $"the setting '{name}' ({value.Source}) is a list; it has one value");
+        return value.Text;
+    }
+
+    /// <summary>Several values: a list in the file, or text with commas between them.</summary>
+    public IReadOnlyList<string> List(string name, IReadOnlyList<string> otherwise)
+    {
+        _asked.Add(name);
+        return !_values.TryGetValue(name, out Value value) ? otherwise
+            : value.IsList ? value.Text.Split(ListSeparator, StringSplitOptions.RemoveEmptyEntries)
+            : value.Text.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
     }
 
     /// <summary>The text of a setting that has no default.</summary>
@@ -254,7 +270,8 @@ internal sealed class SettingValues
                     AddObject(path, name + ":", property.Value, seen);
                     break;
                 case JsonValueKind.Array:
-                    throw new ArgumentException($"the setting '{name}' in {path} is a list; no setting is one");
+                    Add(name, new Value(Join(path, name, property.Value), $"'{name}' in {path}", IsStrict: true, IsList: true));
+                    break;
                 case JsonValueKind.Null:
                     break;
                 default:
@@ -262,6 +279,21 @@ internal sealed class SettingValues
                     break;
             }
         }
+    }
+
+    private static string Join(string path, string name, JsonElement list)
+    {
+        var texts = new List<string>();
+        foreach (JsonElement element in list.EnumerateArray())
+        {
+            Check(
+                element.ValueKind is JsonValueKind.String or JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False,
+                $"the setting '{name}' in {path} is a list of something else than texts");
+            string text = element.ToString();
+            Check(!text.Contains(ListSeparator), $"the setting '{name}' in {path} has a line break");
+            texts.Add(text);
+        }
+        return string.Join(ListSeparator, texts);
     }
 
     /// <summary>What was added first wins.</summary>
@@ -273,5 +305,6 @@ internal sealed class SettingValues
     /// <param name="Text">As it was written.</param>
     /// <param name="Source">Where, in words.</param>
     /// <param name="IsStrict">Whether it is an error if no setting has that name.</param>
-    private readonly record struct Value(string Text, string Source, bool IsStrict);
+    /// <param name="IsList">Whether it is several texts, with <see cref="ListSeparator"/> between them.</param>
+    private readonly record struct Value(string Text, string Source, bool IsStrict, bool IsList = false);
 }

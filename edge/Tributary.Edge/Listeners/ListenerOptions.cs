@@ -5,8 +5,8 @@ namespace Tributary.Edge.Listeners;
 /// <summary>Where clients connect, and what they need to.</summary>
 internal sealed record ListenerOptions
 {
-    /// <summary>MQTT over TCP.</summary>
-    public required IPEndPoint Mqtt { get; init; }
+    /// <summary>MQTT over TCP; null for none, where the agent takes its messages from a broker that is there.</summary>
+    public required IPEndPoint? Mqtt { get; init; }
 
     /// <summary>MQTT over TLS, null for none.</summary>
     public IPEndPoint? Mqtts { get; init; }

@@ -23,6 +23,7 @@ internal sealed class EdgeMetrics : IDisposable
         AddBacklog();
         AddIngest();
         AddUplink();
+        AddSource();
         AddAgent();
     }
 
@@ -96,6 +97,25 @@ internal sealed class EdgeMetrics : IDisposable
             "tributary.edge.uplink.state",
             () => _status.Partitions.Select(p => new Measurement<long>(1, [.. Tags(p), new("state", p.Uplink.State)])), "",
             "1 for the state that the uplink of a partition is in.");
+    }
+
+    /// <summary>Nothing of it shows where the agent is the broker itself.</summary>
+    private void AddSource()
+    {
+        if (_status.Source is null)
+        {
+            return;
+        }
+        Gauge("tributary.edge.source.connected", () => _status.Source!.Connected ? 1 : 0, "", "1 while the agent is subscribed at the broker.");
+        Count("tributary.edge.source.messages", () => _status.Source!.Received, "{message}", "Messages that came from the broker.");
+        Count("tributary.edge.source.acknowledged", () => _status.Source!.Acknowledged, "{message}", "Messages acknowledged to it, each after its flush.");
+        Gauge("tributary.edge.source.in_flight", () => _status.Source!.InFlight, "{message}", "Messages that are not acknowledged yet.");
+        Count("tributary.edge.source.connections", () => _status.Source!.Connections, "{connection}", "Connections that were made.");
+        Count("tributary.edge.source.sessions_lost", () => _status.Source!.SessionsLost, "{session}", "Times that the broker had forgotten the session.");
+        _meter.CreateObservableCounter(
+            "tributary.edge.source.dropped",
+            () => _status.Source!.Dropped.Select(dropped => new Measurement<long>(dropped.Value, Reason(dropped.Key))), "{message}",
+            "Messages that were given up, by reason.");
     }
 
     private void AddAgent()

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Tributary.Edge.Source;
 
 namespace Tributary.Edge.Status;
 
@@ -16,10 +17,11 @@ namespace Tributary.Edge.Status;
 /// <param name="Ingest">What was taken in.</param>
 /// <param name="Mqtt">Clients and packets.</param>
 /// <param name="Events">What befell the local logs.</param>
+/// <param name="Source">The broker that messages are taken from; null without one.</param>
 internal sealed record EdgeStatus(
     string Id, string Version, DateTimeOffset StartedAt, double UptimeSeconds, bool Ready, IReadOnlyList<string> NotReady, LinkStatus Link,
     BacklogStatus Backlog, IReadOnlyList<PartitionStatus> Partitions, DiskStatus Disk, IngestStatus Ingest, MqttStatus Mqtt,
-    EventsStatus Events);
+    EventsStatus Events, SourceStatus? Source);
 
 /// <summary>The connection to the cloud. A cloud that is away does not make the agent less ready.</summary>
 /// <param name="Cloud">HOST:PORT as it was set.</param>

@@ -3,6 +3,7 @@ using System.Reflection;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
+using Tributary.Edge.Source;
 using Tributary.Log;
 
 namespace Tributary.Edge.Status;
@@ -19,9 +20,10 @@ namespace Tributary.Edge.Status;
 /// <param name="mqtt">Clients and packets.</param>
 /// <param name="uplink">The way to the cloud.</param>
 /// <param name="time">All time.</param>
+/// <param name="source">The broker that messages are taken from; null without one.</param>
 internal sealed class StatusReader(
     string id, string cloud, EdgeBufferOptions options, EdgeBuffer buffer, Ingestor ingest, MqttMetrics mqtt, IUplinkStatus uplink,
-    TimeProvider time)
+    TimeProvider time, BrokerSource? source = null)
 {
     private readonly DateTimeOffset _startedAt = time.GetUtcNow();
     private readonly long _started = time.GetTimestamp();
@@ -66,7 +68,7 @@ internal sealed class StatusReader(
             id, Version, _startedAt, Math.Round(time.GetElapsedTime(_started).TotalSeconds, 3), notReady.Count == 0, notReady, DescribeLink(),
             backlog, partitions,
             new DiskStatus(buffer.Space.UsedBytes, options.MaxDiskBytes, buffer.Space.FreeBytes, options.MinFreeBytes, buffer.Space.Reason),
-            DescribeIngest(), DescribeMqtt(), DescribeEvents());
+            DescribeIngest(), DescribeMqtt(), DescribeEvents(), source?.Status);
     }
 
     private static string ProgramVersion()

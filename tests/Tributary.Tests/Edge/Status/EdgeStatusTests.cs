@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Tributary.Edge.Source;
 using Tributary.Edge.Status;
 using Xunit;
 
@@ -23,7 +24,8 @@ public sealed class EdgeStatusTests
             new MqttStatus(33, 34, new Dictionary<string, long> { ["idle"] = 35 }, 36, 37, 38, 39, 40, new Dictionary<string, long>(), 41, 42),
             new EventsStatus(
                 new Dictionary<string, long> { ["hole"] = 43 },
-                [new EventStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 6, TimeSpan.Zero), "hole", "telemetry-0", 44, 45, "damaged")]));
+                [new EventStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 6, TimeSpan.Zero), "hole", "telemetry-0", 44, 45, "damaged")]),
+            new SourceStatus("broker:1883", true, ["a/#"], null, "the disk is full", 46, 47, 48, 49, 50, new Dictionary<string, long> { ["tooLarge"] = 51 }));
 
         string json = JsonSerializer.Serialize(status, EdgeStatusJson.Default.EdgeStatus);
 
@@ -128,6 +130,23 @@ public sealed class EdgeStatusTests
                     "message": "damaged"
                   }
                 ]
+              },
+              "source": {
+                "broker": "broker:1883",
+                "connected": true,
+                "refused": [
+                  "a/#"
+                ],
+                "lastError": null,
+                "waits": "the disk is full",
+                "inFlight": 46,
+                "received": 47,
+                "acknowledged": 48,
+                "connections": 49,
+                "sessionsLost": 50,
+                "dropped": {
+                  "tooLarge": 51
+                }
               }
             }
             """,
