@@ -101,12 +101,49 @@ public sealed class BrokerSourceTests
             "mosquitto_pub", "-p", port.ToString(CultureInfo.InvariantCulture), "-u", "plant", "-P", "right", "-q", "1", "-t", topic, "-m", text);
     }
 
+    [Fact]
+    public async Task By_TLS_it_shows_a_certificate_of_its_own_and_trusts_nobody_else()
+    {
+        using var authority = new Certificates();
+        using var stranger = new Certificates("Another CA");
+        await using var system = new TestSystem(EdgeNode.Shipped, Settings(out int port));
+        (string certificate, string key) = authority.Server();
+        (string own, string ownKey) = authority.Client("CN=edge");
+        string At(string name, string text)
+        {
+            File.WriteAllText(system.At(name), text);
+            return system.At(name);
+        }
+        await using var broker = new MosquittoBroker(
+            system.At("mosquitto"), port, $"cafile {At("ca.pem", authority.AuthorityPem)}", $"certfile {At("server.pem", certificate)}",
+            $"keyfile {At("server.key", key)}", "require_certificate true", "use_identity_as_username true", "allow_anonymous false");
+        await broker.StartAsync();
+        await system.StartCloudAsync();
+        var settings = new Dictionary<string, string>
+        {
+            ["TRIBUTARY__SOURCE__TLS"] = "true",
+            ["TRIBUTARY__SOURCE__CAFILE"] = At("trusted.pem", stranger.AuthorityPem),
+            ["TRIBUTARY__SOURCE__CERTIFICATEFILE"] = At("own.pem", own),
+            ["TRIBUTARY__SOURCE__KEYFILE"] = At("own.key", ownKey),
+        };
+        await using EdgeNode edge = await StartAsync(system, port, settings, "devices/#");
+        await Until.TrueAsync(async () => (await SourceAsync(edge)).GetProperty("lastError").GetString()!.Contains("certificate"), edge.Process.Story);
+        File.WriteAllText(system.At("trusted.pem"), authority.AuthorityPem); // files are read for each connection
+        await Until.TrueAsync(async () => (await SourceAsync(edge)).GetProperty("connected").GetBoolean(), edge.Process.Story);
+        await Tool.RunAsync(
+            "mosquitto_pub", "-p", port.ToString(CultureInfo.InvariantCulture), "--cafile", system.At("ca.pem"), "--cert", system.At("own.pem"), "--key",
+            system.At("own.key"), "-q", "1", "-t", "devices/d1/a", "-m", "secret");
+        await KafkaReader.ReadUntilAsync(system.Kafka, "telemetry", records => records.Any(record => record.Text == "secret"), edge.Process.Story);
+    }
+
     private static Dictionary<string, string> Settings(out int port, params (string Name, string Text)[] more)
     {
         port = MosquittoBroker.FreePort();
         var settings = new Dictionary<string, string>
         {
-            ["SOURCE__BROKER"] = $"127.0.0.1:{port}", ["SOURCE__FILTERS"] = "devices/#", ["SOURCE__MAXBACKOFF"] = "600ms",
+            ["SOURCE__BROKER"] = $"127.0.0.1:{port}",
+            ["SOURCE__FILTERS"] = "devices/#",
+            ["SOURCE__MAXBACKOFF"] = "600ms",
         };
         foreach ((string name, string text) in more)
         {

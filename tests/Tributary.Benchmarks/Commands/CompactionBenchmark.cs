@@ -178,7 +178,7 @@ internal static class CompactionBenchmark
             [
                 new TopicSpecification
                 {
-                    Name = Churn, NumPartitions = Partitions, ReplicationFactor = 1, 
+                    Name = Churn, NumPartitions = Partitions, ReplicationFactor = 1,
                     Configs = new() { ["segment.bytes"] = $"{Math.Max(SmallestSegment, bytes / Partitions / 16)}" },
                 },
             ]);
