@@ -44,14 +44,26 @@ internal sealed class FileWatch : IDisposable
 
     private void Poll()
     {
-        lock (_lock)
+        if (!_lock.TryEnter())
+        {
+            return; // the file system takes its time, or somebody ends
+        }
+        try
         {
             Stamp[] now = Look();
             if (!now.AsSpan().SequenceEqual(_stamps))
             {
-                _stamps = now;
                 _changed?.Invoke();
+                _stamps = now;
             }
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            _ = e; // a timer's failure would end the process; the stamps are the old ones, so it is tried again
+        }
+        finally
+        {
+            _lock.Exit();
         }
     }
 

@@ -12,6 +12,9 @@ internal enum PasswordVerdict
 
     /// <summary>As many wait as may; it was not looked at.</summary>
     Busy,
+
+    /// <summary>Others were wrong meanwhile, so that it may not be tried now.</summary>
+    BackOff,
 }
 
 /// <summary>
@@ -34,23 +37,30 @@ internal sealed partial class PasswordChecks(AccessMetrics metrics) : IDisposabl
     private Thread[]? _threads;
 
     /// <summary>Checks a password.</summary>
-    /// <param name="password">The password; it must not change before the task ends.</param>
+    /// <param name="password">The password, which is copied.</param>
     /// <param name="hash">What it must match.</param>
     /// <param name="cancellation">Nobody waits for it any more.</param>
+    /// <param name="mayTry">Asked when its turn has come: many that came at once are not all to be tried.</param>
+    /// <param name="tried">Told whether it was right, before the next one has its turn.</param>
     /// <exception cref="OperationCanceledException">It was cancelled.</exception>
-    public async ValueTask<PasswordVerdict> CheckAsync(byte[] password, PasswordHash hash, CancellationToken cancellation)
+    public async ValueTask<PasswordVerdict> CheckAsync(
+        byte[] password, PasswordHash hash, CancellationToken cancellation, Func<bool>? mayTry = null, Action<bool>? tried = null)
     {
-        if (hash.Proof is { } known && CryptographicOperations.FixedTimeEquals(Proof(password), known))
+        if (IsKnown(password, hash))
         {
+            tried?.Invoke(true);
             return PasswordVerdict.Right;
         }
         Begin();
-        var check = new Check(password, hash, new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously), cancellation);
+        // A copy of its own: whoever is cancelled goes on, and clears the password while it is looked at.
+        var check = new Check(
+            [.. password], hash, new TaskCompletionSource<PasswordVerdict>(TaskCreationOptions.RunContinuationsAsynchronously), cancellation, mayTry, tried);
         if (!TryQueue(check))
         {
+            CryptographicOperations.ZeroMemory(check.Password);
             return PasswordVerdict.Busy;
         }
-        return await check.Result.Task.WaitAsync(cancellation) ? PasswordVerdict.Right : PasswordVerdict.Wrong;
+        return await check.Result.Task.WaitAsync(cancellation);
     }
 
     /// <summary>Ends the threads; what waits is cancelled.</summary>
@@ -76,6 +86,9 @@ internal sealed partial class PasswordChecks(AccessMetrics metrics) : IDisposabl
             return false; // the agent stops
         }
     }
+
+    private bool IsKnown(byte[] password, PasswordHash hash) =>
+        hash.Proof is { } known && CryptographicOperations.FixedTimeEquals(Proof(password), known);
 
     private byte[] Proof(byte[] password) => HMACSHA256.HashData(_key, password);
 
@@ -108,25 +121,47 @@ internal sealed partial class PasswordChecks(AccessMetrics metrics) : IDisposabl
         }
         foreach (Check check in _waiting.GetConsumingEnumerable())
         {
-            if (_waiting.IsAddingCompleted || check.Cancellation.IsCancellationRequested)
+            try
             {
-                check.Result.TrySetCanceled();
-                continue;
+                if (_waiting.IsAddingCompleted || check.Cancellation.IsCancellationRequested)
+                {
+                    check.Result.TrySetCanceled();
+                    continue;
+                }
+                check.Result.TrySetResult(Decide(check));
+            }
+            finally
+            {
+                CryptographicOperations.ZeroMemory(check.Password);
+            }
+        }
+    }
+
+    private PasswordVerdict Decide(Check check)
+    {
+        bool isRight = IsKnown(check.Password, check.Hash); // by one that was before it
+        if (!isRight)
+        {
+            if (check.MayTry?.Invoke() == false)
+            {
+                return PasswordVerdict.BackOff;
             }
             long start = TimeProvider.System.GetTimestamp();
-            bool isRight = check.Hash.Verify(check.Password);
+            isRight = check.Hash.Verify(check.Password);
             metrics.PasswordChecked(TimeProvider.System.GetElapsedTime(start));
             if (isRight)
             {
                 check.Hash.Proof = Proof(check.Password);
             }
-            check.Result.TrySetResult(isRight);
         }
+        check.Tried?.Invoke(isRight);
+        return isRight ? PasswordVerdict.Right : PasswordVerdict.Wrong;
     }
 
     /// <summary>setpriority(2): which = 0 is a process, on Linux a thread; who = 0 is the calling one.</summary>
     [LibraryImport("libc", EntryPoint = "setpriority")]
     private static partial int SetPriority(int which, int who, int priority);
 
-    private sealed record Check(byte[] Password, PasswordHash Hash, TaskCompletionSource<bool> Result, CancellationToken Cancellation);
+    private sealed record Check(
+        byte[] Password, PasswordHash Hash, TaskCompletionSource<PasswordVerdict> Result, CancellationToken Cancellation, Func<bool>? MayTry, Action<bool>? Tried);
 }

@@ -85,17 +85,25 @@ internal sealed class UserAccess : IAccess, IUserList, IDisposable
             return Refuse(AccessRefusal.BackOff);
         }
         User? user = users.Find(name);
-        switch (await _passwords.CheckAsync(password, user?.Password ?? users.Decoy, cancellation))
+        PasswordVerdict verdict = await _passwords.CheckAsync(
+            password, user?.Password ?? users.Decoy, cancellation, () => _backOff.MayTry(identity.Remote, name), isRight =>
+            {
+                if (isRight && user?.Password is not null)
+                {
+                    _backOff.Succeeded(identity.Remote, name);
+                }
+                else
+                {
+                    _backOff.Failed(identity.Remote, name);
+                }
+            });
+        return verdict switch
         {
-            case PasswordVerdict.Busy:
-                return Refuse(AccessRefusal.Busy);
-            case PasswordVerdict.Right when user?.Password is { } right:
-                _backOff.Succeeded(identity.Remote, name);
-                return new ClientRights(this, name, identity.ClientId, right);
-            default:
-                _backOff.Failed(identity.Remote, name);
-                return Refuse(AccessRefusal.BadCredentials);
-        }
+            PasswordVerdict.Busy => Refuse(AccessRefusal.Busy),
+            PasswordVerdict.BackOff => Refuse(AccessRefusal.BackOff),
+            PasswordVerdict.Right when user?.Password is { } right => new ClientRights(this, name, identity.ClientId, right),
+            _ => Refuse(AccessRefusal.BadCredentials),
+        };
     }
 
     private AccessRefusal Refuse(AccessRefusal refusal)

@@ -102,11 +102,27 @@ internal static class UsersFile
                 file.Write(Format(users));
                 file.Flush(flushToDisk: true);
             }
+            KeepOwner(path, temporary);
             File.Move(temporary, path, overwrite: true);
         }
         finally
         {
             File.Delete(temporary);
+        }
+    }
+
+    /// <summary>A file that an administrator writes stays its owner's, or the agent could not read it any more.</summary>
+    private static void KeepOwner(string path, string temporary)
+    {
+        if (!File.Exists(path) || !Environment.IsPrivilegedProcess || !OperatingSystem.IsLinux())
+        {
+            return;
+        }
+        using var chown = System.Diagnostics.Process.Start("chown", [$"--reference={path}", temporary]);
+        chown.WaitForExit();
+        if (chown.ExitCode != 0)
+        {
+            throw new IOException($"the owner of {path} can't be given to what replaces it");
         }
     }
 

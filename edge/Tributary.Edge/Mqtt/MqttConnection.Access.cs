@@ -12,6 +12,9 @@ internal sealed partial class MqttConnection
     private volatile ClientRights? _rights;
     private volatile bool _accessChanged;
 
+    /// <summary>The client's user; null for an anonymous one, and before it is let in.</summary>
+    public string? User => _rights?.User;
+
     /// <summary>
     /// What clients may do has changed: one whose user is gone has to go, the others lose subscriptions that they may not have any more.
     /// Called from any thread.
@@ -38,14 +41,21 @@ internal sealed partial class MqttConnection
         ClientOrigin? origin = _connection.Features.Get<ClientOrigin>();
         var identity = new ClientIdentity(
             clientId, connect.UserName, connect.Password, origin?.CertificateUser, _connection.RemoteEndPoint, origin?.MayBeAnonymous ?? false);
+        using var gone = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token, _connection.ConnectionClosed);
         Admission admission;
         try
         {
-            admission = await _broker.Access.AdmitAsync(identity, _closing.Token);
+            admission = await _broker.Access.AdmitAsync(identity, gone.Token);
+        }
+        catch (OperationCanceledException) when (gone.IsCancellationRequested)
+        {
+            Close(MqttCloseReason.Broken, ReasonCode.Unspecified, null);
+            return false;
         }
         finally
         {
             CryptographicOperations.ZeroMemory(connect.Password);
+            _connect = connect with { UserName = null, Password = null, Will = null }; // for as long as the connection lives
         }
         if (admission.Rights is not { } rights)
         {

@@ -148,8 +148,13 @@ internal sealed partial class MqttConnection
             this, _broker.Ingest.Connect(assigned ?? connect.ClientId),
             new OutboundQueue(options.MaxOutboundBytes, window, options.MaxDeliveryBytes, _broker.Metrics),
             _broker.Subscriptions, _broker.Metrics);
+        if (!_broker.Sessions.TryAttach(session, out Session? former))
+        {
+            Close(MqttCloseReason.ClientId, ReasonCode.ClientIdentifierNotValid, "another user is connected by that client identifier");
+            return;
+        }
         _session = session;
-        if (_broker.Sessions.Attach(session) is { } former)
+        if (former is not null)
         {
             former.Connection.Close(
                 MqttCloseReason.TakenOver, ReasonCode.SessionTakenOver, $"a connection from {_remote} has the same client identifier");

@@ -168,6 +168,10 @@ internal sealed partial class MqttConnection : ICommitListener
         {
             return;
         }
+        if (_will is { } last && _rights is { } rights && (rights.IsRevoked || !rights.MayPublish(last.Topic)))
+        {
+            _will = null; // what it may not say any more, it doesn't say at its end either
+        }
         session.End();
         _broker.Sessions.Detach(session);
         if (_isAccepted && _will is { } will)

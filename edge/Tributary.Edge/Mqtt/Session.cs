@@ -94,21 +94,27 @@ internal sealed class SessionRegistry
     private readonly ConcurrentDictionary<string, Session> _sessions = new(StringComparer.Ordinal);
 
     /// <summary>Makes <paramref name="session"/> the one of its client.</summary>
-    /// <returns>The one that it takes over from, null if there is none. The caller closes that one's connection.</returns>
-    public Session? Attach(Session session)
+    /// <param name="session">The session.</param>
+    /// <param name="former">The one that it takes over from, null if there is none. The caller closes that one's connection.</param>
+    /// <returns>False if another user is connected by that identifier: nobody throws out whom they are not.</returns>
+    public bool TryAttach(Session session, out Session? former)
     {
         while (true)
         {
-            if (_sessions.TryGetValue(session.ClientId, out Session? before))
+            if (_sessions.TryGetValue(session.ClientId, out former))
             {
-                if (_sessions.TryUpdate(session.ClientId, session, before))
+                if (former.Connection.User != session.Connection.User)
                 {
-                    return before;
+                    return false;
+                }
+                if (_sessions.TryUpdate(session.ClientId, session, former))
+                {
+                    return true;
                 }
             }
             else if (_sessions.TryAdd(session.ClientId, session))
             {
-                return null;
+                return true;
             }
         }
     }

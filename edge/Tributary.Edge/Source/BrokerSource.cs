@@ -140,6 +140,7 @@ internal sealed class BrokerSource : IAsyncDisposable
         _logger.SourceConnected(Broker, _options.ClientId, _options.Filters.Count - _refused.Length);
         string reason = await ended.Task;
         _isConnected = false;
+        await messages.DisposeAsync(); // the client waits for its reader, and that perhaps for room
         if (client.IsConnected)
         {
             using CancellationTokenSource limit = new(_options.Timeout, _time);
@@ -166,6 +167,7 @@ internal sealed class BrokerSource : IAsyncDisposable
             _counters.LoseSession();
             _logger.SourceSessionLost(Broker, _options.ClientId);
         }
+        _hasSubscribed &= isSessionPresent;
         string[] unwanted = isSessionPresent && isOurs ? [.. before!.Filters.Except(wanted)] : [];
         foreach (string[] some in unwanted.Chunk(FiltersAtOnce))
         {

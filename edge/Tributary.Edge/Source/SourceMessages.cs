@@ -44,6 +44,7 @@ internal sealed class SourceMessages : ICommitListener, IAsyncDisposable
     private volatile string? _waits;
     private int _inFlight;
     private long _bytes;
+    private int _isDisposed;
 
     /// <param name="options">Limits.</param>
     /// <param name="limits">Limits of topics.</param>
@@ -95,9 +96,13 @@ internal sealed class SourceMessages : ICommitListener, IAsyncDisposable
         _committed.Set();
     }
 
-    /// <summary>Acknowledges nothing more. What has come and is not stored will come again.</summary>
+    /// <summary>Acknowledges nothing more. What has come and is not stored will come again. May be called again.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
+        {
+            return;
+        }
         await _stop.CancelAsync();
         _committed.Set();
         _room.Set();

@@ -69,6 +69,38 @@ public sealed class PasswordChecksTests : IDisposable
         Assert.InRange(_metrics.PasswordsChecked, 1, 32);
     }
 
+    [Fact]
+    public async Task A_password_that_is_cleared_when_its_check_is_cancelled_lets_nobody_in_by_what_is_left()
+    {
+        PasswordHash slow = PasswordHash.Create("secret"u8, Slow / 4);
+        using var gone = new CancellationTokenSource();
+        byte[] password = "secret"u8.ToArray();
+        Task<PasswordVerdict> check = _checks.CheckAsync(password, slow, gone.Token).AsTask();
+        await gone.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => check);
+        Array.Clear(password);
+        PasswordHash other = PasswordHash.Create("x"u8, 1000);
+        await CheckAsync("x", other); // its turn is behind the one that was cancelled, unless that never had one
+        Assert.Equal(PasswordVerdict.Wrong, await _checks.CheckAsync(new byte[6], slow, CancellationToken.None));
+        Assert.Equal(PasswordVerdict.Right, await CheckAsync("secret", slow));
+    }
+
+    [Fact]
+    public async Task Of_many_that_come_at_once_those_behind_a_wrong_one_are_not_tried()
+    {
+        PasswordHash hash = PasswordHash.Create("secret"u8, 100_000);
+        int wrong = 0;
+        Task<PasswordVerdict>[] checks =
+        [
+            .. Enumerable.Range(0, 50).Select(i => _checks.CheckAsync(
+                System.Text.Encoding.UTF8.GetBytes($"guess {i}"), hash, CancellationToken.None,
+                () => Volatile.Read(ref wrong) < 3, isRight => Interlocked.Increment(ref wrong)).AsTask()),
+        ];
+        PasswordVerdict[] verdicts = await Task.WhenAll(checks);
+        Assert.InRange(verdicts.Count(verdict => verdict == PasswordVerdict.Wrong), 3, 6); // each thread may be at one
+        Assert.Equal(50, verdicts.Count(verdict => verdict is PasswordVerdict.Wrong or PasswordVerdict.BackOff));
+    }
+
     private ValueTask<PasswordVerdict> CheckAsync(string password, PasswordHash hash, CancellationToken cancellation = default) =>
         _checks.CheckAsync(System.Text.Encoding.UTF8.GetBytes(password), hash, cancellation);
 }

@@ -218,6 +218,38 @@ public sealed class MqttAccessTests : MqttTest, IDisposable
         }
     }
 
+    [Fact]
+    public async Task Nobody_throws_out_another_user_by_its_client_identifier()
+    {
+        ScriptedClient pump = await LogInAsync(5);
+        await ExpectRefusedAsync(Packets.Connect(5, "c1"), 5, "20..0085", MqttCloseReason.ClientId, new ClientOrigin(true));
+        await pump.SendAsync(Packets.Publish(5, "devices/pump/t", "1", 1, 1));
+        await pump.ExpectPubAcksAsync(1);
+        ScriptedClient again = await LogInAsync(5);
+        await again.SendAsync(Packets.Publish(5, "devices/pump/t", "2", 1, 1));
+        await again.ExpectPubAcksAsync(1);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_will_that_its_user_may_not_publish_any_more_is_not_published(bool isRemoved)
+    {
+        ScriptedClient client = await LogInAsync(5, ("devices/pump/state", "gone", 1, false));
+        WriteUsers(isRemoved ? null : $$"""{ "password": "{{Secret}}", "publish": ["other/#"], "subscribe": [] }""");
+        Time.Advance(TimeSpan.FromSeconds(3));
+        if (isRemoved)
+        {
+            await client.ReceiveAsync(); // DISCONNECT
+            await client.ExpectClosedAsync();
+        }
+        else
+        {
+            await client.HangUpAsync();
+        }
+        Assert.Empty(Ingest.Messages);
+    }
+
     private async Task<ScriptedClient> OpenAsync(byte[] connect, int level, ClientOrigin? origin)
     {
         var pipes = new MqttPipes();
