@@ -87,8 +87,8 @@ public sealed class PartitionCompactionTests : IAsyncDisposable
         _storage.Refused = "/t-0/";
         _partitions = [gone];
         PartitionCompaction compaction = Start(new BrokerOptions { CompactionRetry = TimeSpan.FromDays(1) });
-        await PassAsync(() => compaction.Failures == 1);
-        Assert.Equal(1, compaction.SetAside);
+        await PassAsync(() => compaction.SetAside == 1);
+        Assert.Equal(1, compaction.Failures);
         _partitions = [];
         await PassAsync(() => compaction.SetAside == 0);
         _storage.Refused = null;
