@@ -47,6 +47,9 @@ internal static partial class LogMessages
     [LoggerMessage(121, LogLevel.Error, "The users file has changed and is not taken, the former one stays in force: {Reason}")]
     public static partial void UsersNotTaken(this ILogger logger, string reason);
 
+    [LoggerMessage(129, LogLevel.Error, "A change of {Files} could not be followed; it is tried again")]
+    public static partial void FileChangeFailed(this ILogger logger, Exception reason, string files);
+
     [LoggerMessage(122, LogLevel.Information, "TLS certificate '{Subject}', valid until {ExpiresAt:yyyy-MM-dd HH:mm:ss} UTC, is in force")]
     public static partial void CertificateTaken(this ILogger logger, string subject, DateTime expiresAt);
 

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+
 namespace Tributary.Edge.Access;
 
 /// <summary>
@@ -10,14 +12,16 @@ internal sealed class FileWatch : IDisposable
     private readonly string[] _paths;
     private readonly TimeSpan _interval;
     private readonly TimeProvider _time;
+    private readonly ILogger _logger;
     private readonly Lock _lock = new();
     private Stamp[] _stamps;
     private Action? _changed;
     private ITimer? _timer;
 
     /// <summary>Remembers how the files are now.</summary>
-    public FileWatch(IReadOnlyList<string> paths, TimeSpan interval, TimeProvider time)
+    public FileWatch(IReadOnlyList<string> paths, TimeSpan interval, TimeProvider time, ILogger logger)
     {
+        _logger = logger;
         _paths = [.. paths];
         _interval = interval;
         _time = time;
@@ -59,7 +63,7 @@ internal sealed class FileWatch : IDisposable
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
-            _ = e; // a timer's failure would end the process; the stamps are the old ones, so it is tried again
+            _logger.FileChangeFailed(e, string.Join(", ", _paths)); // it would end the process; the stamps are the old ones, so it is tried again
         }
         finally
         {

@@ -30,7 +30,7 @@ internal sealed class UserAccess : IAccess, IUserList, IDisposable
         _metrics = metrics;
         _logger = logger;
         // First the stamps, then the content: a change in between is seen as one.
-        _watch = new FileWatch([path], pollInterval, time);
+        _watch = new FileWatch([path], pollInterval, time, logger);
         _users = UsersFile.Read(path);
         logger.UsersTaken(path, _users.All.Count);
         _passwords = new PasswordChecks(metrics);

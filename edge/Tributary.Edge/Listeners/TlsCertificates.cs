@@ -24,7 +24,7 @@ internal sealed class TlsCertificates : IDisposable
         _logger = logger;
         string?[] files = [options.CertificateFile, options.KeyFile, options.ClientCaFile];
         // First the stamps, then the content: a change in between is seen as one.
-        _watch = new FileWatch([.. files.OfType<string>()], checkInterval, time);
+        _watch = new FileWatch([.. files.OfType<string>()], checkInterval, time, logger);
         _current = TlsMaterial.Load(options);
         Tell(_current);
         _watch.Start(Reload);

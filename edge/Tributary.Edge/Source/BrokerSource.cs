@@ -141,12 +141,25 @@ internal sealed class BrokerSource : IAsyncDisposable
         string reason = await ended.Task;
         _isConnected = false;
         await messages.DisposeAsync(); // the client waits for its reader, and that perhaps for room
-        if (client.IsConnected)
-        {
-            using CancellationTokenSource limit = new(_options.Timeout, _time);
-            await client.DisconnectAsync(new MqttClientDisconnectOptions(), limit.Token);
-        }
+        await DisconnectAsync(client);
         return reason;
+    }
+
+    /// <summary>Says goodbye, if it can be said: why the connection ends is known already.</summary>
+    private async Task DisconnectAsync(IMqttClient client)
+    {
+        try
+        {
+            if (client.IsConnected)
+            {
+                using CancellationTokenSource limit = new(_options.Timeout, _time);
+                await client.DisconnectAsync(new MqttClientDisconnectOptions(), limit.Token);
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or MqttCommunicationException or InvalidOperationException)
+        {
+            // it is gone
+        }
     }
 
     private CancellationTokenSource Limit()

@@ -9,7 +9,7 @@ using Xunit;
 namespace Tributary.Tests.Edge.Mqtt;
 
 /// <summary>Users of a file that changes: who comes in, and what they may do.</summary>
-public sealed class MqttAccessTests : MqttTest, IDisposable
+public sealed class MqttAccessTests : MqttTest
 {
     private static readonly string Secret = PasswordHash.Create("secret"u8, 1000).ToString();
     private static readonly string Other = PasswordHash.Create("other"u8, 1000).ToString();
@@ -25,8 +25,9 @@ public sealed class MqttAccessTests : MqttTest, IDisposable
         Ingest.CommitsAtOnce = true;
     }
 
-    public void Dispose()
+    public override async ValueTask DisposeAsync()
     {
+        await base.DisposeAsync();
         _users.Dispose();
         _metrics.Dispose();
         _directory.Dispose();
