@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Builds and starts the cloud, one edge agent and simulated devices, and stops all of them on Ctrl-C or SIGTERM.
+# 'demo.sh build' only builds them.
 # KAFKA_PORT, MQTT_PORT, HTTP_PORT, EDGE_HTTP_PORT (0: any free one), DATA_DIR, DEVICES and RATE change what they say.
 set -euo pipefail
 
@@ -166,6 +167,10 @@ stop_and_exit() {
 mkdir -p "$DATA_DIR"
 trap stop_and_exit INT TERM
 trap stop_all EXIT
+if [[ ${1:-} == build ]]; then
+    build
+    exit 0
+fi
 install_tools
 build
 

@@ -109,6 +109,9 @@ dotnet restore Iot.sln --locked-mode -v quiet -nodeReuse:false
 begin "build, warnings as errors"
 dotnet build Iot.sln -c Release --no-restore -v quiet -warnaserror -nodeReuse:false
 
+# Here and not by the demo's test, which runs beside others: those start the programs that this writes.
+DATA_DIR=artifacts/demo ./demo.sh build
+
 case $(uname -m) in
     x86_64) rid=linux-x64 ;;
     aarch64) rid=linux-arm64 ;;
