@@ -4,8 +4,8 @@ using Tributary.Benchmarks.Peers;
 
 Command[] benchmarks =
 [
-    LogBenchmark.Create(), CommitBenchmark.Create(), FlushBenchmark.Create(), ReadBenchmark.Create(), IngestBenchmark.Create(), OfflineBenchmark.Create(),
-    ProduceBenchmark.Create(), FetchBenchmark.Create(), ClientBenchmark.Create(), LatencyBenchmark.Create(), StartBenchmark.Create(), TopicsBenchmark.Create(),
+    LogBenchmark.Create(), CommitBenchmark.Create(), FlushBenchmark.Create(), ReadBenchmark.Create(), IngestBenchmark.Create(), ConnectionsBenchmark.Create(),
+    OfflineBenchmark.Create(), ProduceBenchmark.Create(), FetchBenchmark.Create(), ClientBenchmark.Create(), LatencyBenchmark.Create(), StartBenchmark.Create(), TopicsBenchmark.Create(),
     GroupsBenchmark.Create(), TransactionsBenchmark.Create(), CompactionBenchmark.Create(),
     MicroBenchmark.Create(),
 ];

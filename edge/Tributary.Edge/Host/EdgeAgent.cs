@@ -242,8 +242,13 @@ internal sealed class EdgeAgent : IAsyncDisposable
         }
     }
 
-    private SocketTransportOptions Transport() =>
-        new() { MaxReadBufferSize = _options.MqttServer.ReadBufferBytes, MaxWriteBufferSize = WriteBufferBytes };
+    private SocketTransportOptions Transport() => new()
+    {
+        MaxReadBufferSize = _options.MqttServer.ReadBufferBytes,
+        MaxWriteBufferSize = WriteBufferBytes,
+        // What is done with a read is short and never waits: handing it to another thread would cost more.
+        UnsafePreferInlineScheduling = true,
+    };
 
     private KestrelServerOptions Listeners(MqttEndpoints endpoints, IServiceProvider services)
     {

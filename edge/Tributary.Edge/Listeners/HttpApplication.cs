@@ -15,6 +15,14 @@ internal sealed class HttpApplication(StatusPages pages, WebSocketEntrance webSo
     public void DisposeContext(HttpContext context, Exception? exception) => pages.DisposeContext(context, exception);
 
     /// <inheritdoc/>
-    public Task ProcessRequestAsync(HttpContext context) =>
-        WebSocketEntrance.IsFor(context) ? webSockets.ServeAsync(context) : pages.ProcessRequestAsync(context);
+    public async Task ProcessRequestAsync(HttpContext context)
+    {
+        if (WebSocketEntrance.IsFor(context))
+        {
+            await webSockets.ServeAsync(context);
+            return;
+        }
+        await Task.Yield(); // a page takes longer than the thread has that reads from MQTT clients
+        await pages.ProcessRequestAsync(context);
+    }
 }

@@ -56,7 +56,7 @@ internal static class OfflineBenchmark
             try
             {
                 await using RunningEdge edge = await Systems.StartEdgeAsync(Edge.Path, work.Fresh("edge"), kafka);
-                using var load = new PublishLoad(edge.Mqtt, Connections, Window, Payload);
+                using var load = new PublishLoad(edge.Mqtt, new LoadOptions(Connections, Window, Payload));
                 load.RunCount(Math.Max(1, Count / 10)); // warm-up; topics are made
                 await DrainAsync(edge);
 

@@ -94,7 +94,7 @@ internal static class StartBenchmark
     private static async Task FillAsync(string program, string data, long messages)
     {
         await using RunningEdge edge = await Systems.StartEdgeAsync(program, data, ServerProcess.FreePort());
-        using var load = new PublishLoad(edge.Mqtt, Connections, Window, PayloadBytes);
+        using var load = new PublishLoad(edge.Mqtt, new LoadOptions(Connections, Window, PayloadBytes));
         load.RunCount(messages);
     }
 

@@ -34,13 +34,32 @@ internal static class Systems
     }
 
     /// <summary>Starts the agent on free ports.</summary>
-    public static async Task<RunningEdge> StartEdgeAsync(string program, string data, IPEndPoint cloud)
+    /// <param name="program">Which.</param>
+    /// <param name="data">Its directory.</param>
+    /// <param name="cloud">Its cloud, there or not.</param>
+    /// <param name="flushDelay">What each flush takes longer, as strace makes it.</param>
+    /// <param name="settings">Environment variables.</param>
+    public static async Task<RunningEdge> StartEdgeAsync(
+        string program, string data, IPEndPoint cloud, TimeSpan flushDelay = default, IReadOnlyDictionary<string, string>? settings = null)
     {
-        ServerProcess process = ServerProcess.Start(
-            "tributary-edge", program,
-            "run", "--data", data, "--id", "bench", "--cloud", cloud.ToString(), "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0");
+        string[] run = ["run", "--data", data, "--id", "bench", "--cloud", cloud.ToString(), "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        ServerProcess process;
+        if (flushDelay == TimeSpan.Zero)
+        {
+            process = ServerProcess.Start("tributary-edge", program, settings, run);
+        }
+        else
+        {
+            string[] command = program.EndsWith(".dll", StringComparison.Ordinal) ? ["dotnet", "exec", program] : [program];
+            process = ServerProcess.Start(
+                "tributary-edge", "strace", settings,
+                [
+                    "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "signal=none", "-e", "trace=fdatasync,syncfs", "-e",
+                    $"inject=fdatasync,syncfs:delay_exit={flushDelay.TotalMicroseconds:0}", .. command, .. run,
+                ]);
+        }
         IReadOnlyDictionary<string, IPEndPoint> ready = await process.ReadyAsync();
-        return new RunningEdge(process, ready["mqtt"], ready["http"]);
+        return new RunningEdge(process, ready.GetValueOrDefault("mqtts", ready["mqtt"]), ready["http"]);
     }
 
     /// <summary>Starts the cloud.</summary>

@@ -19,7 +19,8 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     static ServerProcess() => AppDomain.CurrentDomain.ProcessExit += (_, _) => KillAll();
 
-    private ServerProcess(string name, int? core, string program, IEnumerable<string> arguments)
+    private ServerProcess(
+        string name, int? core, string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? settings = null)
     {
         _name = name;
         string[] command = program.EndsWith(".dll", StringComparison.Ordinal) ? ["dotnet", "exec", program, .. arguments] : [program, .. arguments];
@@ -36,6 +37,10 @@ internal sealed class ServerProcess : IAsyncDisposable
             },
             EnableRaisingEvents = true,
         };
+        foreach ((string variable, string value) in settings ?? new Dictionary<string, string>())
+        {
+            _process.StartInfo.Environment[variable] = value;
+        }
         _process.OutputDataReceived += (_, line) => OnLine(line.Data);
         _process.ErrorDataReceived += (_, line) => OnLine(line.Data);
         _process.Exited += (_, _) => _ready.TrySetException(new InvalidOperationException($"{name} ended"));
@@ -72,6 +77,11 @@ internal sealed class ServerProcess : IAsyncDisposable
 
     /// <summary>Starts a program (a dll is run by <c>dotnet</c>).</summary>
     public static ServerProcess Start(string name, string program, params IEnumerable<string> arguments) => new(name, null, program, arguments);
+
+    /// <summary>Starts a program with variables of the environment.</summary>
+    public static ServerProcess Start(
+        string name, string program, IReadOnlyDictionary<string, string>? settings, IEnumerable<string> arguments) =>
+        new(name, null, program, arguments, settings);
 
     /// <summary>Starts a program on one core; null: on any.</summary>
     public static ServerProcess StartOn(int? core, string name, string program, IEnumerable<string> arguments) => new(name, core, program, arguments);

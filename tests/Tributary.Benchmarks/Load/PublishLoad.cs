@@ -8,41 +8,62 @@ namespace Tributary.Benchmarks.Load;
 /// <param name="Messages">Messages acknowledged.</param>
 /// <param name="Elapsed">From the first message to the last acknowledgement.</param>
 /// <param name="Latencies">From handing a message to the socket to its acknowledgement.</param>
-internal sealed record LoadResult(long Messages, TimeSpan Elapsed, Histogram Latencies)
+/// <param name="Delivered">Messages that the subscriber got in that time.</param>
+internal sealed record LoadResult(long Messages, TimeSpan Elapsed, Histogram Latencies, long Delivered = 0)
 {
     public double Rate => Messages / Elapsed.TotalSeconds;
+
+    public double DeliveredRate => Delivered / Elapsed.TotalSeconds;
+}
+
+/// <summary>Publishers and perhaps a subscriber, connected.</summary>
+internal interface IPublishLoad : IDisposable
+{
+    /// <summary>Publishes for a time, then waits for the last acknowledgements.</summary>
+    LoadResult RunFor(TimeSpan time);
 }
 
 /// <summary>Many publishers on one thread, each with its window always full. Messages of a connection are numbered over all runs.</summary>
-internal sealed class PublishLoad : IDisposable
+internal sealed class PublishLoad : IPublishLoad
 {
     private const int NumberBits = 32;
     private const int BufferSize = 64 << 10;
     private static readonly TimeSpan Stall = TimeSpan.FromSeconds(60);
     private readonly PublishConnection[] _connections;
+    private readonly SubscribeConnection? _subscriber;
     private readonly Epoll _epoll = new();
     private readonly byte[] _buffer = new byte[BufferSize];
 
     /// <summary>Connects.</summary>
-    public PublishLoad(IPEndPoint server, int connections, int window, int payloadBytes)
+    public PublishLoad(IPEndPoint server, LoadOptions load)
     {
-        _connections = new PublishConnection[connections];
-        for (int i = 0; i < connections; i++)
+        _connections = new PublishConnection[load.Connections];
+        if (load.HasSubscriber)
         {
-            var connection = new PublishConnection($"load-{i}", $"devices/load-{i}/reading", (long)i << NumberBits, window, payloadBytes);
-            _connections[i] = connection;
-            connection.Connect(server);
-            _epoll.Watch(connection.Handle, i, Epoll.Readable);
+            _subscriber = new SubscribeConnection();
+            _subscriber.Connect(server, "#");
+            _epoll.Watch(_subscriber.Handle, load.Connections, Epoll.Readable);
+        }
+        for (int i = 0; i < load.Connections; i++)
+        {
+            PublishWindow window = WindowOf(i, load);
+            _connections[i] = new PublishConnection($"load-{i}", window);
+            _connections[i].Connect(server, load.HasCommands ? $"commands/load-{i}" : null);
+            _epoll.Watch(_connections[i].Handle, i, Epoll.Readable);
         }
     }
 
     /// <summary>Messages that each connection has had acknowledged.</summary>
-    public IReadOnlyList<long> Acked => [.. _connections.Select(connection => connection.Acked)];
+    public IReadOnlyList<long> Acked => [.. _connections.Select(connection => connection.Window.Acked)];
 
     /// <summary>The connection and place of a number that a payload begins with.</summary>
     public static (int Connection, long Index) Split(long number) => ((int)(number >> NumberBits), number & uint.MaxValue);
 
-    /// <summary>Publishes for a time, then waits for the last acknowledgements.</summary>
+    /// <summary>The messages of one of the connections.</summary>
+    public static PublishWindow WindowOf(int index, LoadOptions load) =>
+        new($"load-{index}", $"devices/load-{index}/reading", (long)index << NumberBits, load);
+
+    /// <inheritdoc/>
     public LoadResult RunFor(TimeSpan time) => Run(long.MaxValue, time);
 
     /// <summary>Publishes a number of messages, spread evenly, and waits for their acknowledgements.</summary>
@@ -55,6 +76,7 @@ internal sealed class PublishLoad : IDisposable
         {
             connection?.Dispose();
         }
+        _subscriber?.Dispose();
         _epoll.Dispose();
     }
 
@@ -65,9 +87,10 @@ internal sealed class PublishLoad : IDisposable
         for (int i = 0; i < limits.Length; i++)
         {
             long share = (messages / limits.Length) + (i < messages % limits.Length ? 1 : 0);
-            limits[i] = messages == long.MaxValue ? long.MaxValue : _connections[i].Acked + share;
+            limits[i] = messages == long.MaxValue ? long.MaxValue : _connections[i].Window.Acked + share;
         }
-        long before = _connections.Sum(connection => connection.Acked);
+        long delivered = _subscriber?.Count ?? 0;
+        long before = _connections.Sum(connection => connection.Window.Acked);
         long start = Stopwatch.GetTimestamp();
         long progress = start;
         for (int i = 0; i < _connections.Length; i++)
@@ -82,7 +105,7 @@ internal sealed class PublishLoad : IDisposable
                 time = TimeSpan.MaxValue;
                 for (int i = 0; i < limits.Length; i++)
                 {
-                    limits[i] = _connections[i].Queued;
+                    limits[i] = _connections[i].Window.Queued;
                 }
             }
             if (IsDone(limits))
@@ -100,12 +123,24 @@ internal sealed class PublishLoad : IDisposable
                 throw new TimeoutException($"the server acknowledged nothing for {Stall.TotalSeconds:0} s");
             }
         }
-        return new LoadResult(_connections.Sum(connection => connection.Acked) - before, Stopwatch.GetElapsedTime(start), latencies);
+        return new LoadResult(
+            _connections.Sum(connection => connection.Window.Acked) - before, Stopwatch.GetElapsedTime(start), latencies,
+            (_subscriber?.Count ?? 0) - delivered);
     }
 
     private void Serve(int index, long[] limits, Histogram latencies)
     {
         (int tag, uint events) = _epoll.Event(index);
+        if (tag == _connections.Length)
+        {
+            bool isFull = !_subscriber!.Serve();
+            if (isFull != _subscriber.IsBlocked)
+            {
+                _subscriber.IsBlocked = isFull;
+                _epoll.Change(_subscriber.Handle, tag, isFull ? Epoll.Writable : Epoll.Readable);
+            }
+            return;
+        }
         if ((events & ~Epoll.Writable) == 0 || _connections[tag].Receive(_buffer, latencies))
         {
             Push(tag, limits[tag], Stopwatch.GetTimestamp());
@@ -115,7 +150,7 @@ internal sealed class PublishLoad : IDisposable
     private void Push(int tag, long limit, long now)
     {
         PublishConnection connection = _connections[tag];
-        connection.Fill(limit, now);
+        connection.Window.Fill(limit, now);
         bool blocked = !connection.Send();
         if (blocked != connection.IsBlocked)
         {
@@ -128,7 +163,7 @@ internal sealed class PublishLoad : IDisposable
     {
         for (int i = 0; i < limits.Length; i++)
         {
-            if (_connections[i].Acked < limits[i])
+            if (_connections[i].Window.Acked < limits[i])
             {
                 return false;
             }

@@ -23,14 +23,16 @@ internal static class Mosquitto
         return first;
     }
 
-    /// <summary>Starts it on a free port.</summary>
-    public static async Task<(ServerProcess Process, IPEndPoint Address)> StartAsync(string program, string directory)
+    /// <summary>Starts it on a free port, with TLS if there is a certificate.</summary>
+    public static async Task<(ServerProcess Process, IPEndPoint Address)> StartAsync(
+        string program, string directory, TestCertificate? certificate = null)
     {
         IPEndPoint address = ServerProcess.FreePort();
         Directory.CreateDirectory(directory);
         string config = Path.Combine(directory, "mosquitto.conf");
+        string tls = certificate is null ? "" : $"certfile {certificate.CertificateFile}\nkeyfile {certificate.KeyFile}\n";
         await File.WriteAllTextAsync(
-            config, $"listener {address.Port} {address.Address}\nallow_anonymous true\npersistence false\nlog_type error\n");
+            config, $"listener {address.Port} {address.Address}\n{tls}allow_anonymous true\npersistence false\nlog_type error\n");
         ServerProcess process = ServerProcess.Start("mosquitto", program, "-c", config);
         await process.ListensAsync(address);
         return (process, address);
