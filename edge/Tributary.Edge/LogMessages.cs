@@ -30,7 +30,7 @@ internal static partial class LogMessages
     public static partial void MqttConnectionFailed(this ILogger logger, Exception reason, string connection, string remote);
 
     [LoggerMessage(104, LogLevel.Warning, "The will of MQTT client '{ClientId}' could not be stored: {Refusal}")]
-    public static partial void MqttWillNotStored(this ILogger logger, string clientId, IngestRefusal refusal);
+    public static partial void MqttWillNotStored(this ILogger logger, string clientId, ReasonCode refusal);
 
     [LoggerMessage(105, LogLevel.Warning, "MQTT connection from {Remote} refused: {Detail}")]
     public static partial void MqttConnectionRefused(this ILogger logger, string remote, string detail);
@@ -38,6 +38,24 @@ internal static partial class LogMessages
     [LoggerMessage(106, LogLevel.Warning, "{Denial} of '{Topic}' is not allowed to {User}, client '{ClientId}'{Note}")]
     public static partial void MqttDenied(
         this ILogger logger, AccessDenial denial, string topic, string user, string clientId, string note);
+
+    [LoggerMessage(112, LogLevel.Error, "MQTT sessions: {What}")]
+    public static partial void SessionsDamaged(this ILogger logger, string what);
+
+    [LoggerMessage(107, LogLevel.Information, "MQTT sessions: {Sessions} sessions with {Queued} messages for them, {Retained} retained messages")]
+    public static partial void SessionsOpened(this ILogger logger, int sessions, long queued, int retained);
+
+    [LoggerMessage(108, LogLevel.Error, "MQTT sessions can't be stored, and are read anew from the disk: {Reason}")]
+    public static partial void SessionsLost(this ILogger logger, string reason);
+
+    [LoggerMessage(109, LogLevel.Warning, "The snapshot of the MQTT sessions could not be saved and is tried again: {Reason}")]
+    public static partial void SnapshotNotSaved(this ILogger logger, string reason);
+
+    [LoggerMessage(111, LogLevel.Error, "What is due for MQTT sessions could not be done, and is tried again")]
+    public static partial void SweepFailed(this ILogger logger, Exception reason);
+
+    [LoggerMessage(110, LogLevel.Warning, "Messages for the session of MQTT client '{ClientId}' are dropped, its queue is full{Note}")]
+    public static partial void SessionQueueFull(this ILogger logger, string clientId, string note);
 
     // Access and listeners
 

@@ -15,7 +15,11 @@ namespace Tributary.Edge.Buffer;
 /// <param name="Index">Number of the local partition, from 0.</param>
 /// <param name="Log">Its log.</param>
 /// <param name="Directory">Path of its directory.</param>
-internal sealed record BufferPartition(string Topic, int Index, PartitionLog Log, string Directory);
+internal sealed record BufferPartition(string Topic, int Index, PartitionLog Log, string Directory)
+{
+    /// <summary>What keeps its records from being given up.</summary>
+    public TrimHold Hold { get; } = new();
+}
 
 /// <summary>A local partition that is there and could not be opened.</summary>
 internal sealed record UnopenedPartition(string Topic, int Index, string Reason);
@@ -39,6 +43,12 @@ internal interface IEdgeBuffer
 /// </summary>
 internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
 {
+    /// <summary>Name of the directory of the sessions' journal: no partition of a topic can have it.</summary>
+    public const string JournalName = "_sessions";
+
+    /// <summary>Room in an entry of the journal for what stands beside a message, such as who gets it.</summary>
+    private const int JournalRoom = 1 << 20;
+
     private static readonly TimeSpan OpenInterval = TimeSpan.FromMinutes(1);
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
@@ -46,6 +56,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     private readonly ITimer _tryingAgain;
     private volatile BufferPartition[] _partitions = [];
     private volatile UnopenedPartition[] _unopened = [];
+    private volatile PartitionLog? _journal;
 
     private EdgeBuffer(
         LogDirectory directory, BufferEvents events, IStorage storage, EdgeBufferOptions options, TimeProvider time, ILogger logger)
@@ -99,6 +110,25 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
         var events = new BufferEvents(time, logger);
         return new EdgeBuffer(
             LogDirectory.Open(storage, path, options.ToDirectoryOptions(), time, events), events, storage, options, time, logger);
+    }
+
+    /// <summary>The same on a log directory that is open; it is disposed with this.</summary>
+    internal static EdgeBuffer Open(
+        LogDirectory directory, BufferEvents events, IStorage storage, EdgeBufferOptions options, TimeProvider time, ILoggerFactory loggers) =>
+        new(directory, events, storage, options.Validate(), time, loggers.CreateLogger<EdgeBuffer>());
+
+    /// <summary>Opens, or makes, the log of what MQTT sessions have to remember. It is written and flushed together with the topics.</summary>
+    /// <exception cref="IOException">It can't be opened.</exception>
+    public PartitionLog OpenJournal()
+    {
+        lock (_lock)
+        {
+            return _journal ??= Directory.OpenPartition(JournalName, Options.ToPartitionOptions() with
+            {
+                SegmentBytes = Options.SegmentBytes + JournalRoom,
+                MaxBatchBytes = Options.SegmentBytes + JournalRoom,
+            });
+        }
     }
 
     /// <summary>The partition, which is opened or made if need be.</summary>
@@ -160,7 +190,9 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     private DiskUsage Usage()
     {
         BufferPartition[] partitions = _partitions;
-        return new DiskUsage(partitions.Sum(partition => partition.Log.SizeBytes) + DeadLetters.SizeBytes, partitions.Length);
+        return new DiskUsage(
+            partitions.Sum(partition => partition.Log.SizeBytes) + DeadLetters.SizeBytes + (_journal?.SizeBytes ?? 0),
+            partitions.Length + (_journal is null ? 0 : 1));
     }
 
     private BufferPartition Open(string topic, int index)
@@ -182,7 +214,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
             {
                 OpenExisting(name[..dash], index);
             }
-            else if (name is not (AgentIdentity.FileName or DeadLetters.DirectoryName or SourceSubscriptions.FileName))
+            else if (name is not (AgentIdentity.FileName or DeadLetters.DirectoryName or SourceSubscriptions.FileName or JournalName))
             {
                 _logger.NoPartition(name, Directory.Path);
             }

@@ -12,6 +12,7 @@ using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Listeners;
 using Tributary.Edge.Mqtt;
+using Tributary.Edge.Mqtt.Sessions;
 using Tributary.Edge.Source;
 using Tributary.Edge.Status;
 using Tributary.Edge.Uplink;
@@ -104,14 +105,22 @@ internal sealed class EdgeAgent : IAsyncDisposable
         var storage = new FileStorage();
         EdgeBuffer buffer = OpenBuffer(storage);
         _stops.Push(buffer.DisposeAsync);
+        SessionStore sessions = OpenSessions(buffer, storage); // before anything is trimmed
         EdgeUplink uplink = StartUplink(buffer, storage);
         var ingest = new Ingestor(RouteTable.Default, buffer, _options.Ingest, _time, _loggers);
         IAccess access = OpenAccess();
-        var mqtt = new MqttServer(_options.MqttServer, ingest, _time, _loggers, access);
+        var mqtt = new MqttServer(_options.MqttServer, ingest, sessions, _time, _loggers, access);
         _stops.Push(mqtt.DisposeAsync);
         BrokerSource? source = StartSource(ingest, buffer, storage);
         var reader = new StatusReader(
-            _options.Id, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}", _options.Buffer, buffer, ingest, mqtt.Metrics, uplink, _time, source);
+            _options.Id, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}", _options.Buffer, buffer, ingest, mqtt.Metrics, sessions.Count,
+            uplink, _time, source);
+        var topics = new SystemTopics(reader, mqtt, _options.MqttServer.SysInterval, _time);
+        _stops.Push(() =>
+        {
+            topics.Dispose();
+            return ValueTask.CompletedTask;
+        });
         await ListenAsync(mqtt, reader, buffer.DeadLetters);
         _logger.AgentStarted(
             _options.Id, StatusReader.Version, string.Join(", ", _endpoints!.Addresses.Select(endpoint => $"{endpoint.Setting} {endpoint.Address}")),
@@ -177,6 +186,18 @@ internal sealed class EdgeAgent : IAsyncDisposable
     {
         disposable.Dispose();
         return ValueTask.CompletedTask;
+    }
+
+    private SessionStore OpenSessions(EdgeBuffer buffer, FileStorage storage)
+    {
+        try
+        {
+            return SessionStore.Open(buffer, storage, _options.MqttServer, _time, _loggers);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StartException($"the MQTT sessions can't be read: {e.Message}", e);
+        }
     }
 
     private EdgeUplink StartUplink(EdgeBuffer buffer, FileStorage storage)

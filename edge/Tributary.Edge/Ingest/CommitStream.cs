@@ -7,9 +7,16 @@ namespace Tributary.Edge.Ingest;
 internal sealed class CommitStream : ICommitStream
 {
     private long _committed;
+    private volatile bool _isLost;
 
     /// <inheritdoc/>
     public long Committed => Volatile.Read(ref _committed);
+
+    /// <inheritdoc/>
+    public bool IsLost => _isLost;
+
+    /// <summary>Called on the writer thread only, before anybody is told.</summary>
+    public void End() => _isLost = true;
 
     /// <summary>Called on the writer thread only.</summary>
     public void Advance(long committed)

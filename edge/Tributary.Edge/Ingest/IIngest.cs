@@ -32,6 +32,9 @@ internal readonly ref struct IngestMessage(ReadOnlySpan<byte> topic, ReadOnlySpa
 
     /// <summary>The payload as sent.</summary>
     public ReadOnlySpan<byte> Payload { get; } = payload;
+
+    /// <summary>One more header, encoded, that the record gets as its last one; empty for none.</summary>
+    public ReadOnlySpan<byte> Header { get; init; }
 }
 
 /// <summary>A stream of accepted messages that are committed in their order. Numbers begin at 0 with the process.</summary>
@@ -39,6 +42,9 @@ internal interface ICommitStream
 {
     /// <summary>Messages with a smaller number are durable. Only grows; read from any thread.</summary>
     long Committed { get; }
+
+    /// <summary>Whether it has ended: what is not committed never will be.</summary>
+    bool IsLost => false;
 }
 
 /// <summary>Hears that a stream in which it has messages moved on. Called on the writer thread: must be quick and not throw.</summary>

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Tributary.Contracts.Records;
 
 namespace Tributary.Edge.Ingest;
@@ -23,10 +24,24 @@ internal sealed class IngestBatch : IDisposable
     /// <summary>Those who wait, each once.</summary>
     public HashSet<ICommitListener> Listeners => _listeners;
 
+    /// <param name="last">A header behind the others, encoded; empty for none.</param>
     public void Add(
-        long number, long timestamp, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, EncodedHeaders headers, ICommitListener listener)
+        long number, long timestamp, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, EncodedHeaders headers, ReadOnlySpan<byte> last,
+        ICommitListener listener)
     {
-        Records.Add(timestamp, key, value, headers);
+        if (last.IsEmpty)
+        {
+            Records.Add(timestamp, key, value, headers);
+        }
+        else
+        {
+            byte[] all = ArrayPool<byte>.Shared.Rent(headers.Bytes.Length + last.Length);
+            headers.Bytes.Span.CopyTo(all);
+            last.CopyTo(all.AsSpan(headers.Bytes.Length));
+            Records.Add(
+                timestamp, key, hasKey: true, value, hasValue: true, all.AsSpan(0, headers.Bytes.Length + last.Length), headers.Count + 1);
+            ArrayPool<byte>.Shared.Return(all);
+        }
         EndNumber = number + 1;
         // One connection sends many in a row.
         if (!ReferenceEquals(listener, _last))

@@ -70,9 +70,10 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
     }
 
     /// <summary>Takes a message.</summary>
-    public IngestTicket Accept(ReadOnlySpan<byte> key, ReadOnlySpan<byte> payload, EncodedHeaders headers, ICommitListener listener)
+    public IngestTicket Accept(ReadOnlySpan<byte> key, in IngestMessage message, EncodedHeaders headers, ICommitListener listener)
     {
-        long size = (long)key.Length + payload.Length + headers.Bytes.Length + RecordOverhead;
+        ReadOnlySpan<byte> payload = message.Payload;
+        long size = (long)key.Length + payload.Length + headers.Bytes.Length + message.Header.Length + RecordOverhead;
         if (size + BatchLayout.HeaderSize > _options.MaxRecordBytes)
         {
             return new IngestTicket(null, -1, IngestRefusal.TooLarge);
@@ -93,7 +94,7 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
                 _filling = RentBatch();
             }
             int before = _filling.Records.Count == 0 ? 0 : _filling.Records.Size;
-            _filling.Add(_next, now, key, payload, headers, listener);
+            _filling.Add(_next, now, key, payload, headers, message.Header, listener);
             _room.Take(_filling.Records.Size - before);
             ticket = new IngestTicket(_stream, _next++, IngestRefusal.None);
             schedule = !_scheduled;
@@ -217,6 +218,7 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
         {
             TakeGathered();
             count = _next - ended.Committed;
+            ended.End();
             _stream = new CommitStream();
             _next = 0;
             // Also keeps clients that come back at once from being told and closed again and again.

@@ -84,7 +84,7 @@ internal sealed class Ingestor : IIngest
         {
             return Refuse(IngestRefusal.Offline);
         }
-        IngestTicket ticket = partition.Accept(key, message.Payload, target.Headers, listener);
+        IngestTicket ticket = partition.Accept(key, message, target.Headers, listener);
         return ticket.Refusal == IngestRefusal.None ? ticket : Refuse(ticket.Refusal);
     }
 

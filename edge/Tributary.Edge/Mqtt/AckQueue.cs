@@ -11,11 +11,19 @@ namespace Tributary.Edge.Mqtt;
 /// <param name="Refusal">Reason code of the refusal, or success.</param>
 internal readonly record struct PendingAck(ICommitStream? Stream, long Number, LocalMessage? Local, ushort PacketId, ReasonCode Refusal)
 {
+    /// <summary>What is sent: PUBACK, or PUBREC or PUBCOMP of a QoS 2 message.</summary>
+    public PacketType Answer { get; init; } = PacketType.PubAck;
+
     /// <summary>Whether its turn has come, if it is the first.</summary>
     public bool IsReady => Stream is null || Stream.Committed > Number;
 
-    /// <summary>Whether its PUBACK is all that there is to do. (Without subscribers, QoS 0 never gets here.)</summary>
-    public bool IsPlain => Refusal == ReasonCode.Success && Local is null;
+    /// <summary>
+    /// Whether its PUBACK or PUBREC is all that there is to do. (Without subscribers, QoS 0 never gets here.)
+    /// </summary>
+    public bool IsPlain => Refusal == ReasonCode.Success && Local is null && Answer != PacketType.PubComp;
+
+    /// <summary>Whether it counts as a QoS 1 message without answer.</summary>
+    public bool IsQos1 => PacketId != 0 && Answer == PacketType.PubAck;
 }
 
 /// <summary>
@@ -96,7 +104,7 @@ internal sealed class AckQueue
         }
         _staged[_stagedCount++] = entry;
         _taken++;
-        if (entry.PacketId != 0)
+        if (entry.IsQos1)
         {
             _takenQos1++;
         }
@@ -128,7 +136,7 @@ internal sealed class AckQueue
     /// <summary>
     /// Takes ready entries from the front and writes their PUBACKs, as long as there is space and nothing else to do for them.
     /// </summary>
-    /// <param name="into">Where PUBACK packets go.</param>
+    /// <param name="into">Where the packets go.</param>
     /// <param name="acknowledged">How many were written.</param>
     /// <param name="other">The entry that ended it because there is more to do for it than PUBACK; taken too.</param>
     /// <returns>Whether it ended with <paramref name="other"/>.</returns>
@@ -137,6 +145,7 @@ internal sealed class AckQueue
         acknowledged = 0;
         other = default;
         bool found = false;
+        int qos1 = 0;
         lock (_lock)
         {
             int mask = _ring.Length - 1;
@@ -156,22 +165,25 @@ internal sealed class AckQueue
                     found = true;
                     break;
                 }
-                into = into[WriteSuccess(into, entry.PacketId)..];
+                into = into[WriteSuccess(into, entry.PacketId, entry.Answer)..];
                 acknowledged++;
+                qos1 += entry.Answer == PacketType.PubAck ? 1 : 0;
                 entry = default;
             }
         }
-        int otherQos1 = found && other.PacketId != 0 ? 1 : 0;
-        Volatile.Write(ref _answeredQos1, _answeredQos1 + acknowledged + otherQos1);
+        int otherQos1 = found && other.IsQos1 ? 1 : 0;
+        Volatile.Write(ref _answeredQos1, _answeredQos1 + qos1 + otherQos1);
         Volatile.Write(ref _answered, _answered + acknowledged + (found ? 1 : 0));
         return found;
     }
 
-    /// <summary>Writes a PUBACK of success: the short form, the same in both versions (MQTT 5, 3.4.2.1).</summary>
+    /// <summary>
+    /// Writes a PUBACK, PUBREC, PUBREL or PUBCOMP of success: the short form, the same in both versions (MQTT 5, 3.4.2.1).
+    /// </summary>
     /// <returns>Bytes written.</returns>
-    public static int WriteSuccess(Span<byte> into, ushort packetId)
+    public static int WriteSuccess(Span<byte> into, ushort packetId, PacketType type = PacketType.PubAck)
     {
-        into[0] = (byte)PacketType.PubAck << 4;
+        into[0] = (byte)(((int)type << 4) | (type == PacketType.PubRel ? 2 : 0));
         into[1] = 2;
         into[2] = (byte)(packetId >> 8);
         into[3] = (byte)packetId;

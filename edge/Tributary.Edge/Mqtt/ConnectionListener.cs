@@ -3,6 +3,7 @@ using System.Net;
 using Microsoft.AspNetCore.Connections;
 using Tributary.Contracts.Limits;
 using Tributary.Edge.Mqtt.Protocol;
+using Tributary.Edge.Mqtt.Sessions;
 
 namespace Tributary.Edge.Mqtt;
 
@@ -18,6 +19,7 @@ internal sealed class ConnectionListener : ConnectionHandler
     private readonly ConcurrentDictionary<MqttConnection, Task> _connections = [];
     private readonly ITimer _sweeps;
     private readonly ConnectionLimit _limit;
+    private readonly Lock _sweeping = new();
     private volatile bool _stopping;
 
     public ConnectionListener(MqttContext broker)
@@ -129,6 +131,32 @@ internal sealed class ConnectionListener : ConnectionHandler
         foreach ((MqttConnection connection, _) in _connections)
         {
             connection.Sweep(now);
+        }
+        SweepSessions();
+    }
+
+    /// <summary>One at a time: a snapshot may take longer than a sweep's interval.</summary>
+    private void SweepSessions()
+    {
+        if (!_sweeping.TryEnter())
+        {
+            return;
+        }
+        try
+        {
+            foreach (DueWill due in _broker.Sessions.Sweep())
+            {
+                _broker.Publisher.Publish(due);
+            }
+            _broker.Publisher.Sweep();
+        }
+        catch (Exception e)
+        {
+            _broker.Logger.SweepFailed(e);
+        }
+        finally
+        {
+            _sweeping.Exit();
         }
     }
 

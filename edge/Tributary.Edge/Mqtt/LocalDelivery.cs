@@ -3,8 +3,9 @@ using Tributary.Edge.Mqtt.Protocol;
 namespace Tributary.Edge.Mqtt;
 
 /// <summary>
-/// Gives messages to local subscribers. Callable from any thread; it never waits for a subscriber: one that is too slow loses QoS 0
-/// messages, and its connection when that doesn't help.
+/// Gives messages that are not in the journal to local subscribers. Callable from any thread; it never waits for a subscriber: one that is
+/// too slow loses QoS 0 messages, and its connection when that doesn't help. What a durable session gets with QoS 1 or 2 is not given
+/// here: that was written down for it when the message came.
 /// </summary>
 internal sealed class LocalDelivery(SubscriptionTrie subscriptions, MqttMetrics metrics)
 {
@@ -13,7 +14,17 @@ internal sealed class LocalDelivery(SubscriptionTrie subscriptions, MqttMetrics 
     /// <param name="matches">The caller's, to be used again.</param>
     public void Deliver(LocalMessage message, Matches matches)
     {
-        GiveAll(message.Topic, message.Qos, message.IsRetained, message.Publisher!, message, matches);
+        GiveAll(message.Topic, message.Qos, message.IsRetained, message.Publisher, message, matches);
+        if (message.Chosen is { } chosen)
+        {
+            foreach (Subscription subscription in chosen)
+            {
+                var outbound = new OutboundMessage(
+                    message, Math.Min(message.Qos, subscription.Qos), message.IsRetained && subscription.RetainAsPublished,
+                    subscription.Identifier, null);
+                End(subscription.Session, subscription.Session.Outbound.TryEnqueue(outbound));
+            }
+        }
         message.Release();
     }
 
@@ -21,32 +32,9 @@ internal sealed class LocalDelivery(SubscriptionTrie subscriptions, MqttMetrics 
     public void Overflow(Session publisher, in PublishPacket packet, Matches matches) =>
         GiveAll(packet.Topic, packet.Qos, packet.IsRetained, publisher, null, matches);
 
-    private void GiveAll(ReadOnlySpan<byte> topic, int qos, bool retain, Session publisher, LocalMessage? message, Matches matches)
-    {
-        subscriptions.Match(topic, matches);
-        matches.Group();
-        ReadOnlySpan<Subscription> found = matches.Subscriptions;
-        while (!found.IsEmpty)
-        {
-            int same = 1;
-            while (same < found.Length && ReferenceEquals(found[same].Session, found[0].Session))
-            {
-                same++;
-            }
-            Session session = found[0].Session;
-            if (Unite(found[..same], qos, retain, ReferenceEquals(session, publisher), message) is { } outbound)
-            {
-                End(session, message is not null ? session.Outbound.TryEnqueue(outbound)
-                    : outbound.Qos == 0 ? EnqueueResult.Dropped : EnqueueResult.Overflow);
-            }
-            found = found[same..];
-        }
-        matches.Clear();
-    }
-
     /// <summary>How a session gets the message, as the union of its matching subscriptions says (MQTT 5, 3.3.4).</summary>
     /// <returns>Null if it does not: it published it itself, and wants none of its own.</returns>
-    private static OutboundMessage? Unite(
+    public static OutboundMessage? Unite(
         ReadOnlySpan<Subscription> subscriptions, int messageQos, bool isRetained, bool isOwn, LocalMessage? message)
     {
         int qos = -1;
@@ -70,7 +58,31 @@ internal sealed class LocalDelivery(SubscriptionTrie subscriptions, MqttMetrics 
                 (more ??= []).Add(subscription.Identifier);
             }
         }
-        return qos < 0 ? null : new OutboundMessage(message!, qos, retain, identifier, more?.ToArray());
+        return qos < 0 ? null : new OutboundMessage(message, qos, retain, identifier, more?.ToArray());
+    }
+
+    private void GiveAll(ReadOnlySpan<byte> topic, int qos, bool retain, Session? publisher, LocalMessage? message, Matches matches)
+    {
+        subscriptions.Match(topic, matches);
+        matches.Group();
+        ReadOnlySpan<Subscription> found = matches.Subscriptions;
+        while (!found.IsEmpty)
+        {
+            int same = 1;
+            while (same < found.Length && ReferenceEquals(found[same].Session, found[0].Session))
+            {
+                same++;
+            }
+            Session session = found[0].Session;
+            if (Unite(found[..same], qos, retain, ReferenceEquals(session, publisher), message) is { } outbound
+                && !(session.IsDurable && outbound.Qos > 0))
+            {
+                End(session, message is not null ? session.Outbound.TryEnqueue(outbound)
+                    : outbound.Qos == 0 ? EnqueueResult.Dropped : EnqueueResult.Overflow);
+            }
+            found = found[same..];
+        }
+        matches.Clear();
     }
 
     private void End(Session session, EnqueueResult result)
@@ -78,13 +90,13 @@ internal sealed class LocalDelivery(SubscriptionTrie subscriptions, MqttMetrics 
         switch (result)
         {
             case EnqueueResult.Queued:
-                session.Connection.Wake();
+                session.Connection?.Wake();
                 break;
             case EnqueueResult.Dropped:
                 metrics.MessageDropped(MqttDropReason.QueueFull);
                 break;
             case EnqueueResult.Overflow:
-                session.Connection.Close(
+                session.Connection?.Close(
                     MqttCloseReason.SubscriberTooSlow, ReasonCode.QuotaExceeded, "messages came faster than they were taken");
                 break;
         }

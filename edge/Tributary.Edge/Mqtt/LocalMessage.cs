@@ -26,11 +26,16 @@ internal sealed class LocalMessage
     /// <summary>The session that published it.</summary>
     public Session? Publisher { get; private set; }
 
-    /// <summary>QoS that it was published with, 0 or 1.</summary>
+    /// <summary>QoS that it was published with.</summary>
     public int Qos { get; private set; }
 
     /// <summary>Whether it was published with the retain flag.</summary>
     public bool IsRetained { get; private set; }
+
+    /// <summary>
+    /// Those who get it by shared subscriptions, chosen when it came; null if there are none. Written before others see the message.
+    /// </summary>
+    public List<Subscription>? Chosen { get; set; }
 
     /// <summary>Timestamp of its arrival.</summary>
     public long ReceivedAt { get; private set; }
@@ -67,7 +72,7 @@ internal sealed class LocalMessage
                 ArrayPool<byte>.Shared.Return(_buffer);
                 _buffer = [];
             }
-            (_owner, Publisher) = (null, null);
+            (_owner, Publisher, Chosen) = (null, null, null);
             owner.Return(this, length);
         }
         else if (left < 0)
@@ -76,26 +81,28 @@ internal sealed class LocalMessage
         }
     }
 
-    internal void Set(LocalMessages owner, Session publisher, in PublishPacket packet, long receivedAt)
+    internal void Set(
+        LocalMessages owner, Session? publisher, int qos, bool isRetained, ReadOnlySpan<byte> topic, ReadOnlySpan<byte> properties,
+        int expiryAt, ReadOnlySpan<byte> payload, long receivedAt)
     {
         _owner = owner;
         Publisher = publisher;
-        Qos = packet.Qos;
-        IsRetained = packet.IsRetained;
+        Qos = qos;
+        IsRetained = isRetained;
         ReceivedAt = receivedAt;
-        _topicLength = packet.Topic.Length;
-        _propertiesLength = packet.Properties.Length;
-        _length = LocalMessages.LengthOf(packet);
-        _expiryAt = packet.ExpiryAt;
+        _topicLength = topic.Length;
+        _propertiesLength = properties.Length;
+        _length = topic.Length + properties.Length + payload.Length;
+        _expiryAt = expiryAt;
         if (_buffer.Length < _length)
         {
             _buffer = _length <= KeptBytes
                 ? new byte[BitOperations.RoundUpToPowerOf2((uint)_length)]
                 : ArrayPool<byte>.Shared.Rent(_length);
         }
-        packet.Topic.CopyTo(_buffer);
-        packet.Properties.CopyTo(_buffer.AsSpan(_topicLength));
-        packet.Payload.CopyTo(_buffer.AsSpan(_topicLength + _propertiesLength));
+        topic.CopyTo(_buffer);
+        properties.CopyTo(_buffer.AsSpan(_topicLength));
+        payload.CopyTo(_buffer.AsSpan(_topicLength + _propertiesLength));
         _references = 1;
     }
 }
@@ -118,8 +125,29 @@ internal sealed class LocalMessages(MqttOptions options, MqttMetrics metrics, Ti
             metrics.DeliveryMemory(-length);
             return null;
         }
-        LocalMessage message = _spare.TryDequeue(out LocalMessage? spare) ? spare : new LocalMessage();
-        message.Set(this, publisher, packet, time.GetTimestamp());
+        LocalMessage message = Take();
+        message.Set(
+            this, publisher, packet.Qos, packet.IsRetained, packet.Topic, packet.Properties, packet.ExpiryAt, packet.Payload, time.GetTimestamp());
+        return message;
+    }
+
+    /// <summary>
+    /// Copies a message that is stored. What is sent next must be in memory, so it is counted and never refused: there is one for each
+    /// connection that sends.
+    /// </summary>
+    /// <param name="qos">QoS that it was published with.</param>
+    /// <param name="topic">Topic name.</param>
+    /// <param name="properties">Properties as published.</param>
+    /// <param name="payload">Payload.</param>
+    /// <param name="arrivedAt">Unix milliseconds of its arrival.</param>
+    public LocalMessage Restore(
+        int qos, ReadOnlySpan<byte> topic, ReadOnlySpan<byte> properties, ReadOnlySpan<byte> payload, long arrivedAt)
+    {
+        metrics.DeliveryMemory(topic.Length + properties.Length + payload.Length);
+        long age = Math.Max(0, time.GetUtcNow().ToUnixTimeMilliseconds() - arrivedAt); // a clock that was set back makes nothing younger
+        long receivedAt = time.GetTimestamp() - (long)(age / 1000.0 * time.TimestampFrequency);
+        LocalMessage message = Take();
+        message.Set(this, null, qos, false, topic, properties, PublishPacket.ExpiryAtIn(properties), payload, receivedAt);
         return message;
     }
 
@@ -133,4 +161,6 @@ internal sealed class LocalMessages(MqttOptions options, MqttMetrics metrics, Ti
             _spare.Enqueue(message);
         }
     }
+
+    private LocalMessage Take() => _spare.TryDequeue(out LocalMessage? spare) ? spare : new LocalMessage();
 }

@@ -36,6 +36,12 @@ internal enum MqttCloseReason
     /// <summary>Nothing heard for one and a half times the keep-alive.</summary>
     KeepAlive,
 
+    /// <summary>More sessions to be kept than allowed.</summary>
+    TooManySessions,
+
+    /// <summary>Sessions can't be stored at the moment.</summary>
+    SessionsUnavailable,
+
     /// <summary>The client does not read what is sent to it.</summary>
     NotReading,
 
@@ -51,7 +57,7 @@ internal enum MqttCloseReason
     /// <summary>A client identifier that is too long, or empty where it may not be.</summary>
     ClientId,
 
-    /// <summary>A CONNECT that asks for what is not offered: extended authentication, QoS 2 or retained wills on MQTT 5.</summary>
+    /// <summary>A CONNECT that asks for what is not offered: extended authentication.</summary>
     ConnectRefused,
 
     /// <summary>A wrong user name or password.</summary>
@@ -75,17 +81,11 @@ internal enum MqttCloseReason
     /// <summary>A packet above the limit.</summary>
     PacketTooLarge,
 
-    /// <summary>More unacknowledged QoS 1 messages than the Receive Maximum.</summary>
+    /// <summary>More messages of QoS 1 and 2 that are not done with than the Receive Maximum.</summary>
     ReceiveMaximum,
 
     /// <summary>A topic name that may not be, or is above the limits.</summary>
     TopicName,
-
-    /// <summary>QoS 2, which is not offered.</summary>
-    QosNotSupported,
-
-    /// <summary>A retained message of an MQTT 5 client, which was told that there are none.</summary>
-    RetainNotSupported,
 
     /// <summary>The client takes only packets that are too small for the answers it needs.</summary>
     ClientPacketLimit,
@@ -123,4 +123,13 @@ internal enum MqttDropReason
 
     /// <summary>A will that ingest refused.</summary>
     Will,
+
+    /// <summary>Of a durable session whose queue was full.</summary>
+    SessionFull,
+
+    /// <summary>A retained message beyond the limits: it is not retained.</summary>
+    RetainedFull,
+
+    /// <summary>A message of a durable session that can't be read any more.</summary>
+    Unreadable,
 }

@@ -130,11 +130,11 @@ internal sealed partial class MqttConnection
         {
             return;
         }
-        foreach (byte[] filter in session.Filters.Where(filter => !rights.MaySubscribe(filter)).ToArray())
+        foreach (Subscription subscription in session.Subscriptions.Where(held => !rights.MaySubscribe(held.Filter)).ToArray())
         {
-            session.Unsubscribe(filter);
+            _broker.Sessions.Unsubscribe(session, subscription.Key);
             _broker.Metrics.SubscriptionDenied();
-            LogDenied(AccessDenial.Subscribe, filter);
+            LogDenied(AccessDenial.Subscribe, subscription.Key);
         }
         if (_will is { } will && !rights.MayPublish(will.Topic))
         {

@@ -1,11 +1,15 @@
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt.Protocol;
+using Tributary.Edge.Mqtt.Sessions;
 
 namespace Tributary.Edge.Mqtt;
 
 /// <summary>What each packet of a client does. All of it on the reading side.</summary>
 internal sealed partial class MqttConnection
 {
+    /// <summary>QoS 2 messages that a client of MQTT 3.1.1 may have unreleased, as a multiple of the most in flight.</summary>
+    private const int MostReceiptsFactor = 16;
+
     private readonly PacketBuilder _builder = new();
     private ProtocolLevel _level;
     private Recipient _recipient = new(ProtocolLevel.None, uint.MaxValue);
@@ -14,6 +18,18 @@ internal sealed partial class MqttConnection
     private Matches? _readMatches;
     private TimeSpan _keepAlive;
     private volatile bool _isAccepted;
+
+    /// <summary>Whether messages wait until an answer has left.</summary>
+    private volatile bool _holdsMessages;
+
+    /// <summary>Offset of the journal that has to be durable before more is read, and what is answered then.</summary>
+    private long _waitFor;
+    private byte[]? _delayedAnswer;
+
+    /// <summary>Seconds that the session shall live, as DISCONNECT said.</summary>
+    private uint? _expiry;
+    private byte[]?[]? _aliases;
+    private byte[] _forwarded = [];
 
     /// <returns>False if it can't be taken now: <see cref="_pause"/> says what to wait for.</returns>
     private bool TryHandle(FixedHeader header, ReadOnlySpan<byte> body)
@@ -40,8 +56,14 @@ internal sealed partial class MqttConnection
             case PacketType.PubAck:
                 HandlePubAck(body);
                 break;
+            case PacketType.PubRec:
+                HandlePubRec(body);
+                break;
             case PacketType.PubRel:
-                Answer(Answers.PubComp(_builder, _level, Acknowledgement.Read(body, _level).PacketId));
+                HandlePubRel(body);
+                break;
+            case PacketType.PubComp:
+                HandlePubComp(body);
                 break;
             case PacketType.Subscribe:
                 HandleSubscribe(body);
@@ -109,28 +131,20 @@ internal sealed partial class MqttConnection
         }
         else if (connect.Properties.HasAuthenticationMethod)
         {
-            throw Refuse(ReasonCode.BadAuthenticationMethod, "there is no extended authentication");
+            throw new MqttProtocolException(
+                MqttCloseReason.ConnectRefused, ReasonCode.BadAuthenticationMethod, "there is no extended authentication");
         }
-        else if (connect.Will is { Qos: > Subscription.MaxQos })
-        {
-            throw Refuse(ReasonCode.QosNotSupported, "the will's QoS is 2; the highest is 1");
-        }
-        else if (connect.Will is { Retain: true })
-        {
-            throw Refuse(ReasonCode.RetainNotSupported, "the will is to be retained; there are no retained messages");
-        }
-        if (connect.Will is { } will && !TopicRules.IsWithin(will.Topic, _broker.Options))
+        if (connect.Will is { } will && (!TopicRules.IsWithin(will.Topic, _broker.Options) || TopicRules.IsSystem(will.Topic)))
         {
             throw new MqttProtocolException(
-                MqttCloseReason.TopicName, ReasonCode.TopicNameInvalid, "the will's topic is too long or has too many levels");
+                MqttCloseReason.TopicName, ReasonCode.TopicNameInvalid,
+                "the will's topic is too long, has too many levels or is one of the broker's own");
         }
-        if (connect.Will is { } kept && !KeepBytes(_keptOfPacket, kept.Topic.Length + kept.Payload.Length + kept.Properties.Length))
+        if (connect.Will is { } kept && !KeepBytes(_keptOfPacket, kept.Size))
         {
             throw new MqttProtocolException(
                 MqttCloseReason.ClientMemory, ReasonCode.ServerUnavailable, "there is no memory for the will (mqtt:maxClientBytes)");
         }
-
-        static MqttProtocolException Refuse(ReasonCode code, string text) => new(MqttCloseReason.ConnectRefused, code, text);
     }
 
     /// <summary>Lets the client in, once an earlier connection with its identifier has said its last.</summary>
@@ -139,30 +153,30 @@ internal sealed partial class MqttConnection
         ConnectPacket connect = _connect!;
         MqttOptions options = _broker.Options;
         string? assigned = connect.ClientIdBytes == 0 ? $"auto-{Guid.NewGuid():N}" : null;
-        if (!await AdmitAsync(connect, assigned ?? connect.ClientId))
+        string clientId = assigned ?? connect.ClientId;
+        if (!await AdmitAsync(connect, clientId))
         {
             return;
         }
-        int window = Math.Min(options.MaxOutboundInFlight, connect.Properties.ReceiveMaximum);
-        var session = new Session(
-            this, _broker.Ingest.Connect(assigned ?? connect.ClientId),
-            new OutboundQueue(options.MaxOutboundBytes, window, options.MaxDeliveryBytes, _broker.Metrics),
-            _broker.Subscriptions, _broker.Metrics);
-        if (!_broker.Sessions.TryAttach(session, out Session? former))
+        if (!_broker.Connections.TryAttach(clientId, this, out MqttConnection? former))
         {
             Close(MqttCloseReason.ClientId, ReasonCode.ClientIdentifierNotValid, "another user is connected by that client identifier");
             return;
         }
-        _session = session;
+        _clientId = clientId;
         if (former is not null)
         {
-            former.Connection.Close(
+            former.Close(
                 MqttCloseReason.TakenOver, ReasonCode.SessionTakenOver, $"a connection from {_remote} has the same client identifier");
-            await former.Connection.ReadingEnded;
+            await former.ReadingEnded;
             if (_close is not null)
             {
                 return; // taken over itself, perhaps
             }
+        }
+        if (await BeginSessionAsync(connect, clientId) is not { } given)
+        {
+            return;
         }
         ushort? serverKeepAlive = null;
         var keepAlive = TimeSpan.FromSeconds(connect.KeepAlive);
@@ -176,9 +190,38 @@ internal sealed partial class MqttConnection
         _recipient = new Recipient(_level, connect.Properties.MaximumPacketSize);
         _isAccepted = true;
         _broker.Metrics.ConnectionAccepted();
-        _broker.Logger.MqttClientAccepted(_connection.ConnectionId, _remote, session.ClientId, _level);
-        Answer(Answers.ConnAck(_builder, _level, new Welcome(assigned, serverKeepAlive), options), isWelcome: true);
+        _broker.Logger.MqttClientAccepted(_connection.ConnectionId, _remote, clientId, _level);
+        var welcome = new Welcome(assigned, serverKeepAlive, given.IsPresent, given.Session.Expiry);
+        Answer(Answers.ConnAck(_builder, _level, welcome, options), isWelcome: true);
         _send.Set();
+    }
+
+    /// <summary>Gets the client's session. What is changed in it is durable before the client is told.</summary>
+    /// <returns>Null if the connection is closed meanwhile.</returns>
+    private async ValueTask<SessionGiven?> BeginSessionAsync(ConnectPacket connect, string clientId)
+    {
+        uint expiry = _level == ProtocolLevel.V5 ? connect.Properties.SessionExpiryInterval : connect.CleanStart ? 0 : uint.MaxValue;
+        int window = Math.Min(_broker.Options.MaxOutboundInFlight, connect.Properties.ReceiveMaximum);
+        SessionGiven given;
+        try
+        {
+            given = _broker.Sessions.Connect(new SessionStart(clientId, connect.CleanStart, expiry, connect.Will), this, window);
+        }
+        catch (SessionsUnavailableException e)
+        {
+            throw new MqttProtocolException(MqttCloseReason.SessionsUnavailable, ReasonCode.ServerUnavailable, e.Message);
+        }
+        _session = given.Session;
+        if (given.IsPresent)
+        {
+            ApplyAccess(); // another user may have subscribed
+        }
+        if (given.Due is { } due)
+        {
+            _broker.Publisher.Publish(due);
+        }
+        await _broker.Sessions.WaitAsync(given.Offset);
+        return _close is null ? given : null;
     }
 
     private bool TryHandlePublish(FixedHeader header, ReadOnlySpan<byte> body)
@@ -189,20 +232,25 @@ internal sealed partial class MqttConnection
             return false;
         }
         PublishPacket packet = PublishPacket.Read(header, body, _level);
-        CheckPublish(packet);
+        if (packet.Alias >= 0)
+        {
+            packet = Resolve(packet);
+        }
         if (!HasRoom && (packet.Qos > 0 || _acks.Count >= 2L * _broker.Options.MaxInFlight))
         {
             if (_level == ProtocolLevel.V5 && _acks.InFlight >= _broker.Options.MaxInFlight)
             {
-                throw new MqttProtocolException(
-                    MqttCloseReason.ReceiveMaximum, ReasonCode.ReceiveMaximumExceeded,
-                    $"more than {_broker.Options.MaxInFlight} messages are not acknowledged");
+                throw TooManyInFlight();
             }
             _pause = Pause.Answers;
             return false;
         }
+        if (packet.Qos == 2 && !TryBeginQos2(packet.PacketId))
+        {
+            return false;
+        }
         _messagesRead++;
-        if (!TopicRules.IsWithin(packet.Topic, _broker.Options))
+        if (!TopicRules.IsWithin(packet.Topic, _broker.Options) || TopicRules.IsSystem(packet.Topic))
         {
             Refuse(packet, ReasonCode.TopicNameInvalid, MqttDropReason.TopicName);
         }
@@ -210,32 +258,78 @@ internal sealed partial class MqttConnection
         {
             Refuse(packet, ReasonCode.NotAuthorized, MqttDropReason.NotAuthorized);
         }
-        else if (Take(_session!, packet) is not IngestRefusal.None and var refusal)
+        else if (Take(_session!, packet) is not ReasonCode.Success and var code)
         {
-            Refuse(packet, CodeOf(refusal), MqttDropReason.Refused);
+            Refuse(packet, code, MqttDropReason.Refused);
         }
         return true;
     }
 
-    private void CheckPublish(in PublishPacket packet)
+    private MqttProtocolException TooManyInFlight() => new(
+        MqttCloseReason.ReceiveMaximum, ReasonCode.ReceiveMaximumExceeded,
+        $"more than {_broker.Options.MaxInFlight} messages are not acknowledged");
+
+    /// <summary>
+    /// A QoS 2 message is in flight until it is released. A client of MQTT 3.1.1 doesn't know of the limit, and not reading on would keep its
+    /// PUBREL from coming: it gets far more.
+    /// </summary>
+    /// <returns>False if the message can't be taken yet.</returns>
+    private bool TryBeginQos2(ushort packetId)
     {
-        if (packet.Qos > Subscription.MaxQos)
+        Session session = _session!;
+        long limit = _broker.Options.MaxInFlight * (_level == ProtocolLevel.V5 ? 1L : MostReceiptsFactor);
+        if (session.Receipts.Count + _acks.InFlight >= limit && session.Receipts.Find(packetId) is null)
+        {
+            throw TooManyInFlight();
+        }
+        long offset = _broker.Sessions.BeginReceipts(session);
+        if (offset >= 0)
+        {
+            (_pause, _waitFor) = (Pause.Journal, offset);
+        }
+        return offset < 0;
+    }
+
+    /// <summary>The message with the topic that its alias stands for (MQTT 5, 3.3.2.3.4).</summary>
+    private PublishPacket Resolve(PublishPacket packet)
+    {
+        if (packet.Alias == 0 || packet.Alias > _broker.Options.MaxTopicAliases)
         {
             throw new MqttProtocolException(
-                MqttCloseReason.QosNotSupported, ReasonCode.QosNotSupported, "QoS 2 is not offered; the highest is 1");
+                MqttCloseReason.ProtocolError, ReasonCode.TopicAliasInvalid,
+                $"the topic alias is {packet.Alias}; the maximum is {_broker.Options.MaxTopicAliases}");
         }
-        if (packet.IsRetained && _level == ProtocolLevel.V5)
+        _aliases ??= new byte[_broker.Options.MaxTopicAliases][];
+        ref byte[]? known = ref _aliases[packet.Alias - 1];
+        if (!packet.Topic.IsEmpty && !packet.Topic.SequenceEqual(known))
+        {
+            if (packet.Topic.Length <= _broker.Options.MaxTopicBytes)
+            {
+                known = packet.Topic.ToArray();
+            }
+        }
+        else if (known is null)
         {
             throw new MqttProtocolException(
-                MqttCloseReason.RetainNotSupported, ReasonCode.RetainNotSupported, "there are no retained messages");
+                MqttCloseReason.ProtocolError, ReasonCode.TopicAliasInvalid, $"no topic was given for the alias {packet.Alias}");
         }
+        ReadOnlySpan<byte> before = packet.Properties[..packet.AliasAt];
+        ReadOnlySpan<byte> after = packet.Properties[(packet.AliasAt + PublishPacket.AliasBytes)..];
+        if (before.Length + after.Length > _forwarded.Length)
+        {
+            _forwarded = new byte[packet.Properties.Length];
+        }
+        before.CopyTo(_forwarded);
+        after.CopyTo(_forwarded.AsSpan(before.Length));
+        return packet.Resolved(packet.Topic.IsEmpty ? known : packet.Topic, _forwarded.AsSpan(0, before.Length + after.Length));
     }
 
     /// <summary>Hands a message to ingest, and keeps a copy if somebody here wants it.</summary>
-    private IngestRefusal Take(Session session, in PublishPacket packet)
+    private ReasonCode Take(Session session, in PublishPacket packet)
     {
         LocalMessage? local = null;
-        if (_broker.Subscriptions.HasMatch(packet.Topic))
+        bool hasSubscribers = _broker.Subscriptions.HasMatch(packet.Topic);
+        if (hasSubscribers)
         {
             local = _broker.Messages.Keep(session, packet);
             if (local is null)
@@ -243,27 +337,39 @@ internal sealed partial class MqttConnection
                 _broker.Delivery.Overflow(session, packet, _readMatches ??= new Matches());
             }
         }
-        bool isAwaited = packet.PacketId != 0 || local is not null;
-        IngestTicket ticket;
+        Publication published;
         try
         {
-            ticket = _broker.Ingest.Accept(
-                session.Ingest, new IngestMessage(packet.Topic, packet.Payload), isAwaited ? this : NoListener.Instance);
+            published = _broker.Sessions.Concerns(packet, hasSubscribers)
+                ? _broker.Sessions.Publish(session, packet, _level, local, _broker.Ingest, this, _readMatches ??= new Matches())
+                : TakePlain(session, packet, local is not null);
         }
         catch
         {
             local?.Release();
             throw;
         }
-        if (ticket.Refusal != IngestRefusal.None)
+        if (published.Code != ReasonCode.Success || published.IsRepeated)
         {
             local?.Release();
+            local = null;
         }
-        else if (isAwaited)
+        if (published.Code == ReasonCode.Success && (packet.PacketId != 0 || local is not null))
         {
-            _acks.Stage(new PendingAck(ticket.Stream, ticket.Number, local, packet.PacketId, ReasonCode.Success));
+            _acks.Stage(new PendingAck(published.Stream, published.Number, local, packet.PacketId, ReasonCode.Success)
+            {
+                Answer = packet.Qos == 2 ? PacketType.PubRec : PacketType.PubAck,
+            });
         }
-        return ticket.Refusal;
+        return published.Code;
+    }
+
+    /// <summary>A message that nobody has to remember.</summary>
+    private Publication TakePlain(Session session, in PublishPacket packet, bool isWanted)
+    {
+        IngestTicket ticket = _broker.Ingest.Accept(
+            session.Ingest, new IngestMessage(packet.Topic, packet.Payload), packet.PacketId != 0 || isWanted ? this : NoListener.Instance);
+        return new Publication(CodeOf(ticket.Refusal), ticket.Refusal, ticket.Stream, ticket.Number);
     }
 
     private void Refuse(in PublishPacket packet, ReasonCode code, MqttDropReason reason)
@@ -274,7 +380,10 @@ internal sealed partial class MqttConnection
             return;
         }
         _broker.Metrics.MessageRefused();
-        _acks.Stage(new PendingAck(null, -1, null, packet.PacketId, code));
+        _acks.Stage(new PendingAck(null, -1, null, packet.PacketId, code)
+        {
+            Answer = packet.Qos == 2 ? PacketType.PubRec : PacketType.PubAck,
+        });
         if (_level == ProtocolLevel.V311)
         {
             // The connection is closed when everything before is acknowledged: what comes after it may not overtake it.
@@ -284,6 +393,7 @@ internal sealed partial class MqttConnection
 
     private static ReasonCode CodeOf(IngestRefusal refusal) => refusal switch
     {
+        IngestRefusal.None => ReasonCode.Success,
         IngestRefusal.TooLarge => ReasonCode.ImplementationSpecific,
         IngestRefusal.Full => ReasonCode.QuotaExceeded,
         _ => ReasonCode.Unspecified,
@@ -293,7 +403,43 @@ internal sealed partial class MqttConnection
     {
         Acknowledgement ack = Acknowledgement.Read(body, _level);
         // One that is not in flight is let pass: a late answer to an earlier connection.
-        if (_session!.Outbound.Acknowledge(ack.PacketId))
+        if (_broker.Sessions.Acknowledge(_session!, ack.PacketId, qos: 1))
+        {
+            _send.Set();
+        }
+    }
+
+    /// <summary>The client has a QoS 2 message, or refuses it, which ends it too [MQTT-4.3.3-4].</summary>
+    private void HandlePubRec(ReadOnlySpan<byte> body)
+    {
+        Acknowledgement ack = Acknowledgement.Read(body, _level);
+        if (ack.Code >= ReasonCode.Unspecified)
+        {
+            _broker.Sessions.Acknowledge(_session!, ack.PacketId, qos: 2);
+        }
+        else if (!_broker.Sessions.Receive(_session!, ack.PacketId))
+        {
+            Answer(Answers.NotFound(_builder, PacketType.PubRel, _level, ack.PacketId));
+        }
+        _send.Set();
+    }
+
+    private void HandlePubRel(ReadOnlySpan<byte> body)
+    {
+        ushort packetId = Acknowledgement.Read(body, _level).PacketId;
+        if (_broker.Sessions.TryRelease(_session!, packetId, out ICommitStream? stream, out long number))
+        {
+            _acks.Stage(new PendingAck(stream, number, null, packetId, ReasonCode.Success) { Answer = PacketType.PubComp });
+        }
+        else
+        {
+            Answer(Answers.NotFound(_builder, PacketType.PubComp, _level, packetId));
+        }
+    }
+
+    private void HandlePubComp(ReadOnlySpan<byte> body)
+    {
+        if (_broker.Sessions.Complete(_session!, Acknowledgement.Read(body, _level).PacketId))
         {
             _send.Set();
         }
@@ -303,27 +449,30 @@ internal sealed partial class MqttConnection
     {
         var packet = new SubscribePacket(body, _level);
         Answers.BeginSubAck(_builder, PacketType.SubAck, _level, packet.PacketId);
+        long offset = -1;
+        _holdsMessages = true; // retained ones come after the answer
         while (packet.Next())
         {
-            ReasonCode code = Subscribe(packet);
+            ReasonCode code = Subscribe(packet, ref offset);
             _builder.Byte((byte)(_level == ProtocolLevel.V311 && code >= ReasonCode.Unspecified ? ReasonCode.Unspecified : code));
         }
-        Answer(_builder.End());
+        AnswerWhenDurable(_builder.End(), offset);
     }
 
-    private ReasonCode Subscribe(in SubscribePacket packet)
+    private ReasonCode Subscribe(in SubscribePacket packet, ref long offset)
     {
-        if (!TopicRules.IsFilter(packet.Filter) || !TopicRules.IsWithin(packet.Filter, _broker.Options))
+        if (!TopicRules.IsWithin(packet.Filter, _broker.Options)
+            || !(TopicRules.IsShared(packet.Filter) ? Subscription.IsSharedFilter(packet.Filter) : TopicRules.IsFilter(packet.Filter)))
         {
             return ReasonCode.TopicFilterInvalid;
         }
-        if (!MaySubscribe(packet.Filter))
+        if (!MaySubscribe(Subscription.FilterOf(packet.Filter)))
         {
             return ReasonCode.NotAuthorized;
         }
-        if (TopicRules.IsShared(packet.Filter))
+        if (TopicRules.IsShared(packet.Filter) && packet.Options.NoLocal)
         {
-            return ReasonCode.SharedSubscriptionsNotSupported;
+            throw MqttProtocolException.Error("a shared subscription can't be without the client's own messages"); // [MQTT-3.8.3-4]
         }
         Session session = _session!;
         if (!session.HasSubscription(packet.Filter)
@@ -333,23 +482,50 @@ internal sealed partial class MqttConnection
             _broker.Metrics.SubscriptionRefused();
             return ReasonCode.QuotaExceeded;
         }
-        session.Subscribe(packet.Filter, packet.Options, packet.Identifier);
-        return packet.Options.Qos == 0 ? ReasonCode.Success : ReasonCode.GrantedQos1;
+        offset = Math.Max(offset, _broker.Sessions.Subscribe(session, packet.Filter, packet.Options, packet.Identifier));
+        return (ReasonCode)packet.Options.Qos;
     }
 
     private void HandleUnsubscribe(ReadOnlySpan<byte> body)
     {
         var packet = new UnsubscribePacket(body, _level);
         Answers.BeginSubAck(_builder, PacketType.UnsubAck, _level, packet.PacketId);
+        long offset = -1;
         while (packet.Next())
         {
-            bool existed = _session!.Unsubscribe(packet.Filter);
+            (bool existed, long at) = _broker.Sessions.Unsubscribe(_session!, packet.Filter);
+            offset = Math.Max(offset, at);
             if (_level == ProtocolLevel.V5)
             {
                 _builder.Byte((byte)(existed ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted));
             }
         }
-        Answer(_builder.End());
+        AnswerWhenDurable(_builder.End(), offset);
+    }
+
+    /// <summary>Answers when the journal is durable up to the offset; nothing is read until then.</summary>
+    private void AnswerWhenDurable(ReadOnlySpan<byte> packet, long offset)
+    {
+        if (offset < 0)
+        {
+            Answer(packet);
+            _holdsMessages = false;
+            return;
+        }
+        _delayedAnswer = packet.ToArray();
+        (_pause, _waitFor) = (Pause.Journal, offset);
+    }
+
+    private async ValueTask WaitForJournalAsync()
+    {
+        await _broker.Sessions.WaitAsync(_waitFor);
+        if (_delayedAnswer is { } answer)
+        {
+            _delayedAnswer = null;
+            Answer(answer);
+            _holdsMessages = false;
+            _send.Set();
+        }
     }
 
     private void HandleDisconnect(ReadOnlySpan<byte> body)
@@ -359,6 +535,7 @@ internal sealed partial class MqttConnection
         {
             throw MqttProtocolException.Error("DISCONNECT sets a session expiry where CONNECT had none");
         }
+        _expiry = packet.SessionExpiryInterval;
         if (packet.Code == ReasonCode.Success)
         {
             _will = null;

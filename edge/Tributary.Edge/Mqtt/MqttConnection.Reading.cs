@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Connections;
 using Tributary.Edge.Mqtt.Protocol;
+using Tributary.Edge.Mqtt.Sessions;
 
 namespace Tributary.Edge.Mqtt;
 
@@ -34,6 +35,9 @@ internal sealed partial class MqttConnection
 
         /// <summary>Ingest has no room.</summary>
         Ingest,
+
+        /// <summary>Something has to be durable first.</summary>
+        Journal,
 
         /// <summary>A message was refused that the client can't be told of but by closing its connection, when its turn comes.</summary>
         Closing,
@@ -69,6 +73,7 @@ internal sealed partial class MqttConnection
                     {
                         Pause.Welcome => WelcomeAsync(),
                         Pause.Answers or Pause.Closing => WaitForAnswersAsync(),
+                        Pause.Journal => WaitForJournalAsync(),
                         _ => _broker.Ingest.WaitForRoomAsync(_closing.Token),
                     });
                     Volatile.Write(ref _lastReadAt, _broker.Time.GetTimestamp());
@@ -137,6 +142,9 @@ internal sealed partial class MqttConnection
         {
             case MqttProtocolException e:
                 Close(e.Reason, e.Code, e.Message);
+                break;
+            case SessionsUnavailableException e:
+                Close(MqttCloseReason.SessionsUnavailable, ReasonCode.Unspecified, e.Message);
                 break;
             case OperationCanceledException when _close is not null:
                 break;

@@ -1,6 +1,7 @@
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
 using Tributary.Edge.Mqtt.Protocol;
+using Tributary.Edge.Mqtt.Sessions;
 
 namespace Tributary.Edge.Mqtt;
 
@@ -18,6 +19,7 @@ internal sealed partial class MqttConnection
     private int _messagesWritten;
     private int _acknowledged;
     private Matches? _sendMatches;
+    private JournalReader? _reader;
 
     private PipeWriter Output => _connection.Transport.Output;
 
@@ -55,6 +57,7 @@ internal sealed partial class MqttConnection
         {
             CloseAfter(e);
         }
+        _reader?.Dispose();
         await Output.CompleteAsync();
     }
 
@@ -104,14 +107,25 @@ internal sealed partial class MqttConnection
             return false;
         }
         WriteAcks();
-        OutboundQueue outbound = _session!.Outbound;
+        if (_holdsMessages)
+        {
+            return false;
+        }
+        Session session = _session!;
         while (_unflushed < MaxUnflushedBytes)
         {
-            if (!outbound.TryTake(out OutboundMessage message, out ushort packetId))
+            switch (session.Outbound.TryTake(this, _broker.Sessions.Committed, out OutboundMessage message, out ushort packetId))
             {
-                return false;
+                case OutboundKind.Message:
+                    WriteMessage(session, message, packetId);
+                    break;
+                case OutboundKind.Release:
+                    WriteSuccess(packetId, PacketType.PubRel);
+                    break;
+                default:
+                    _reader?.Rest();
+                    return false;
             }
-            WriteMessage(outbound, message, packetId);
         }
         return true;
     }
@@ -150,23 +164,31 @@ internal sealed partial class MqttConnection
             FinishRefused(entry);
             return;
         }
-        _broker.Delivery.Deliver(entry.Local!, SendMatches);
+        if (entry.Local is { } local)
+        {
+            _broker.Delivery.Deliver(local, SendMatches);
+        }
         if (entry.PacketId != 0)
         {
-            int bytes = AckQueue.WriteSuccess(Output.GetSpan(AckQueue.PubAckBytes), entry.PacketId);
-            Output.Advance(bytes);
-            _unflushed += bytes;
-            _acknowledged++;
+            WriteSuccess(entry.PacketId, entry.Answer);
+            _acknowledged += entry.Answer == PacketType.PubComp ? 0 : 1;
         }
+    }
+
+    private void WriteSuccess(ushort packetId, PacketType type)
+    {
+        int bytes = AckQueue.WriteSuccess(Output.GetSpan(AckQueue.PubAckBytes), packetId, type);
+        Output.Advance(bytes);
+        _unflushed += bytes;
     }
 
     private void FinishRefused(in PendingAck entry)
     {
         string text = entry.Refusal switch
         {
-            ReasonCode.TopicNameInvalid => "the topic name is too long or has too many levels",
+            ReasonCode.TopicNameInvalid => "the topic name is too long, has too many levels or is one of the broker's own",
             ReasonCode.ImplementationSpecific => "the message is larger than what can be stored",
-            ReasonCode.QuotaExceeded => "the disk or its quota is full",
+            ReasonCode.QuotaExceeded => "the disk or its quota is full, or there are too many retained messages",
             ReasonCode.NotAuthorized => "publishing to this topic is not allowed",
             _ => "the partition is offline",
         };
@@ -177,24 +199,31 @@ internal sealed partial class MqttConnection
         }
         var builder = new PacketBuilder();
         ReadOnlySpan<byte> packet = Answers.PubAckRefusal(
-            builder, entry.PacketId, entry.Refusal, _connect!.Properties.RequestProblemInformation ? text : null);
-        Send(IsTooLarge(packet) ? Answers.PubAckRefusal(builder, entry.PacketId, entry.Refusal, null) : packet);
+            builder, entry.Answer, entry.PacketId, entry.Refusal, _connect!.Properties.RequestProblemInformation ? text : null);
+        Send(IsTooLarge(packet) ? Answers.PubAckRefusal(builder, entry.Answer, entry.PacketId, entry.Refusal, null) : packet);
     }
 
-    private void WriteMessage(OutboundQueue outbound, in OutboundMessage message, ushort packetId)
+    private void WriteMessage(Session session, in OutboundMessage outbound, ushort packetId)
     {
-        TimeSpan waited = _broker.Time.GetElapsedTime(message.Message.ReceivedAt);
-        if (PublishWriter.TryWrite(Output, message, packetId, _recipient, waited, out int bytes) is { } reason)
+        LocalMessage? message = outbound.Message ?? (_reader ??= _broker.Sessions.OpenReader()).Read(outbound.Offset);
+        MqttDropReason? reason = MqttDropReason.Unreadable;
+        if (message is not null)
         {
-            _broker.Metrics.MessageDropped(reason);
-            outbound.Acknowledge(packetId);
-        }
-        else
-        {
+            TimeSpan waited = _broker.Time.GetElapsedTime(message.ReceivedAt);
+            reason = PublishWriter.TryWrite(Output, outbound with { Message = message }, packetId, _recipient, waited, out int bytes);
             _unflushed += bytes;
-            _messagesWritten++;
+            message.Release();
         }
-        message.Message.Release();
+        if (reason is null)
+        {
+            _messagesWritten++;
+            return;
+        }
+        _broker.Metrics.MessageDropped(reason.Value);
+        if (packetId != 0)
+        {
+            _broker.Sessions.Acknowledge(session, packetId, outbound.Qos);
+        }
     }
 
     /// <summary>Tells the client why its connection ends, if the protocol has a way to.</summary>

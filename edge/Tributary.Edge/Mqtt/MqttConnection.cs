@@ -10,11 +10,11 @@ namespace Tributary.Edge.Mqtt;
 /// PUBACKs when their commits come, answers, and messages for the client.
 /// <para>Invariants: a PUBACK is written only after the flush that covers its message, in the order of arrival; only the sending loop
 /// writes; what was read and is not acknowledged is within the limits, and beyond them nothing is read; the first reason to close
-/// wins.</para>
+/// wins. What a session has to remember is in <see cref="Sessions.SessionStore"/>; this is the way there.</para>
 /// <para>Threads: <see cref="RunAsync"/> is called once. <see cref="Close"/>, <see cref="Wake"/>, <see cref="Sweep"/> and the commit
 /// listener from any thread. A crash leaves nothing behind but what ingest has stored, acknowledged or not.</para>
 /// </summary>
-internal sealed partial class MqttConnection : ICommitListener
+internal sealed partial class MqttConnection : ICommitListener, ISessionConnection
 {
     /// <summary>Time that the last bytes to a client may take when its connection is closed.</summary>
     private static readonly TimeSpan CloseGrace = TimeSpan.FromSeconds(5);
@@ -30,6 +30,7 @@ internal sealed partial class MqttConnection : ICommitListener
     private readonly string _remote;
     private volatile Closing? _close;
     private volatile Session? _session;
+    private string? _clientId;
     private volatile string? _lost;
     private long _drainEndedAt;
 
@@ -161,41 +162,47 @@ internal sealed partial class MqttConnection : ICommitListener
         _gone.TrySetResult();
     }
 
-    /// <summary>Publishes the will if it is due, and ends the session, unless another connection has taken over its identifier.</summary>
+    /// <summary>
+    /// Publishes the will if it is due, and gives the session back: it ends, or waits for the client's next connection.
+    /// </summary>
     private void EndSession()
     {
-        if (_session is not { } session)
+        if (_session is { } session)
         {
-            return;
+            if (_will is { } last && _rights is { } rights && (rights.IsRevoked || !rights.MayPublish(last.Topic)))
+            {
+                _will = null; // what it may not say any more, it doesn't say at its end either
+            }
+            uint expiry = _expiry ?? session.Expiry;
+            bool isLater = session.IsDurable && expiry > 0 && _will is { DelaySeconds: > 0 };
+            if (_isAccepted && !isLater && _will is { } will)
+            {
+                PublishWill(session, will);
+            }
+            _broker.Sessions.Disconnect(session, this, keepsWill: isLater, _expiry);
         }
-        if (_will is { } last && _rights is { } rights && (rights.IsRevoked || !rights.MayPublish(last.Topic)))
+        if (_clientId is not null)
         {
-            _will = null; // what it may not say any more, it doesn't say at its end either
-        }
-        session.End();
-        _broker.Sessions.Detach(session);
-        if (_isAccepted && _will is { } will)
-        {
-            PublishWill(session, will);
+            _broker.Connections.Detach(_clientId, this);
         }
     }
 
     private void PublishWill(Session session, Will will)
     {
-        IngestRefusal refusal;
+        ReasonCode code;
         try
         {
-            refusal = Take(session, PublishPacket.Of(will));
+            code = Take(session, PublishPacket.Of(will));
         }
         catch (Exception e)
         {
             _broker.Logger.MqttConnectionFailed(e, _connection.ConnectionId, _remote);
-            refusal = IngestRefusal.Offline;
+            code = ReasonCode.Unspecified;
         }
-        if (refusal != IngestRefusal.None)
+        if (code != ReasonCode.Success)
         {
             _broker.Metrics.MessageDropped(MqttDropReason.Will);
-            _broker.Logger.MqttWillNotStored(session.ClientId, refusal);
+            _broker.Logger.MqttWillNotStored(session.ClientId, code);
         }
         if (_acks.Publish())
         {

@@ -2,24 +2,25 @@ using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Limits;
 using Tributary.Edge.Access;
 using Tributary.Edge.Ingest;
+using Tributary.Edge.Mqtt.Sessions;
 
 namespace Tributary.Edge.Mqtt;
 
 /// <summary>What all connections share.</summary>
 internal sealed class MqttContext
 {
-    public MqttContext(MqttOptions options, IIngest ingest, IAccess access, TimeProvider time, MqttMetrics metrics, ILogger logger)
+    public MqttContext(MqttOptions options, IIngest ingest, SessionStore sessions, IAccess access, TimeProvider time, ILogger logger)
     {
         Options = options;
         Ingest = ingest;
         Access = access;
         Time = time;
-        Metrics = metrics;
+        Sessions = sessions;
         Logger = logger;
         Lines = new LineLimit<MqttCloseReason>(time);
         DenialLines = new LineLimit<AccessDenial>(time);
-        Messages = new LocalMessages(options, metrics, time);
-        Delivery = new LocalDelivery(Subscriptions, metrics);
+        Delivery = new LocalDelivery(sessions.Subscriptions, sessions.Metrics);
+        Publisher = new BrokerPublisher(this);
     }
 
     public MqttOptions Options { get; }
@@ -31,7 +32,7 @@ internal sealed class MqttContext
 
     public TimeProvider Time { get; }
 
-    public MqttMetrics Metrics { get; }
+    public MqttMetrics Metrics => Sessions.Metrics;
 
     public ILogger Logger { get; }
 
@@ -52,15 +53,21 @@ internal sealed class MqttContext
         return false;
     }
 
-    /// <summary>Sessions by client identifier.</summary>
-    public SessionRegistry Sessions { get; } = new();
+    /// <summary>Connections by client identifier.</summary>
+    public ConnectionRegistry Connections { get; } = new();
+
+    /// <summary>Sessions and retained messages.</summary>
+    public SessionStore Sessions { get; }
 
     /// <summary>All subscriptions.</summary>
-    public SubscriptionTrie Subscriptions { get; } = new();
+    public SubscriptionTrie Subscriptions => Sessions.Subscriptions;
 
     /// <summary>Messages kept for subscribers.</summary>
-    public LocalMessages Messages { get; }
+    public LocalMessages Messages => Sessions.Messages;
 
     /// <summary>Gives them to subscribers.</summary>
     public LocalDelivery Delivery { get; }
+
+    /// <summary>Publishes for clients that are gone.</summary>
+    public BrokerPublisher Publisher { get; }
 }

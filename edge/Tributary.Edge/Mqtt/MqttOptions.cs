@@ -50,6 +50,41 @@ internal sealed record MqttOptions
     /// <summary>Most bytes that the subscriptions of all clients take, about. Further ones are refused.</summary>
     public long MaxSubscriptionBytes { get; init; } = 32L << 20;
 
+    /// <summary>Most durable sessions. One more is refused.</summary>
+    public int MaxSessions { get; init; } = 10_000;
+
+    /// <summary>
+    /// Longest time that a session is kept without a connection, whole seconds. MQTT 5 clients that ask for more are told it; sessions
+    /// of MQTT 3.1.1 have it.
+    /// </summary>
+    public TimeSpan MaxSessionExpiry { get; init; } = TimeSpan.FromDays(30);
+
+    /// <summary>Most messages that wait for one durable session. Further ones are dropped for it.</summary>
+    public int MaxQueuedMessages { get; init; } = 10_000;
+
+    /// <summary>Most bytes of messages that wait for one durable session. Further ones are dropped for it.</summary>
+    public long MaxQueuedBytes { get; init; } = 16L << 20;
+
+    /// <summary>
+    /// Bytes of the journal on disk beyond which messages for durable sessions are dropped. It holds what waits for them.
+    /// </summary>
+    public long MaxJournalBytes { get; init; } = 256L << 20;
+
+    /// <summary>Bytes by which the journal grows before its state is written down and what nobody needs of it is given up.</summary>
+    public long SnapshotBytes { get; init; } = 32L << 20;
+
+    /// <summary>Most retained messages. Further ones are refused to MQTT 5 clients, and not retained of others.</summary>
+    public int MaxRetained { get; init; } = 10_000;
+
+    /// <summary>Most bytes of memory for retained messages. Beyond it they are treated as beyond <see cref="MaxRetained"/>.</summary>
+    public long MaxRetainedBytes { get; init; } = 16L << 20;
+
+    /// <summary>Most topic aliases of a client, told to MQTT 5 clients as Topic Alias Maximum.</summary>
+    public int MaxTopicAliases { get; init; } = 32;
+
+    /// <summary>Time between two publications of the <c>$SYS</c> topics; zero for none.</summary>
+    public TimeSpan SysInterval { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>Longest topic name or filter, bytes.</summary>
     public int MaxTopicBytes { get; init; } = 1024;
 
@@ -100,6 +135,16 @@ internal sealed record MqttOptions
         Settings.Range("mqtt:maxDeliveryBytes", MaxDeliveryBytes, 1L << 10, 16L << 30);
         Settings.Range("mqtt:maxSubscriptionsPerClient", MaxSubscriptionsPerClient, 1, 100_000);
         Settings.Range("mqtt:maxSubscriptionBytes", MaxSubscriptionBytes, 1L << 10, 16L << 30);
+        Settings.Range("mqtt:maxSessions", MaxSessions, 1, 1_000_000);
+        Settings.Range("mqtt:maxSessionExpiry", MaxSessionExpiry, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(uint.MaxValue - 1));
+        Settings.Range("mqtt:maxQueuedMessages", MaxQueuedMessages, 1, 10_000_000);
+        Settings.Range("mqtt:maxQueuedBytes", MaxQueuedBytes, 1L << 10, 16L << 30);
+        Settings.Range("mqtt:maxJournalBytes", MaxJournalBytes, 64L << 10, 64L << 30);
+        Settings.Range("mqtt:snapshotBytes", SnapshotBytes, 4L << 10, 1L << 30);
+        Settings.Range("mqtt:maxRetained", MaxRetained, 1, 10_000_000);
+        Settings.Range("mqtt:maxRetainedBytes", MaxRetainedBytes, 1L << 10, 1L << 30);
+        Settings.Range("mqtt:maxTopicAliases", MaxTopicAliases, 0, ushort.MaxValue);
+        Settings.Range("mqtt:sysInterval", SysInterval, TimeSpan.Zero, TimeSpan.FromDays(1));
         Settings.Range("mqtt:maxTopicBytes", MaxTopicBytes, 1, ushort.MaxValue);
         Settings.Range("mqtt:maxTopicLevels", MaxTopicLevels, 1, 256);
         Settings.Range("mqtt:maxClientIdBytes", MaxClientIdBytes, 23, ushort.MaxValue);

@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
 using Tributary.Edge.Access;
 using Tributary.Edge.Ingest;
+using Tributary.Edge.Mqtt.Sessions;
 
 namespace Tributary.Edge.Mqtt;
 
@@ -16,15 +17,18 @@ internal sealed class MqttServer : IAsyncDisposable
     /// <summary>Makes a broker; it serves connections at once.</summary>
     /// <param name="options">Limits and settings; validated here.</param>
     /// <param name="ingest">Where messages go.</param>
+    /// <param name="sessions">Sessions and retained messages; disposed with this.</param>
     /// <param name="time">All time of the broker.</param>
     /// <param name="loggers">Where it logs.</param>
     /// <param name="access">Who may come in, and what they may do; null: everybody may do everything.</param>
     /// <exception cref="ArgumentException">A setting is out of range.</exception>
-    public MqttServer(MqttOptions options, IIngest ingest, TimeProvider time, ILoggerFactory loggers, IAccess? access = null)
+    public MqttServer(
+        MqttOptions options, IIngest ingest, SessionStore sessions, TimeProvider time, ILoggerFactory loggers, IAccess? access = null)
     {
         options.Validate();
+        Sessions = sessions;
         _connections = new ConnectionListener(
-            new MqttContext(options, ingest, access ?? OpenAccess.Instance, time, Metrics, loggers.CreateLogger<MqttServer>()));
+            new MqttContext(options, ingest, sessions, access ?? OpenAccess.Instance, time, loggers.CreateLogger<MqttServer>()));
     }
 
     /// <summary>Serves MQTT clients: <c>listenOptions.Run(server.Connections.OnConnectedAsync)</c>.</summary>
@@ -37,7 +41,14 @@ internal sealed class MqttServer : IAsyncDisposable
     public ConnectionDelegate Limit(ConnectionDelegate next) => connection => _connections.LimitAsync(connection, next);
 
     /// <summary>What is counted.</summary>
-    public MqttMetrics Metrics { get; } = new();
+    public MqttMetrics Metrics => Sessions.Metrics;
+
+    /// <summary>Sessions and retained messages.</summary>
+    public SessionStore Sessions { get; }
+
+    /// <summary>Publishes a value under <c>$SYS/</c>: it is retained in memory, and stored nowhere.</summary>
+    public void PublishSystem(string topic, string value) => Sessions.PublishSystem(
+        System.Text.Encoding.UTF8.GetBytes(topic), System.Text.Encoding.UTF8.GetBytes(value));
 
     /// <summary>
     /// Takes no more messages, waits briefly until those that were taken are acknowledged, and closes all connections; MQTT 5 clients are
@@ -46,6 +57,6 @@ internal sealed class MqttServer : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _connections.StopAsync();
-        Metrics.Dispose();
+        await Sessions.DisposeAsync();
     }
 }

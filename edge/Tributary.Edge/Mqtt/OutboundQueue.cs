@@ -1,14 +1,25 @@
-using System.Collections;
-
 namespace Tributary.Edge.Mqtt;
 
 /// <summary>A message on its way to one subscriber.</summary>
-/// <param name="Message">The message; one reference belongs to this.</param>
+/// <param name="Message">The message, of which one reference belongs to this; null if it has to be read back from the journal.</param>
 /// <param name="Qos">QoS that it is sent with.</param>
-/// <param name="Retain">Whether the retain flag is kept.</param>
+/// <param name="Retain">Whether it is sent with the retain flag.</param>
 /// <param name="Identifier">Subscription identifier, 0 for none.</param>
 /// <param name="MoreIdentifiers">Further ones, if several subscriptions matched; null for none.</param>
-internal readonly record struct OutboundMessage(LocalMessage Message, int Qos, bool Retain, uint Identifier, uint[]? MoreIdentifiers);
+internal readonly record struct OutboundMessage(LocalMessage? Message, int Qos, bool Retain, uint Identifier, uint[]? MoreIdentifiers)
+{
+    /// <summary>Offset of its journal entry, −1 for none: it is sent after that is durable, and can be read back from there.</summary>
+    public long Offset { get; init; } = -1;
+
+    /// <summary>Bytes of topic, properties and payload.</summary>
+    public int Size { get; init; } = Message?.Length ?? 0;
+
+    /// <summary>The shared subscription that it came by; null for none.</summary>
+    public byte[]? Share { get; init; }
+
+    /// <summary>Whether it was, or may have been, sent before.</summary>
+    public bool IsDuplicate { get; init; }
+}
 
 /// <summary>What became of a message for a subscriber.</summary>
 internal enum EnqueueResult
@@ -21,90 +32,126 @@ internal enum EnqueueResult
     /// <summary>The queue is full, and a QoS 1 message must not be dropped: the subscriber has to go.</summary>
     Overflow,
 
-    /// <summary>The session has ended.</summary>
+    /// <summary>The session has ended, or has no connection.</summary>
     Ended,
 }
 
+/// <summary>What is to be sent next.</summary>
+internal enum OutboundKind
+{
+    /// <summary>Nothing at the moment.</summary>
+    None,
+
+    /// <summary>A PUBLISH.</summary>
+    Message,
+
+    /// <summary>A PUBREL.</summary>
+    Release,
+}
+
+/// <summary>How far a message is.</summary>
+internal enum OutboundState : byte
+{
+    /// <summary>It was never sent.</summary>
+    Waiting,
+
+    /// <summary>It was sent, or may have been, and is not acknowledged.</summary>
+    Sent,
+
+    /// <summary>PUBREC has come.</summary>
+    Received,
+
+    /// <summary>It is done with.</summary>
+    Done,
+}
+
 /// <summary>
-/// The messages that wait to be sent to a subscriber, and the packet identifiers of those it has not acknowledged.
-/// <para>Invariants: messages leave in the order they came; at most <c>window</c> identifiers are in use, and one that was given back is
-/// used again as late as possible; what waits is within its bytes, but one message always has room.</para>
-/// <para>Threads: any; one lock, under which nothing else is called. With a durable session this will outlive its connection.</para>
+/// The messages on their way to a subscriber, from when they are queued until they are acknowledged, in the order of their sequence
+/// numbers.
+/// <para>Invariants: messages are sent in their order, after a reconnect from the first one that is not acknowledged on; at most a window
+/// of them is sent and not acknowledged in one connection; a message's packet identifier follows from its sequence number, so it is the
+/// same after a crash, and no two of those that are not acknowledged have the same; nothing is sent before its journal entry is durable,
+/// and no PUBREL before the entry of its PUBREC is.</para>
+/// <para>Threads: any; one lock, under which nothing else is called. Of a durable session, changes of what is in the journal are made
+/// under the lock of the sessions. It holds what its session would lose in a crash only if that is not durable.</para>
 /// </summary>
-/// <param name="maxBytes">Most bytes that wait.</param>
-/// <param name="window">Most identifiers in use.</param>
+/// <param name="maxBytes">Most bytes of messages that wait in memory.</param>
 /// <param name="maxDeliveryBytes">Most bytes that are kept for all subscribers.</param>
 /// <param name="metrics">Counts them.</param>
-internal sealed class OutboundQueue(int maxBytes, int window, long maxDeliveryBytes, MqttMetrics metrics)
+internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMetrics metrics)
 {
     /// <summary>What an entry takes beside the message, about.</summary>
-    private const int EntryBytes = 64;
+    public const int EntryBytes = 64;
+
+    /// <summary>Packet identifiers: 1 to this.</summary>
+    private const int Identifiers = ushort.MaxValue;
 
     private readonly Lock _lock = new();
-    private Queue<OutboundMessage>? _messages;
+
+    // A ring of a power of two.
+    private Slot[] _slots = [];
+    private int _head;
+    private int _count;
+    private int _done;
+
+    /// <summary>Index, from the head, of the next one to be sent in this connection.</summary>
+    private int _next;
+    private long _nextSequence;
+    private object? _owner;
+    private int _window;
+    private int _outstanding;
     private long _bytes;
-    private bool _ended;
+    private long _storedMessages;
+    private long _storedBytes;
+    private Queue<(ushort PacketId, long Gate)>? _releases;
 
-    // A ring of free identifiers; made when the first one is needed.
-    private ushort[] _freeIds = [];
-    private BitArray? _used;
-    private int _firstFree;
-    private int _freeCount;
+    /// <summary>Messages of QoS 1 and 2 that are in the journal and not acknowledged.</summary>
+    public long StoredMessages => Volatile.Read(ref _storedMessages);
 
-    /// <summary>Adds a message, and a reference to it if it is queued.</summary>
-    public EnqueueResult TryEnqueue(in OutboundMessage message)
+    /// <summary>Bytes of them.</summary>
+    public long StoredBytes => Volatile.Read(ref _storedBytes);
+
+    /// <summary>The number that the next message of QoS 1 or 2 gets.</summary>
+    public long NextSequence
     {
-        lock (_lock)
+        get
         {
-            if (_ended)
+            lock (_lock)
             {
-                return EnqueueResult.Ended;
+                return _nextSequence;
             }
-            int size = message.Message.Length + EntryBytes;
-            if ((_bytes > 0 && _bytes + size > maxBytes) || !TryTakePlace())
-            {
-                return message.Qos == 0 ? EnqueueResult.Dropped : EnqueueResult.Overflow;
-            }
-            _bytes += size;
-            message.Message.Share();
-            (_messages ??= new Queue<OutboundMessage>()).Enqueue(message);
-            return EnqueueResult.Queued;
         }
     }
 
-    /// <summary>Takes the first message if it may be sent now.</summary>
-    /// <param name="message">The message; the caller releases it.</param>
-    /// <param name="packetId">Its packet identifier, 0 for QoS 0.</param>
-    public bool TryTake(out OutboundMessage message, out ushort packetId)
+    /// <summary>The packet identifier of a message.</summary>
+    public static ushort PacketIdOf(long sequence) => (ushort)((sequence % Identifiers) + 1);
+
+    /// <summary>A connection takes over: whatever is not acknowledged is sent again, from the beginning.</summary>
+    /// <param name="owner">The connection.</param>
+    /// <param name="window">Most messages of QoS 1 and 2 sent to it and not acknowledged.</param>
+    public void Begin(object owner, int window)
     {
-        packetId = 0;
         lock (_lock)
         {
-            if (_messages is null || !_messages.TryPeek(out message) || (message.Qos > 0 && !TryTakeId(out packetId)))
+            (_owner, _window, _next, _outstanding) = (owner, window, 0, 0);
+            _releases?.Clear();
+            for (int i = 0; i < _count; i++)
             {
-                message = default;
-                return false;
+                At(i).IsInWindow = false;
             }
-            _messages.Dequeue();
-            metrics.DeliveryMemory(-EntryBytes);
-            _bytes -= message.Message.Length + EntryBytes;
-            return true;
         }
     }
 
-    /// <summary>The subscriber has acknowledged, or will never get, the message of that identifier.</summary>
-    /// <returns>False if there is none.</returns>
-    public bool Acknowledge(ushort packetId)
+    /// <summary>The connection is gone: what is in the journal stays, all else is dropped.</summary>
+    public void Detach(object owner)
     {
         lock (_lock)
         {
-            if (_used is null || packetId > _used.Length || packetId == 0 || !_used[packetId - 1])
+            if (ReferenceEquals(_owner, owner))
             {
-                return false;
+                _owner = null;
+                DropWhatIsNotStored();
             }
-            _used[packetId - 1] = false;
-            _freeIds[(_firstFree + _freeCount++) % window] = packetId;
-            return true;
         }
     }
 
@@ -113,13 +160,428 @@ internal sealed class OutboundQueue(int maxBytes, int window, long maxDeliveryBy
     {
         lock (_lock)
         {
-            _ended = true;
-            while (_messages is not null && _messages.TryDequeue(out OutboundMessage message))
+            _owner = null;
+            for (int i = 0; i < _count; i++)
             {
-                message.Message.Release();
-                metrics.DeliveryMemory(-EntryBytes);
+                Finish(ref At(i));
             }
-            _messages = null;
+            Trim();
+            _slots = [];
+            _releases = null;
+        }
+    }
+
+    /// <summary>Adds a message that is not in the journal, for as long as the connection lasts, and a reference to it if it is queued.</summary>
+    /// <param name="message">The message.</param>
+    /// <param name="isBounded">
+    /// Whether the bytes of the queue are limited: those of retained messages, which come all at once, only together with all others.
+    /// </param>
+    public EnqueueResult TryEnqueue(in OutboundMessage message, bool isBounded = true)
+    {
+        lock (_lock)
+        {
+            if (_owner is null)
+            {
+                return EnqueueResult.Ended;
+            }
+            int size = message.Size + EntryBytes;
+            if ((isBounded && _bytes > 0 && _bytes + size > maxBytes) || !TryTakePlace())
+            {
+                return message.Qos == 0 ? EnqueueResult.Dropped : EnqueueResult.Overflow;
+            }
+            _bytes += size;
+            message.Message!.Share();
+            ref Slot slot = ref Add(message);
+            slot.HasPlace = true;
+            return EnqueueResult.Queued;
+        }
+    }
+
+    /// <summary>Whether a message that is going to be in the journal has room. Its place is taken; <see cref="Store"/> follows.</summary>
+    public bool TryReserve(int size, long maxStoredMessages, long maxStoredBytes)
+    {
+        lock (_lock)
+        {
+            return _storedMessages < maxStoredMessages && (_storedMessages == 0 || _storedBytes + size <= maxStoredBytes) && TryTakePlace();
+        }
+    }
+
+    /// <summary>Adds a message of QoS 1 or 2 that is in the journal. It is kept in memory if its reader is here and not behind.</summary>
+    /// <param name="message">The message; a reference is added if it is kept.</param>
+    /// <param name="isReserved">Whether its place was taken.</param>
+    /// <param name="state">How far it is: beyond waiting only what is read from a snapshot.</param>
+    public void Store(in OutboundMessage message, bool isReserved, OutboundState state = OutboundState.Waiting)
+    {
+        lock (_lock)
+        {
+            if (!isReserved)
+            {
+                metrics.DeliveryMemory(EntryBytes);
+            }
+            bool isKept = message.Message is not null && _owner is not null && _bytes + message.Size + EntryBytes <= maxBytes;
+            if (isKept)
+            {
+                message.Message!.Share();
+                _bytes += message.Size + EntryBytes;
+            }
+            ref Slot slot = ref Add(isKept ? message : message with { Message = null });
+            (slot.HasPlace, slot.IsStored, slot.State) = (true, true, state);
+            _storedMessages++;
+            _storedBytes += message.Size;
+        }
+    }
+
+    /// <summary>Sets the number that the next message gets. Only while a snapshot is read.</summary>
+    public void SkipTo(long sequence)
+    {
+        lock (_lock)
+        {
+            _nextSequence = Math.Max(_nextSequence, sequence);
+        }
+    }
+
+    /// <summary>The first ones may have been sent before a crash.</summary>
+    public void MarkSent(int count)
+    {
+        lock (_lock)
+        {
+            for (int i = 0; i < Math.Min(count, _count); i++)
+            {
+                ref Slot slot = ref At(i);
+                slot.State = slot.State == OutboundState.Waiting ? OutboundState.Sent : slot.State;
+            }
+        }
+    }
+
+    /// <summary>Takes what is to be sent next.</summary>
+    /// <param name="owner">The connection that asks; it gets nothing if another one has taken over.</param>
+    /// <param name="flushed">The offset before which the journal is durable.</param>
+    /// <param name="message">The message; the caller releases it.</param>
+    /// <param name="packetId">Packet identifier, 0 for QoS 0.</param>
+    public OutboundKind TryTake(object owner, long flushed, out OutboundMessage message, out ushort packetId)
+    {
+        message = default;
+        packetId = 0;
+        lock (_lock)
+        {
+            if (!ReferenceEquals(owner, _owner))
+            {
+                return OutboundKind.None;
+            }
+            if (_releases is not null && _releases.TryPeek(out (ushort PacketId, long Gate) release) && release.Gate < flushed)
+            {
+                packetId = _releases.Dequeue().PacketId;
+                return OutboundKind.Release;
+            }
+            while (_next < _count)
+            {
+                ref Slot slot = ref At(_next);
+                if (slot.State == OutboundState.Done)
+                {
+                    _next++;
+                    continue;
+                }
+                return slot.State == OutboundState.Received
+                    ? TakeRelease(ref slot, flushed, out packetId)
+                    : TakeMessage(ref slot, flushed, out message, out packetId);
+            }
+            return OutboundKind.None;
+        }
+    }
+
+    /// <summary>PUBACK has come, or the message will never be sent, or PUBREC has refused it.</summary>
+    /// <param name="packetId">Packet identifier.</param>
+    /// <param name="qos">QoS that the answer is for.</param>
+    /// <param name="sequence">The message's number.</param>
+    /// <returns>False if no such message waits for it.</returns>
+    public bool Acknowledge(ushort packetId, int qos, out long sequence)
+    {
+        lock (_lock)
+        {
+            int at = Find(packetId, out sequence);
+            if (at < 0 || At(at).Message.Qos != qos || At(at).State != OutboundState.Sent)
+            {
+                return false;
+            }
+            Finish(ref At(at));
+            Trim();
+            return true;
+        }
+    }
+
+    /// <summary>PUBREC has come.</summary>
+    /// <param name="packetId">Packet identifier.</param>
+    /// <param name="sequence">The message's number; <see cref="SetReceived"/> follows.</param>
+    /// <returns>False if no message waits for it.</returns>
+    public bool CanReceive(ushort packetId, out long sequence)
+    {
+        lock (_lock)
+        {
+            int at = Find(packetId, out sequence);
+            return at >= 0 && At(at).Message.Qos == 2 && At(at).State is OutboundState.Sent or OutboundState.Received;
+        }
+    }
+
+    /// <summary>The subscriber has the message: PUBREL follows when the journal is durable beyond <paramref name="gate"/>.</summary>
+    public void SetReceived(long sequence, long gate)
+    {
+        lock (_lock)
+        {
+            int at = IndexOf(sequence);
+            if (at < 0)
+            {
+                return;
+            }
+            ref Slot slot = ref At(at);
+            if (slot.State is OutboundState.Waiting or OutboundState.Sent)
+            {
+                DropMemory(ref slot);
+                slot.State = OutboundState.Received;
+                slot.Gate = gate;
+            }
+            if (_owner is not null && at < _next)
+            {
+                (_releases ??= new Queue<(ushort PacketId, long Gate)>()).Enqueue((PacketIdOf(sequence), slot.Gate));
+            }
+        }
+    }
+
+    /// <summary>PUBCOMP has come.</summary>
+    /// <returns>False if no message waits for it.</returns>
+    public bool Complete(ushort packetId, out long sequence)
+    {
+        lock (_lock)
+        {
+            int at = Find(packetId, out sequence);
+            if (at < 0 || At(at).State != OutboundState.Received)
+            {
+                return false;
+            }
+            Finish(ref At(at));
+            Trim();
+            return true;
+        }
+    }
+
+    /// <summary>The message of that number is done with. Nothing happens if there is none.</summary>
+    public void Remove(long sequence)
+    {
+        lock (_lock)
+        {
+            int at = IndexOf(sequence);
+            if (at >= 0)
+            {
+                Finish(ref At(at));
+                Trim();
+            }
+        }
+    }
+
+    /// <summary>The message of that number stands at another offset of the journal now.</summary>
+    public void Move(long sequence, long offset)
+    {
+        lock (_lock)
+        {
+            int at = IndexOf(sequence);
+            if (at >= 0)
+            {
+                ref Slot slot = ref At(at);
+                slot.Message = slot.Message with { Offset = offset };
+            }
+        }
+    }
+
+    /// <summary>Tells of all messages that are in the journal and not done with, in their order.</summary>
+    public void ForEachStored(Action<long, OutboundMessage, OutboundState> tell)
+    {
+        lock (_lock)
+        {
+            for (int i = 0; i < _count; i++)
+            {
+                ref Slot slot = ref At(i);
+                if (slot.State != OutboundState.Done && slot.IsStored)
+                {
+                    tell(slot.Sequence, slot.Message, slot.State);
+                }
+            }
+        }
+    }
+
+    private OutboundKind TakeRelease(ref Slot slot, long flushed, out ushort packetId)
+    {
+        packetId = 0;
+        if (slot.Gate >= flushed)
+        {
+            return OutboundKind.None;
+        }
+        _next++;
+        packetId = PacketIdOf(slot.Sequence);
+        return OutboundKind.Release;
+    }
+
+    private OutboundKind TakeMessage(ref Slot slot, long flushed, out OutboundMessage message, out ushort packetId)
+    {
+        message = default;
+        packetId = 0;
+        if (slot.Message.Offset >= flushed
+            || (slot.Message.Qos > 0 && (_outstanding >= _window || slot.Sequence - At(0).Sequence >= Identifiers)))
+        {
+            return OutboundKind.None;
+        }
+        message = slot.Message with { IsDuplicate = slot.State == OutboundState.Sent };
+        if (slot.Message.Message is not null)
+        {
+            _bytes -= message.Size + EntryBytes;
+            slot.Message = slot.Message with { Message = null };
+        }
+        FreePlace(ref slot);
+        _next++;
+        if (message.Qos == 0)
+        {
+            Finish(ref slot);
+            Trim();
+            return OutboundKind.Message;
+        }
+        packetId = PacketIdOf(slot.Sequence);
+        slot.State = OutboundState.Sent;
+        slot.IsInWindow = true;
+        _outstanding++;
+        return OutboundKind.Message;
+    }
+
+    private ref Slot At(int index) => ref _slots[(_head + index) & (_slots.Length - 1)];
+
+    private ref Slot Add(in OutboundMessage message)
+    {
+        if (_count == _slots.Length)
+        {
+            MakeRoom();
+        }
+        ref Slot slot = ref At(_count++);
+        slot = new Slot { Message = message, Sequence = _nextSequence, Gate = -1 };
+        if (message.Qos > 0)
+        {
+            _nextSequence++;
+        }
+        return ref slot;
+    }
+
+    /// <summary>A ring without those that are done with, if they are many, or a larger one.</summary>
+    private void MakeRoom()
+    {
+        var slots = new Slot[_done * 2 >= _slots.Length && _slots.Length > 0 ? _slots.Length : Math.Max(8, _slots.Length * 2)];
+        int kept = 0;
+        int next = 0;
+        for (int i = 0; i < _count; i++)
+        {
+            next = i == _next ? kept : next;
+            if (At(i).State != OutboundState.Done)
+            {
+                slots[kept++] = At(i);
+            }
+        }
+        _next = _next == _count ? kept : next;
+        (_slots, _head, _count, _done) = (slots, 0, kept, 0);
+    }
+
+    /// <summary>A message's index by its packet identifier, among those that were sent; −1 for none.</summary>
+    private int Find(ushort packetId, out long sequence)
+    {
+        sequence = -1;
+        if (packetId == 0 || _count == 0)
+        {
+            return -1;
+        }
+        long first = At(0).Sequence;
+        sequence = first + ((packetId - 1 - (first % Identifiers) + Identifiers) % Identifiers);
+        int at = IndexOf(sequence);
+        return at < _next ? at : -1;
+    }
+
+    /// <summary>
+    /// A message's index by its number, −1 for none. QoS 0 messages have the number of the next one that gets its own, which stands behind
+    /// them.
+    /// </summary>
+    private int IndexOf(long sequence)
+    {
+        int low = 0;
+        int high = _count;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            if (At(middle).Sequence <= sequence)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                high = middle;
+            }
+        }
+        return low > 0 && At(low - 1) is { Message.Qos: > 0 } slot && slot.Sequence == sequence && slot.State != OutboundState.Done
+            ? low - 1 : -1;
+    }
+
+    private void Finish(ref Slot slot)
+    {
+        if (slot.State == OutboundState.Done)
+        {
+            return;
+        }
+        DropMemory(ref slot);
+        FreePlace(ref slot);
+        if (slot.IsInWindow)
+        {
+            slot.IsInWindow = false;
+            _outstanding--;
+        }
+        if (slot.IsStored)
+        {
+            _storedMessages--;
+            _storedBytes -= slot.Message.Size;
+        }
+        slot.Message = slot.Message with { MoreIdentifiers = null, Share = null };
+        slot.State = OutboundState.Done;
+        _done++;
+    }
+
+    private void DropMemory(ref Slot slot)
+    {
+        if (slot.Message.Message is { } message)
+        {
+            message.Release();
+            _bytes -= slot.Message.Size + EntryBytes;
+            slot.Message = slot.Message with { Message = null };
+        }
+    }
+
+    private void DropWhatIsNotStored()
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            ref Slot slot = ref At(i);
+            if (slot.IsStored)
+            {
+                DropMemory(ref slot);
+            }
+            else
+            {
+                Finish(ref slot);
+            }
+        }
+        Trim();
+    }
+
+    /// <summary>Forgets those at the front that are done with.</summary>
+    private void Trim()
+    {
+        while (_count > 0 && At(0).State == OutboundState.Done)
+        {
+            At(0) = default;
+            _head = (_head + 1) & (_slots.Length - 1);
+            _count--;
+            _done--;
+            _next = Math.Max(0, _next - 1);
         }
     }
 
@@ -134,27 +596,31 @@ internal sealed class OutboundQueue(int maxBytes, int window, long maxDeliveryBy
         return false;
     }
 
-    private bool TryTakeId(out ushort packetId)
+    private void FreePlace(ref Slot slot)
     {
-        if (_used is null)
+        if (slot.HasPlace)
         {
-            _used = new BitArray(window);
-            _freeIds = new ushort[window];
-            for (int i = 0; i < window; i++)
-            {
-                _freeIds[i] = (ushort)(i + 1);
-            }
-            _freeCount = window;
+            slot.HasPlace = false;
+            metrics.DeliveryMemory(-EntryBytes);
         }
-        if (_freeCount == 0)
-        {
-            packetId = 0;
-            return false;
-        }
-        packetId = _freeIds[_firstFree];
-        _firstFree = (_firstFree + 1) % window;
-        _freeCount--;
-        _used[packetId - 1] = true;
-        return true;
+    }
+
+    private struct Slot
+    {
+        public OutboundMessage Message;
+        public long Sequence;
+
+        /// <summary>Offset of the journal entry of its PUBREC, −1 for none.</summary>
+        public long Gate;
+        public OutboundState State;
+
+        /// <summary>Whether it was sent in this connection.</summary>
+        public bool IsInWindow;
+
+        /// <summary>Whether its place counts as memory.</summary>
+        public bool HasPlace;
+
+        /// <summary>Whether it is in the journal, and outlives the connection.</summary>
+        public bool IsStored;
     }
 }

@@ -3,28 +3,106 @@ using Tributary.Edge.Mqtt.Protocol;
 namespace Tributary.Edge.Mqtt;
 
 /// <summary>A session's subscription. Immutable: subscribing to the same filter again makes another one.</summary>
-/// <param name="session">Whose it is.</param>
-/// <param name="filter">Topic filter.</param>
-/// <param name="options">Options as asked for.</param>
-/// <param name="identifier">Subscription identifier, 0 for none.</param>
-internal sealed class Subscription(Session session, byte[] filter, SubscriptionOptions options, uint identifier)
+internal sealed class Subscription
 {
-    /// <summary>Highest QoS that is offered.</summary>
-    public const int MaxQos = 1;
+    private const int SharePrefixLength = 7; // "$share/"
 
-    public Session Session { get; } = session;
+    /// <param name="session">Whose it is.</param>
+    /// <param name="key">Topic filter as subscribed to, with the name of a shared subscription before it.</param>
+    /// <param name="options">Options as asked for.</param>
+    /// <param name="identifier">Subscription identifier, 0 for none.</param>
+    public Subscription(Session session, byte[] key, SubscriptionOptions options, uint identifier)
+    {
+        Session = session;
+        Key = key;
+        Options = options;
+        Identifier = identifier;
+        IsShared = TopicRules.IsShared(key) && GroupLength(key) > 0;
+        Filter = IsShared ? key[(SharePrefixLength + GroupLength(key) + 1)..] : key;
+        Group = IsShared ? key[SharePrefixLength..(SharePrefixLength + GroupLength(key))] : [];
+    }
 
-    public byte[] Filter { get; } = filter;
+    public Session Session { get; }
+
+    /// <summary>What was subscribed to, whole.</summary>
+    public byte[] Key { get; }
+
+    /// <summary>The topic filter.</summary>
+    public byte[] Filter { get; }
+
+    /// <summary>Whether each message goes to one of those who share the subscription (MQTT 5, 4.8.2).</summary>
+    public bool IsShared { get; }
+
+    /// <summary>The name that it is shared by.</summary>
+    public byte[] Group { get; }
+
+    /// <summary>Options as asked for.</summary>
+    public SubscriptionOptions Options { get; }
 
     /// <summary>Highest QoS of its messages.</summary>
-    public int Qos { get; } = Math.Min(options.Qos, MaxQos);
+    public int Qos => Options.Qos;
 
     /// <summary>Whether the session's own messages are left out.</summary>
-    public bool NoLocal { get; } = options.NoLocal;
+    public bool NoLocal => Options.NoLocal;
 
     /// <summary>Whether messages keep their retain flag.</summary>
-    public bool RetainAsPublished { get; } = options.RetainAsPublished;
+    public bool RetainAsPublished => Options.RetainAsPublished;
 
     /// <summary>Subscription identifier, 0 for none.</summary>
-    public uint Identifier { get; } = identifier;
+    public uint Identifier { get; }
+
+    /// <summary>Whether its messages have to be in the journal.</summary>
+    public bool IsDurable => Session.IsDurable && Qos > 0;
+
+    /// <summary>Whether a shared subscription has a name, and a filter after it [MQTT-4.8.2-1, MQTT-4.8.2-2].</summary>
+    public static bool IsSharedFilter(ReadOnlySpan<byte> key)
+    {
+        ReadOnlySpan<byte> rest = key[SharePrefixLength..];
+        int end = rest.IndexOf(TopicRules.Separator);
+        return end > 0 && rest[..end].IndexOfAny(TopicRules.SingleLevel, TopicRules.MultiLevel) < 0 && TopicRules.IsFilter(rest[(end + 1)..]);
+    }
+
+    /// <summary>The topic filter of a subscription, without the name that it is shared by.</summary>
+    public static ReadOnlySpan<byte> FilterOf(ReadOnlySpan<byte> key) =>
+        TopicRules.IsShared(key) ? key[(SharePrefixLength + GroupLength(key) + 1)..] : key;
+
+    private static int GroupLength(ReadOnlySpan<byte> key) => key[SharePrefixLength..].IndexOf(TopicRules.Separator);
+}
+
+/// <summary>Those who share a subscription. Members change under the lock of the subscriptions; messages are shared out by any thread.</summary>
+internal sealed class SharedGroup(byte[] name)
+{
+    private volatile Subscription[] _members = [];
+    private uint _turn;
+
+    public byte[] Name { get; } = name;
+
+    public Subscription[] Members
+    {
+        get => _members;
+        set => _members = value;
+    }
+
+    /// <summary>Whose turn it is: a member that is connected, if there is one, else one that has a durable session.</summary>
+    /// <param name="except">One that does not get it.</param>
+    public Subscription? Choose(Session? except = null)
+    {
+        Subscription[] members = _members;
+        uint turn = Interlocked.Increment(ref _turn);
+        Subscription? absent = null;
+        for (int i = 0; i < members.Length; i++)
+        {
+            Subscription member = members[(int)((turn + (uint)i) % (uint)members.Length)];
+            if (ReferenceEquals(member.Session, except))
+            {
+                continue;
+            }
+            if (member.Session.Connection is not null)
+            {
+                return member;
+            }
+            absent ??= member.Session.IsDurable ? member : null;
+        }
+        return absent;
+    }
 }

@@ -8,7 +8,7 @@ namespace Tributary.Edge.Mqtt;
 /// <summary>
 /// All subscriptions, by the levels of their filters.
 /// <para>Invariants: a node without subscriptions and children is not in the tree, except for the root; a session has at most one
-/// subscription at a node.</para>
+/// subscription at a node, and one in each of its groups that share one.</para>
 /// <para>Threads: any. Changes are made under a lock; matching takes none, and sees each change either whole or not at all. It visits at
 /// most the nodes whose filters begin like the topic, whatever the number of subscriptions.</para>
 /// </summary>
@@ -21,6 +21,7 @@ internal sealed class SubscriptionTrie
     private readonly Lock _lock = new();
     private readonly Node _root = new();
     private int _count;
+    private int _special;
 
     /// <summary>Bytes that a subscription to the filter takes at most, about.</summary>
     public static long CostOf(ReadOnlySpan<byte> filter) =>
@@ -29,9 +30,11 @@ internal sealed class SubscriptionTrie
     /// <summary>Subscriptions.</summary>
     public int Count => Volatile.Read(ref _count);
 
+    /// <summary>Whether there are subscriptions that have to be looked at when a message comes: durable or shared ones.</summary>
+    public bool HasSpecial => Volatile.Read(ref _special) > 0;
+
     /// <summary>Adds a subscription in place of the session's one with the same filter.</summary>
-    /// <returns>Whether there was none.</returns>
-    public bool Add(Subscription subscription)
+    public void Add(Subscription subscription)
     {
         lock (_lock)
         {
@@ -41,36 +44,44 @@ internal sealed class SubscriptionTrie
             {
                 node = node.GetOrAdd(NextLevel(ref rest, out more));
             }
-            Subscription[] before = node.Subscriptions;
-            int at = Array.FindIndex(before, other => ReferenceEquals(other.Session, subscription.Session));
-            Subscription[] after = [.. before];
-            if (at >= 0)
+            if (subscription.IsShared)
             {
-                after[at] = subscription;
+                SharedGroup group = node.GetOrAddGroup(subscription.Group);
+                group.Members = Replace(group.Members, subscription);
             }
             else
             {
-                after = [.. before, subscription];
-                Volatile.Write(ref _count, _count + 1);
+                node.Subscriptions = Replace(node.Subscriptions, subscription);
             }
-            node.Subscriptions = after;
-            return at < 0;
         }
     }
 
-    /// <summary>Removes a session's subscription.</summary>
-    /// <returns>Whether it was there.</returns>
-    public bool Remove(Session session, ReadOnlySpan<byte> filter)
+    /// <summary>Removes a subscription.</summary>
+    /// <returns>Whether one of its session was there.</returns>
+    public bool Remove(Subscription subscription)
     {
         lock (_lock)
         {
-            bool removed = Remove(_root, filter, more: true, session);
-            if (removed)
-            {
-                Volatile.Write(ref _count, _count - 1);
-            }
-            return removed;
+            return Remove(_root, subscription.Filter, more: true, subscription);
         }
+    }
+
+    /// <summary>The group that shares a subscription, null if nobody does.</summary>
+    public SharedGroup? FindGroup(ReadOnlySpan<byte> filter, ReadOnlySpan<byte> name)
+    {
+        Node? node = _root;
+        for (bool more = true; more && node is not null;)
+        {
+            node = node.FindLiterally(NextLevel(ref filter, out more));
+        }
+        foreach (SharedGroup group in node?.Groups ?? [])
+        {
+            if (name.SequenceEqual(group.Name))
+            {
+                return group;
+            }
+        }
+        return null;
     }
 
     /// <summary>Whether anybody subscribed to the topic.</summary>
@@ -114,25 +125,23 @@ internal sealed class SubscriptionTrie
     private static bool Found(Node node, Matches? matches)
     {
         Subscription[] subscriptions = node.Subscriptions;
-        if (subscriptions.Length == 0)
+        SharedGroup[] groups = node.Groups;
+        if (subscriptions.Length == 0 && groups.Length == 0)
         {
             return false;
         }
-        matches?.Add(subscriptions);
+        matches?.Add(subscriptions, groups);
         return matches is null;
     }
 
-    private static bool Remove(Node node, ReadOnlySpan<byte> rest, bool more, Session session)
+    private bool Remove(Node node, ReadOnlySpan<byte> rest, bool more, Subscription subscription)
     {
         if (!more)
         {
-            Subscription[] left = Array.FindAll(node.Subscriptions, other => !ReferenceEquals(other.Session, session));
-            bool found = left.Length < node.Subscriptions.Length;
-            node.Subscriptions = left;
-            return found;
+            return RemoveHere(node, subscription);
         }
         ReadOnlySpan<byte> level = NextLevel(ref rest, out more);
-        if (node.FindLiterally(level) is not { } child || !Remove(child, rest, more, session))
+        if (node.FindLiterally(level) is not { } child || !Remove(child, rest, more, subscription))
         {
             return false;
         }
@@ -141,6 +150,64 @@ internal sealed class SubscriptionTrie
             node.Remove(level);
         }
         return true;
+    }
+
+    private bool RemoveHere(Node node, Subscription subscription)
+    {
+        if (!subscription.IsShared)
+        {
+            Subscription[] left = Without(node.Subscriptions, subscription);
+            bool found = left.Length < node.Subscriptions.Length;
+            node.Subscriptions = left;
+            return found;
+        }
+        if (Array.Find(node.Groups, group => group.Name.AsSpan().SequenceEqual(subscription.Group)) is not { } group)
+        {
+            return false;
+        }
+        Subscription[] members = Without(group.Members, subscription);
+        bool wasMember = members.Length < group.Members.Length;
+        group.Members = members;
+        if (members.Length == 0)
+        {
+            node.Groups = Array.FindAll(node.Groups, other => !ReferenceEquals(other, group));
+        }
+        return wasMember;
+    }
+
+    /// <summary>Called under the lock.</summary>
+    private Subscription[] Replace(Subscription[] before, Subscription subscription)
+    {
+        int at = Array.FindIndex(before, other => ReferenceEquals(other.Session, subscription.Session));
+        Changed(subscription, 1);
+        if (at < 0)
+        {
+            return [.. before, subscription];
+        }
+        Changed(before[at], -1);
+        Subscription[] after = [.. before];
+        after[at] = subscription;
+        return after;
+    }
+
+    /// <summary>Called under the lock.</summary>
+    private Subscription[] Without(Subscription[] before, Subscription subscription)
+    {
+        Subscription? removed = Array.Find(before, other => ReferenceEquals(other.Session, subscription.Session));
+        if (removed is not null)
+        {
+            Changed(removed, -1);
+        }
+        return Array.FindAll(before, other => !ReferenceEquals(other, removed));
+    }
+
+    private void Changed(Subscription subscription, int change)
+    {
+        Volatile.Write(ref _count, _count + change);
+        if (subscription.IsDurable || subscription.IsShared)
+        {
+            Volatile.Write(ref _special, _special + change);
+        }
     }
 
     private static ReadOnlySpan<byte> NextLevel(ref ReadOnlySpan<byte> rest, out bool more)
@@ -159,12 +226,20 @@ internal sealed class SubscriptionTrie
         private volatile Node? _singleLevel;
         private volatile Node? _multiLevel;
         private volatile Subscription[] _subscriptions = [];
+        private volatile SharedGroup[] _groups = [];
 
         /// <summary>Subscriptions whose filter ends here.</summary>
         public Subscription[] Subscriptions
         {
             get => _subscriptions;
             set => _subscriptions = value;
+        }
+
+        /// <summary>Groups that share a subscription whose filter ends here.</summary>
+        public SharedGroup[] Groups
+        {
+            get => _groups;
+            set => _groups = value;
         }
 
         /// <summary>The next level <c>+</c>.</summary>
@@ -174,7 +249,7 @@ internal sealed class SubscriptionTrie
         public Node? MultiLevel => _multiLevel;
 
         public bool IsEmpty =>
-            _subscriptions.Length == 0 && _singleLevel is null && _multiLevel is null && (_children is null || _children.IsEmpty);
+            _subscriptions.Length == 0 && _groups.Length == 0 && _singleLevel is null && _multiLevel is null && (_children is null || _children.IsEmpty);
 
         /// <summary>The next level of that name, wildcards not among them.</summary>
         public Node? Find(ReadOnlySpan<byte> level)
@@ -191,6 +266,17 @@ internal sealed class SubscriptionTrie
             [TopicRules.MultiLevel] => _multiLevel,
             _ => Find(level),
         };
+
+        public SharedGroup GetOrAddGroup(byte[] name)
+        {
+            if (Array.Find(_groups, group => group.Name.AsSpan().SequenceEqual(name)) is { } known)
+            {
+                return known;
+            }
+            var made = new SharedGroup(name);
+            _groups = [.. _groups, made];
+            return made;
+        }
 
         public Node GetOrAdd(ReadOnlySpan<byte> level)
         {
@@ -236,16 +322,27 @@ internal sealed class Matches
 {
     private const int KeptCapacity = 1024;
     private readonly List<Subscription> _subscriptions = [];
+    private readonly List<SharedGroup> _groups = [];
     private int _nodes;
 
     /// <summary>What was found; each session's together after <see cref="Group"/>. Valid until the next change.</summary>
     public ReadOnlySpan<Subscription> Subscriptions => CollectionsMarshal.AsSpan(_subscriptions);
 
+    /// <summary>Groups of which one member gets the message.</summary>
+    public IReadOnlyList<SharedGroup> Groups => _groups;
+
     /// <summary>Adds the subscriptions of one filter.</summary>
-    public void Add(Subscription[] subscriptions)
+    public void Add(Subscription[] subscriptions, SharedGroup[] groups)
     {
-        _nodes++;
-        _subscriptions.AddRange(subscriptions);
+        if (subscriptions.Length > 0)
+        {
+            _nodes++;
+            _subscriptions.AddRange(subscriptions);
+        }
+        if (groups.Length > 0)
+        {
+            _groups.AddRange(groups);
+        }
     }
 
     /// <summary>Puts subscriptions of the same session beside each other.</summary>
@@ -261,6 +358,7 @@ internal sealed class Matches
     public void Clear()
     {
         _nodes = 0;
+        _groups.Clear();
         _subscriptions.Clear();
         if (_subscriptions.Capacity > KeptCapacity)
         {

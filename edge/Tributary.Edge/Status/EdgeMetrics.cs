@@ -22,6 +22,7 @@ internal sealed class EdgeMetrics : IDisposable
         _status = reader.Read();
         AddBacklog();
         AddIngest();
+        AddSessions();
         AddUplink();
         AddSource();
         AddAgent();
@@ -76,6 +77,16 @@ internal sealed class EdgeMetrics : IDisposable
                 };
             },
             "{message}", "Messages that were not taken, by reason.");
+    }
+
+    private void AddSessions()
+    {
+        Gauge("tributary.edge.mqtt.sessions", () => _status.Mqtt.Sessions.Sessions, "{session}", "Durable sessions.");
+        Gauge("tributary.edge.mqtt.queued", () => _status.Mqtt.Sessions.QueuedMessages, "{message}", "Messages that wait for durable sessions.");
+        Gauge("tributary.edge.mqtt.queued_bytes", () => _status.Mqtt.Sessions.QueuedBytes, "By", "Bytes of these.");
+        Gauge("tributary.edge.mqtt.retained", () => _status.Mqtt.Sessions.Retained, "{message}", "Retained messages.");
+        Gauge("tributary.edge.mqtt.retained_memory", () => _status.Mqtt.Sessions.RetainedBytes, "By", "Memory that they take, about.");
+        Gauge("tributary.edge.mqtt.journal", () => _status.Mqtt.Sessions.JournalBytes, "By", "Bytes of the sessions' journal.");
     }
 
     private void AddUplink()

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Tributary.Edge.Mqtt.Sessions;
 using Tributary.Edge.Source;
 
 namespace Tributary.Edge.Status;
@@ -103,10 +104,11 @@ internal sealed record RefusedStatus(long TooLarge, long Full, long Offline);
 /// <param name="MessagesDropped">Messages that were dropped where nobody could be told, by reason; reasons without any are left out.</param>
 /// <param name="MessagesOut">PUBLISH packets to subscribers.</param>
 /// <param name="BytesOut">Bytes of packets to clients.</param>
+/// <param name="Sessions">What there is of durable sessions and retained messages.</param>
 internal sealed record MqttStatus(
     long Connections, long ConnectionsAccepted, IReadOnlyDictionary<string, long> ConnectionsClosed, long Subscriptions, long MessagesIn,
     long BytesIn, long MessagesAcknowledged, long MessagesRefused, IReadOnlyDictionary<string, long> MessagesDropped, long MessagesOut,
-    long BytesOut);
+    long BytesOut, SessionCounts Sessions);
 
 /// <summary>What befell the local logs.</summary>
 /// <param name="Counts">Events by kind, as in <see cref="Tributary.Log.LogEventKind"/>; kinds without any are left out.</param>

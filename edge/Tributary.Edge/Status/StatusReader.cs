@@ -3,6 +3,7 @@ using System.Reflection;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
+using Tributary.Edge.Mqtt.Sessions;
 using Tributary.Edge.Source;
 using Tributary.Log;
 
@@ -18,12 +19,13 @@ namespace Tributary.Edge.Status;
 /// <param name="buffer">The local partitions.</param>
 /// <param name="ingest">What was taken in.</param>
 /// <param name="mqtt">Clients and packets.</param>
+/// <param name="sessions">Tells of sessions and retained messages.</param>
 /// <param name="uplink">The way to the cloud.</param>
 /// <param name="time">All time.</param>
 /// <param name="source">The broker that messages are taken from; null without one.</param>
 internal sealed class StatusReader(
-    string id, string cloud, EdgeBufferOptions options, EdgeBuffer buffer, Ingestor ingest, MqttMetrics mqtt, IUplinkStatus uplink,
-    TimeProvider time, BrokerSource? source = null)
+    string id, string cloud, EdgeBufferOptions options, EdgeBuffer buffer, Ingestor ingest, MqttMetrics mqtt,
+    Func<SessionCounts> sessions, IUplinkStatus uplink, TimeProvider time, BrokerSource? source = null)
 {
     private readonly DateTimeOffset _startedAt = time.GetUtcNow();
     private readonly long _started = time.GetTimestamp();
@@ -49,6 +51,10 @@ internal sealed class StatusReader(
             {
                 reasons.Add($"{partition.Topic}-{partition.Index}: {offline}");
             }
+        }
+        if (sessions().Unavailable is { } unavailable)
+        {
+            reasons.Add($"MQTT sessions: {unavailable}");
         }
         reasons.AddRange(buffer.Unopened.Select(unopened => $"{unopened.Topic}-{unopened.Index} can't be opened: {unopened.Reason}"));
         return reasons;
@@ -140,5 +146,5 @@ internal sealed class StatusReader(
 
     private MqttStatus DescribeMqtt() => new(
         mqtt.Connections, mqtt.ConnectionsAccepted, Counts<MqttCloseReason>(mqtt.Closed), mqtt.Subscriptions, mqtt.MessagesIn, mqtt.BytesIn,
-        mqtt.Acknowledged, mqtt.Refused, Counts<MqttDropReason>(mqtt.Dropped), mqtt.MessagesOut, mqtt.BytesOut);
+        mqtt.Acknowledged, mqtt.Refused, Counts<MqttDropReason>(mqtt.Dropped), mqtt.MessagesOut, mqtt.BytesOut, sessions());
 }

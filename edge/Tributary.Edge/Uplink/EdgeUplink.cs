@@ -138,7 +138,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
         try
         {
             var uplink = new PartitionUplink(
-                partition, new LogSource(partition.Log), entry.EndAtStart, new CheckpointFile(_storage, partition.Directory), _deadLetters,
+                partition, new LogSource(partition.Log, partition.Hold), entry.EndAtStart, new CheckpointFile(_storage, partition.Directory), _deadLetters,
                 _cloud, _options, _time, _counters, _logger, new Random());
             entry.Uplink = uplink;
             uplink.Start();

@@ -1,5 +1,7 @@
 using System.Buffers;
 using Tributary.Contracts.Records;
+using Tributary.Edge.Buffer;
+using Tributary.Edge.Mqtt.Sessions;
 using Tributary.Log;
 
 namespace Tributary.Edge.Uplink;
@@ -27,7 +29,9 @@ internal interface IUplinkSource
 }
 
 /// <summary>A local partition's log.</summary>
-internal sealed class LogSource(PartitionLog log) : IUplinkSource
+/// <param name="log">The log.</param>
+/// <param name="hold">What may keep it from being trimmed; null for nothing.</param>
+internal sealed class LogSource(PartitionLog log, TrimHold? hold = null) : IUplinkSource
 {
     /// <inheritdoc/>
     public long StartOffset => log.StartOffset;
@@ -39,7 +43,15 @@ internal sealed class LogSource(PartitionLog log) : IUplinkSource
     public LogRead Read(long offset, int maxBytes, long upTo) => log.Read(offset, maxBytes, upTo);
 
     /// <inheritdoc/>
-    public void AdvanceStart(long offset) => log.AdvanceStart(offset);
+    public void AdvanceStart(long offset)
+    {
+        if (hold is null)
+        {
+            log.AdvanceStart(offset);
+            return;
+        }
+        hold.Advance(log, offset);
+    }
 
     /// <inheritdoc/>
     public void ReportDamage(long offset) => log.ReportDamage(offset);
@@ -66,7 +78,10 @@ internal readonly record struct ScanEnd(long Next, long HoleEnd, bool IsCorrupt)
 /// Reads the records of a range of the local log in order, batch by batch, and checks each batch's CRC first: whoever re-encodes must
 /// not launder damaged bytes. Stops at the first hole. Not safe for concurrent use; keeps its buffers between scans.
 /// </summary>
-internal sealed class RecordScanner(IUplinkSource source, int readBytes) : IDisposable
+/// <param name="source">The log.</param>
+/// <param name="readBytes">Bytes of a read, about.</param>
+/// <param name="keepsReceipts">Whether records keep the header by which QoS 2 messages are found again; it never leaves the agent.</param>
+internal sealed class RecordScanner(IUplinkSource source, int readBytes, bool keepsReceipts = false) : IDisposable
 {
     private const int MaxDecompressedBytes = 256 << 20;
     private byte[] _contiguous = [];
@@ -167,7 +182,8 @@ internal sealed class RecordScanner(IUplinkSource source, int readBytes) : IDisp
             {
                 continue;
             }
-            if (offset >= upTo || !visitor.Visit(offset, batch.BaseTimestamp + record.TimestampDelta, record))
+            if (offset >= upTo
+                || !visitor.Visit(offset, batch.BaseTimestamp + record.TimestampDelta, keepsReceipts ? record : ReceiptHeader.Strip(record)))
             {
                 end = new ScanEnd(at, at, IsCorrupt: false);
                 return false;

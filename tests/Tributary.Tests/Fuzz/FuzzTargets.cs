@@ -129,7 +129,7 @@ internal static class FuzzTargets
     {
         var trie = new SubscriptionTrie();
         var metrics = new MqttMetrics();
-        var session = new Session(null!, new("c"), new OutboundQueue(1 << 20, 10, 1 << 20, metrics), trie, metrics);
+        var session = new Session(-1, new("c"), new OutboundQueue(1 << 20, 1 << 20, metrics), trie, metrics);
         while (bytes.IndexOf((byte)'\n') is >= 0 and var end)
         {
             ReadOnlySpan<byte> filter = bytes[..end];

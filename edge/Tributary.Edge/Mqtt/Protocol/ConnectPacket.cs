@@ -105,7 +105,7 @@ internal sealed record ConnectProperties
     /// <summary>Seconds that the session shall live after the connection.</summary>
     public uint SessionExpiryInterval { get; init; }
 
-    /// <summary>Most QoS 1 messages that the client takes unacknowledged.</summary>
+    /// <summary>Most messages of QoS 1 and 2 that the client takes unacknowledged.</summary>
     public ushort ReceiveMaximum { get; init; } = ushort.MaxValue;
 
     /// <summary>Largest packet that the client takes, bytes.</summary>

@@ -21,7 +21,7 @@ internal sealed class PacketBuilder
         {
             _buffer = new byte[KeptBytes];
         }
-        _first = (byte)((int)type << 4);
+        _first = (byte)(((int)type << 4) | (type == PacketType.PubRel ? 2 : 0));
         _length = FixedHeader.MaxLength;
         return this;
     }

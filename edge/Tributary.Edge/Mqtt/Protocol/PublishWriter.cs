@@ -12,6 +12,7 @@ internal readonly record struct Recipient(ProtocolLevel Level, uint MaxPacketByt
 internal static class PublishWriter
 {
     private const int RetainFlag = 0x01;
+    private const int DupFlag = 0x08;
 
     /// <summary>Writes a packet.</summary>
     /// <param name="output">Where it goes.</param>
@@ -25,7 +26,7 @@ internal static class PublishWriter
         IBufferWriter<byte> output, in OutboundMessage outbound, ushort packetId, Recipient to, TimeSpan waited, out int written)
     {
         written = 0;
-        LocalMessage message = outbound.Message;
+        LocalMessage message = outbound.Message!;
         if (message.Expiry is { } expiry && waited.TotalSeconds > expiry)
         {
             return MqttDropReason.Expired;
@@ -40,7 +41,8 @@ internal static class PublishWriter
             return MqttDropReason.TooLargeForSubscriber;
         }
         Span<byte> span = output.GetSpan(header + head);
-        span[0] = (byte)(((int)PacketType.Publish << 4) | (outbound.Qos << 1) | (outbound.Retain ? RetainFlag : 0));
+        span[0] = (byte)(((int)PacketType.Publish << 4) | (outbound.Qos << 1) | (outbound.Retain ? RetainFlag : 0)
+            | (outbound.IsDuplicate ? DupFlag : 0));
         int at = 1 + VariableInt.Write(span[1..], body);
         BinaryPrimitives.WriteUInt16BigEndian(span[at..], (ushort)message.Topic.Length);
         message.Topic.CopyTo(span[(at + 2)..]);
@@ -68,7 +70,7 @@ internal static class PublishWriter
         {
             at += WriteIdentifier(into[at..], identifier);
         }
-        LocalMessage message = outbound.Message;
+        LocalMessage message = outbound.Message!;
         message.Properties.CopyTo(into[at..]);
         if (message.Expiry is { } expiry)
         {

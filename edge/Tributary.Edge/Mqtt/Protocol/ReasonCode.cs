@@ -6,6 +6,7 @@ internal enum ReasonCode : byte
     /// <summary>Success; of DISCONNECT: a normal end, the will is not published; of SUBACK: QoS 0.</summary>
     Success = 0x00,
     GrantedQos1 = 0x01,
+    GrantedQos2 = 0x02,
     DisconnectWithWill = 0x04,
     NoSubscriptionExisted = 0x11,
     Unspecified = 0x80,

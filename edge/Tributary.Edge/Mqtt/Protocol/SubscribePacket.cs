@@ -60,16 +60,27 @@ internal ref struct SubscribePacket
         {
             throw MqttProtocolException.Error("the retain handling is 3");
         }
-        Options = new SubscriptionOptions(options & 3, (options & 0x04) != 0, (options & 0x08) != 0);
+        Options = SubscriptionOptions.Of(options);
         return true;
     }
 }
 
-/// <summary>Subscription options (MQTT 5, 3.8.3.1). There are no retained messages to handle yet.</summary>
+/// <summary>Subscription options (MQTT 5, 3.8.3.1).</summary>
 /// <param name="Qos">Highest QoS wanted, 0 to 2.</param>
 /// <param name="NoLocal">Whether the client's own messages are left out.</param>
 /// <param name="RetainAsPublished">Whether messages keep their retain flag.</param>
-internal readonly record struct SubscriptionOptions(int Qos, bool NoLocal, bool RetainAsPublished);
+/// <param name="RetainHandling">
+/// When retained messages are sent: 0 at each subscribing, 1 if the subscription is new, 2 never.
+/// </param>
+internal readonly record struct SubscriptionOptions(int Qos, bool NoLocal, bool RetainAsPublished, int RetainHandling = 0)
+{
+    /// <summary>As one byte, as in the packet.</summary>
+    public byte ToByte() => (byte)(Qos | (NoLocal ? 0x04 : 0) | (RetainAsPublished ? 0x08 : 0) | (RetainHandling << 4));
+
+    /// <summary>From the byte of <see cref="ToByte"/>.</summary>
+    public static SubscriptionOptions Of(byte options) =>
+        new(options & 3, (options & 0x04) != 0, (options & 0x08) != 0, (options >> 4) & 3);
+}
 
 /// <summary>An UNSUBSCRIBE (MQTT 5 and 3.1.1, 3.10), read in place, one filter after the other.</summary>
 internal ref struct UnsubscribePacket

@@ -46,6 +46,9 @@ internal static class TopicRules
     /// <summary>Whether it is a shared subscription (MQTT 5, 4.8.2).</summary>
     public static bool IsShared(ReadOnlySpan<byte> filter) => filter.StartsWith("$share/"u8);
 
+    /// <summary>Whether it is a topic that only the broker publishes to.</summary>
+    public static bool IsSystem(ReadOnlySpan<byte> topic) => topic.StartsWith("$SYS/"u8);
+
     /// <summary>Whether it is within the limits of length and levels.</summary>
     public static bool IsWithin(ReadOnlySpan<byte> topic, MqttOptions options) =>
         topic.Length <= options.MaxTopicBytes && topic.Count(Separator) < options.MaxTopicLevels;

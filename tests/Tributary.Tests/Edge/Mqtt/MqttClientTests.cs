@@ -20,13 +20,15 @@ namespace Tributary.Tests.Edge.Mqtt;
 public sealed class MqttClientTests : IAsyncLifetime
 {
     private readonly TestIngest _ingest = new() { CommitsAtOnce = true };
+    private readonly TestSessions _sessions;
     private readonly MqttServer _server;
     private readonly WebApplication _host;
     private readonly List<IMqttClient> _clients = [];
 
     public MqttClientTests()
     {
-        _server = new MqttServer(new MqttOptions(), _ingest, TimeProvider.System, NullLoggerFactory.Instance);
+        _sessions = new TestSessions(new MqttOptions(), TimeProvider.System);
+        _server = new MqttServer(new MqttOptions(), _ingest, _sessions.Store, TimeProvider.System, NullLoggerFactory.Instance);
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel =>
@@ -41,6 +43,7 @@ public sealed class MqttClientTests : IAsyncLifetime
         await _server.DisposeAsync();
         _clients.ForEach(Dispose);
         await _host.DisposeAsync();
+        await _sessions.DisposeAsync();
     }
 
     private static void Dispose(IMqttClient client)
@@ -69,7 +72,7 @@ public sealed class MqttClientTests : IAsyncLifetime
             return Task.CompletedTask;
         };
         MqttClientSubscribeResult subscribed = await subscriber.SubscribeAsync("devices/+/t", MqttQualityOfServiceLevel.ExactlyOnce);
-        Assert.Equal(MqttClientSubscribeResultCode.GrantedQoS1, subscribed.Items.Single().ResultCode);
+        Assert.Equal(MqttClientSubscribeResultCode.GrantedQoS2, subscribed.Items.Single().ResultCode);
         IMqttClient publisher = await ConnectAsync(version, "pub");
         for (int i = 0; i < 300; i++)
         {
@@ -92,14 +95,14 @@ public sealed class MqttClientTests : IAsyncLifetime
         MqttClientConnectResult connected = await client.ConnectAsync(OptionsFor(MqttProtocolVersion.V500, "").Build());
         Assert.Equal(MqttClientConnectResultCode.Success, connected.ResultCode);
         Assert.StartsWith("auto-", connected.AssignedClientIdentifier, StringComparison.Ordinal);
-        Assert.Equal(MqttQualityOfServiceLevel.AtLeastOnce, connected.MaximumQoS);
-        Assert.False(connected.RetainAvailable);
-        Assert.False(connected.SharedSubscriptionAvailable);
+        Assert.Equal(MqttQualityOfServiceLevel.ExactlyOnce, connected.MaximumQoS);
+        Assert.True(connected.RetainAvailable);
+        Assert.True(connected.SharedSubscriptionAvailable);
         Assert.True(connected.WildcardSubscriptionAvailable);
         Assert.Equal((ushort)1024, connected.ReceiveMaximum);
         Assert.Equal(1u << 20, connected.MaximumPacketSize);
         MqttClientSubscribeResult subscribed = await client.SubscribeAsync("$share/group/t");
-        Assert.Equal(MqttClientSubscribeResultCode.SharedSubscriptionsNotSupported, subscribed.Items.Single().ResultCode);
+        Assert.Equal(MqttClientSubscribeResultCode.GrantedQoS0, subscribed.Items.Single().ResultCode);
     }
 
     [Theory]

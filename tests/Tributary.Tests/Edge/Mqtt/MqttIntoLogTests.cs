@@ -6,6 +6,7 @@ using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
+using Tributary.Edge.Mqtt.Sessions;
 using Tributary.Log;
 using Tributary.Log.Storage;
 using Tributary.Tests.Broker.Support;
@@ -32,7 +33,9 @@ public sealed class MqttIntoLogTests : IAsyncLifetime
         var options = new IngestOptions { EdgeId = "edge-1", OfflineRetry = TimeSpan.FromMilliseconds(10) };
         _ingest = new Ingestor(RouteTable.Default, _buffer, options, TimeProvider.System, NullLoggerFactory.Instance);
         _server = new MqttServer(
-            new MqttOptions { ShutdownGrace = TimeSpan.Zero }, _ingest, TimeProvider.System, NullLoggerFactory.Instance);
+            new MqttOptions { ShutdownGrace = TimeSpan.Zero }, _ingest,
+            SessionStore.Open(_buffer, _storage, new MqttOptions(), TimeProvider.System, NullLoggerFactory.Instance), TimeProvider.System,
+            NullLoggerFactory.Instance);
     }
 
     public ValueTask InitializeAsync() => ValueTask.CompletedTask;

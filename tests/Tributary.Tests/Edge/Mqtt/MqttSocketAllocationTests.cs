@@ -3,6 +3,7 @@ using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
+using Tributary.Edge.Mqtt.Sessions;
 using Tributary.Log.Storage;
 using Tributary.Tests.Cloud.Support;
 using Tributary.Tests.Edge.Mqtt.Support;
@@ -34,11 +35,13 @@ public sealed class MqttSocketAllocationTests
         var ingest = new Ingestor(
             RouteTable.Default, buffer, new IngestOptions { EdgeId = "edge" }, TimeProvider.System, NullLoggerFactory.Instance);
         await using var server = new MqttServer(
-            new MqttOptions { ShutdownGrace = TimeSpan.Zero }, ingest, TimeProvider.System, NullLoggerFactory.Instance);
+            new MqttOptions { ShutdownGrace = TimeSpan.Zero }, ingest,
+            SessionStore.Open(buffer, new FileStorage(), new MqttOptions(), TimeProvider.System, NullLoggerFactory.Instance), TimeProvider.System,
+            NullLoggerFactory.Instance);
         await using LoopbackPort port = await LoopbackPort.OpenAsync(server.Connections);
         using var client = new SocketAllocations(port.EndPoint);
         client.Send(Packets.Connect(level, "dev"));
-        client.Receive(new byte[level == 5 ? 31 : 4]);
+        client.Receive(new byte[level == 5 ? 29 : 4]);
         string payload = new('x', 100);
         byte[] batch = [.. Enumerable.Range(1, Batch).SelectMany(i => Packets.Publish(level, "devices/dev/temperature", payload, 1, i))];
         byte[] acknowledgements = new byte[Batch * AckQueue.PubAckBytes];

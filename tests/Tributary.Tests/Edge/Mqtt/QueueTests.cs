@@ -39,48 +39,6 @@ public sealed class QueueTests
     }
 
     [Fact]
-    public void Packet_identifiers_are_used_again_as_late_as_possible_and_within_the_window()
-    {
-        var queue = new OutboundQueue(1 << 20, window: 3, long.MaxValue, new MqttMetrics());
-        var messages = new LocalMessages(new MqttOptions(), new MqttMetrics(), TimeProvider.System);
-        for (int i = 0; i < 7; i++)
-        {
-            Assert.Equal(EnqueueResult.Queued, queue.TryEnqueue(new OutboundMessage(Keep(messages, "x"), 1, false, 0, null)));
-        }
-        Assert.Equal([1, 2, 3], Take(queue));
-        Assert.True(queue.Acknowledge(2));
-        Assert.False(queue.Acknowledge(2));
-        Assert.Equal([2], Take(queue));
-        Assert.True(queue.Acknowledge(3));
-        Assert.True(queue.Acknowledge(1));
-        Assert.Equal([3, 1], Take(queue));
-        Assert.False(queue.Acknowledge(0));
-        Assert.False(queue.Acknowledge(4));
-    }
-
-    [Fact]
-    public void A_full_queue_drops_qos_0_and_gives_up_on_qos_1_but_takes_any_first_message()
-    {
-        var metrics = new MqttMetrics();
-        var messages = new LocalMessages(new MqttOptions(), metrics, TimeProvider.System);
-        var queue = new OutboundQueue(maxBytes: 1000, window: 3, long.MaxValue, metrics);
-        LocalMessage large = Keep(messages, new string('x', 5000));
-        LocalMessage small = Keep(messages, "x");
-        Assert.Equal(EnqueueResult.Queued, queue.TryEnqueue(new OutboundMessage(large, 1, false, 0, null)));
-        Assert.Equal(EnqueueResult.Dropped, queue.TryEnqueue(new OutboundMessage(small, 0, false, 0, null)));
-        Assert.Equal(EnqueueResult.Overflow, queue.TryEnqueue(new OutboundMessage(small, 1, false, 0, null)));
-        Assert.Single(Take(queue));
-        Assert.Equal(EnqueueResult.Queued, queue.TryEnqueue(new OutboundMessage(small, 0, false, 0, null)));
-        queue.End();
-        Assert.Equal(EnqueueResult.Ended, queue.TryEnqueue(new OutboundMessage(small, 0, false, 0, null)));
-        Assert.NotEqual(0, metrics.DeliveryBytes);
-        large.Release();
-        small.Release();
-        Assert.Equal(0, metrics.DeliveryBytes);
-        Assert.Throws<InvalidOperationException>(small.Release);
-    }
-
-    [Fact]
     public async Task A_signal_is_never_lost_and_never_doubled()
     {
         var signal = new AsyncSignal();
@@ -107,24 +65,6 @@ public sealed class QueueTests
             seen = Interlocked.Read(ref produced);
         }
         await producing;
-    }
-
-    private static List<int> Take(OutboundQueue queue)
-    {
-        List<int> ids = [];
-        while (queue.TryTake(out OutboundMessage message, out ushort id))
-        {
-            ids.Add(id);
-            message.Message.Release();
-        }
-        return ids;
-    }
-
-    private static LocalMessage Keep(LocalMessages messages, string payload)
-    {
-        byte[] publish = Support.Packets.Publish(4, "t", payload);
-        FixedHeader.TryRead(publish, out FixedHeader header);
-        return messages.Keep(null!, PublishPacket.Read(header, publish.AsSpan(header.Length), ProtocolLevel.V311))!;
     }
 
     /// <summary>A queue of acknowledgements beside a list of what must come out of it.</summary>

@@ -10,6 +10,7 @@ public sealed class SubscriptionTrieTests
 {
     private readonly SubscriptionTrie _trie = new();
     private readonly MqttMetrics _metrics = new();
+    private long _sessions;
 
     [Theory]
     [InlineData("sport/tennis/player1/#", "sport/tennis/player1", true)]
@@ -44,7 +45,7 @@ public sealed class SubscriptionTrieTests
         session.Subscribe("a/+"u8, new SubscriptionOptions(0, false, false), 1);
         session.Subscribe("a/+"u8, new SubscriptionOptions(2, true, true), 2);
         Subscription found = Assert.Single(Match("a/b"));
-        Assert.Equal((1, true, true, 2u), (found.Qos, found.NoLocal, found.RetainAsPublished, found.Identifier));
+        Assert.Equal((2, true, true, 2u), (found.Qos, found.NoLocal, found.RetainAsPublished, found.Identifier));
         Assert.Equal(1, _metrics.Subscriptions);
         Assert.False(session.Unsubscribe("a/b"u8));
         Assert.True(session.Unsubscribe("a/+"u8));
@@ -162,7 +163,7 @@ public sealed class SubscriptionTrieTests
     }
 
     private Session NewSession() =>
-        new(null!, new IngestClient("c"), new OutboundQueue(1 << 20, 10, long.MaxValue, _metrics), _trie, _metrics);
+        new(-Interlocked.Increment(ref _sessions), new IngestClient("c"), new OutboundQueue(1 << 20, long.MaxValue, _metrics), _trie, _metrics);
 
     private List<Subscription> Match(string topic)
     {

@@ -5,6 +5,7 @@ using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
+using Tributary.Edge.Mqtt.Sessions;
 using Tributary.Edge.Status;
 using Tributary.Log;
 using Tributary.Tests.Edge.Ingest;
@@ -84,7 +85,7 @@ public sealed class EdgeEventsTests
     private StatusReader Reader(EdgeBuffer buffer)
     {
         var ingest = new Ingestor(RouteTable.Default, buffer, IngestBench.SmallIngest, _time, _logger);
-        return new StatusReader("e", "c:1", Options, buffer, ingest, new MqttMetrics(), new NoUplink(), _time);
+        return new StatusReader("e", "c:1", Options, buffer, ingest, new MqttMetrics(), static () => new SessionCounts(0, 0, 0, 0, 0, 0, 0, null), new NoUplink(), _time);
     }
 
     private sealed class NoUplink : IUplinkStatus

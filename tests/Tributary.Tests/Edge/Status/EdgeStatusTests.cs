@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Tributary.Edge.Mqtt.Sessions;
 using Tributary.Edge.Source;
 using Tributary.Edge.Status;
 using Xunit;
@@ -21,7 +22,8 @@ public sealed class EdgeStatusTests
             ],
             new DiskStatus(21, 22, 23, 24, "the disk is full"),
             new IngestStatus(25, 26, 27, 28, 29, new RefusedStatus(30, 31, 32)),
-            new MqttStatus(33, 34, new Dictionary<string, long> { ["idle"] = 35 }, 36, 37, 38, 39, 40, new Dictionary<string, long>(), 41, 42),
+            new MqttStatus(33, 34, new Dictionary<string, long> { ["idle"] = 35 }, 36, 37, 38, 39, 40, new Dictionary<string, long>(), 41, 42,
+                new SessionCounts(50, 51, 52, 53, 54, 55, 56, null)),
             new EventsStatus(
                 new Dictionary<string, long> { ["hole"] = 43 },
                 [new EventStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 6, TimeSpan.Zero), "hole", "telemetry-0", 44, 45, "damaged")]),
@@ -114,7 +116,17 @@ public sealed class EdgeStatusTests
                 "messagesRefused": 40,
                 "messagesDropped": {},
                 "messagesOut": 41,
-                "bytesOut": 42
+                "bytesOut": 42,
+                "sessions": {
+                  "sessions": 50,
+                  "connected": 51,
+                  "queuedMessages": 52,
+                  "queuedBytes": 53,
+                  "retained": 54,
+                  "retainedBytes": 55,
+                  "journalBytes": 56,
+                  "unavailable": null
+                }
               },
               "events": {
                 "counts": {

@@ -15,16 +15,16 @@ public sealed class PacketWritingTests
         AssertBytes("20 02 00 00", Answers.ConnAck(_builder, ProtocolLevel.V311, default, _options));
 
     [Fact]
-    public void A_client_of_5_is_told_what_is_not_offered() =>
+    public void A_client_of_5_is_told_what_is_offered() =>
         AssertBytes(
-            "20 1D 00 00 1A 11 00000000 21 0064 24 01 25 00 27 00010000 22 0000 28 01 29 01 2A 00",
+            "20 1B 00 00 18 11 00000000 21 0064 25 01 27 00010000 22 0020 28 01 29 01 2A 01",
             Answers.ConnAck(_builder, ProtocolLevel.V5, default, _options));
 
     [Fact]
     public void A_client_of_5_is_told_its_identifier_and_keep_alive() =>
         AssertBytes(
-            "20 26 00 00 23 11 00000000 21 0064 24 01 25 00 27 00010000 12 0003 612D31 22 0000 28 01 29 01 2A 00 13 003C",
-            Answers.ConnAck(_builder, ProtocolLevel.V5, new Welcome("a-1", 60), _options));
+            "20 24 01 00 21 11 00000009 21 0064 25 01 27 00010000 12 0003 612D31 22 0020 28 01 29 01 2A 01 13 003C",
+            Answers.ConnAck(_builder, ProtocolLevel.V5, new Welcome("a-1", 60, true, 9), _options));
 
     [Fact]
     public void A_client_is_refused_in_the_words_of_its_version()
@@ -43,10 +43,10 @@ public sealed class PacketWritingTests
     {
         AssertBytes("E0 02 8E 00", Answers.Disconnect(_builder, ReasonCode.SessionTakenOver, null));
         AssertBytes("E0 07 95 05 1F 0002 6E6F", Answers.Disconnect(_builder, ReasonCode.PacketTooLarge, "no"));
-        AssertBytes("40 03 000A 97", Answers.PubAckRefusal(_builder, 10, ReasonCode.QuotaExceeded, null));
-        AssertBytes("40 09 000A 97 05 1F 0002 6E6F", Answers.PubAckRefusal(_builder, 10, ReasonCode.QuotaExceeded, "no"));
-        AssertBytes("70 02 000A", Answers.PubComp(_builder, ProtocolLevel.V311, 10));
-        AssertBytes("70 03 000A 92", Answers.PubComp(_builder, ProtocolLevel.V5, 10));
+        AssertBytes("40 03 000A 97", Answers.PubAckRefusal(_builder, PacketType.PubAck, 10, ReasonCode.QuotaExceeded, null));
+        AssertBytes("50 09 000A 97 05 1F 0002 6E6F", Answers.PubAckRefusal(_builder, PacketType.PubRec, 10, ReasonCode.QuotaExceeded, "no"));
+        AssertBytes("70 02 000A", Answers.NotFound(_builder, PacketType.PubComp, ProtocolLevel.V311, 10));
+        AssertBytes("62 03 000A 92", Answers.NotFound(_builder, PacketType.PubRel, ProtocolLevel.V5, 10));
         AssertBytes("D0 00", Answers.PingResp);
         Answers.BeginSubAck(_builder, PacketType.SubAck, ProtocolLevel.V5, 10);
         AssertBytes("90 05 000A 00 01 8F", _builder.Byte(1).Byte(0x8F).End());

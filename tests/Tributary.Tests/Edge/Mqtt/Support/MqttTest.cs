@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Tributary.Edge.Access;
 using Tributary.Edge.Mqtt;
+using Tributary.Log.Storage;
 using Xunit;
 
 namespace Tributary.Tests.Edge.Mqtt.Support;
@@ -9,9 +10,17 @@ namespace Tributary.Tests.Edge.Mqtt.Support;
 /// <summary>A broker on pipes, an ingest and a clock that the test controls.</summary>
 public abstract class MqttTest : IAsyncLifetime
 {
+    private readonly Lazy<TestSessions> _sessions;
     private readonly Lazy<MqttServer> _server;
 
-    protected MqttTest() => _server = new Lazy<MqttServer>(() => new MqttServer(Options, Ingest, Time, NullLoggerFactory.Instance, Access));
+    protected MqttTest()
+    {
+        _sessions = new Lazy<TestSessions>(() => new TestSessions(Options, Time, Storage));
+        _server = new Lazy<MqttServer>(() => new MqttServer(Options, Ingest, _sessions.Value.Store, Time, NullLoggerFactory.Instance, Access));
+    }
+
+    /// <summary>Where the sessions' journal stands.</summary>
+    private protected IStorage Storage { get; set; } = new MemoryStorage();
 
     private protected MqttOptions Options { get; set; } = new() { ShutdownGrace = TimeSpan.Zero };
 
@@ -39,6 +48,7 @@ public abstract class MqttTest : IAsyncLifetime
                 await Task.WhenAny(disposing, Task.Delay(10));
             }
             await disposing.WaitAsync(ScriptedClient.Deadline);
+            await _sessions.Value.DisposeAsync();
         }
     }
 

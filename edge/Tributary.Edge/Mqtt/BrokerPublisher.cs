@@ -1,0 +1,78 @@
+using Tributary.Edge.Ingest;
+using Tributary.Edge.Mqtt.Protocol;
+using Tributary.Edge.Mqtt.Sessions;
+
+namespace Tributary.Edge.Mqtt;
+
+/// <summary>
+/// Publishes what is due for clients that are gone: wills after their delay. Subscribers whose sessions are not durable get such a message
+/// with the next sweep after its commit.
+/// <para>Threads: any; one lock, taken before that of the sessions.</para>
+/// </summary>
+internal sealed class BrokerPublisher(MqttContext broker) : ICommitListener
+{
+    /// <summary>Messages that wait for their commit, at most; beyond it they are only stored.</summary>
+    private const int MaxWaiting = 1000;
+
+    private readonly Lock _lock = new();
+    private readonly Queue<PendingAck> _waiting = new();
+    private readonly Matches _matches = new();
+
+    /// <summary>Publishes a will.</summary>
+    public void Publish(DueWill due)
+    {
+        lock (_lock)
+        {
+            PublishLocked(due);
+        }
+    }
+
+    /// <summary>Gives to subscribers what is committed.</summary>
+    public void Sweep()
+    {
+        lock (_lock)
+        {
+            while (_waiting.TryPeek(out PendingAck first) && (first.IsReady || first.Stream!.IsLost))
+            {
+                _waiting.Dequeue();
+                if (first.IsReady)
+                {
+                    broker.Delivery.Deliver(first.Local!, _matches);
+                }
+                else
+                {
+                    first.Local!.Release();
+                }
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void OnCommitted(ICommitStream stream)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void OnLost(ICommitStream stream, string reason)
+    {
+    }
+
+    private void PublishLocked(DueWill due)
+    {
+        PublishPacket packet = PublishPacket.Of(due.Will);
+        LocalMessage? local = broker.Subscriptions.HasMatch(packet.Topic) && _waiting.Count < MaxWaiting
+            ? broker.Messages.Keep(due.Session, packet) : null;
+        Publication published = broker.Sessions.Publish(due.Session, packet, ProtocolLevel.V5, local, broker.Ingest, this, _matches);
+        if (published is not { Code: ReasonCode.Success })
+        {
+            local?.Release();
+            broker.Metrics.MessageDropped(MqttDropReason.Will);
+            broker.Logger.MqttWillNotStored(due.Session.ClientId, published.Code);
+        }
+        else if (local is not null)
+        {
+            _waiting.Enqueue(new PendingAck(published.Stream, published.Number, local, 0, ReasonCode.Success));
+        }
+        broker.Sessions.WillPublished(due.Session);
+    }
+}

@@ -1,0 +1,221 @@
+using Tributary.Edge.Ingest;
+using Tributary.Edge.Mqtt.Protocol;
+
+namespace Tributary.Edge.Mqtt.Sessions;
+
+/// <summary>A topic's retained message. Immutable.</summary>
+/// <param name="Topic">Topic name.</param>
+/// <param name="Properties">Properties as published.</param>
+/// <param name="Payload">Payload, not empty.</param>
+/// <param name="Qos">QoS that it was published with.</param>
+/// <param name="ArrivedAt">Unix milliseconds of its arrival.</param>
+/// <param name="ReceivedAt">Timestamp of its arrival, in this process or as if.</param>
+/// <param name="Offset">Offset of its journal entry: nobody gets it before that is durable; −1 for none.</param>
+internal sealed record RetainedMessage(
+    byte[] Topic, byte[] Properties, byte[] Payload, int Qos, long ArrivedAt, long ReceivedAt, long Offset)
+{
+    /// <summary>What one takes beside its bytes, about: this object, its arrays' headers, its node.</summary>
+    private const int Overhead = 320;
+
+    /// <summary>Bytes that it takes, about.</summary>
+    public long Size => SizeOf(Topic.Length, Properties.Length + Payload.Length);
+
+    /// <summary>Seconds after which it is not to be sent any more; null for never.</summary>
+    public uint? Expiry { get; } = PublishPacket.ExpiryAtIn(Properties) is >= 0 and var at
+        ? System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(Properties.AsSpan(at))
+        : null;
+
+    /// <summary>Bytes that such a message takes, about.</summary>
+    public static long SizeOf(int topicBytes, int otherBytes) => Overhead + (2L * topicBytes) + otherBytes;
+}
+
+/// <summary>
+/// The retained messages by the levels of their topics, so that a new subscription visits what its filter can match and no more. Used
+/// under the lock of the sessions.
+/// </summary>
+internal sealed class RetainedMessages
+{
+    private readonly Node _root = new();
+
+    /// <summary>Topics that have one.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>Bytes that they take, about.</summary>
+    public long Bytes { get; private set; }
+
+    /// <summary>The topic's message, null for none.</summary>
+    public RetainedMessage? Find(ReadOnlySpan<byte> topic)
+    {
+        Node? node = _root;
+        for (bool more = true; more && node is not null;)
+        {
+            node = node.Find(Next(ref topic, out more));
+        }
+        return node?.Message;
+    }
+
+    /// <summary>Makes a message the one of its topic.</summary>
+    public void Set(RetainedMessage message)
+    {
+        Remove(message.Topic);
+        Node node = _root;
+        ReadOnlySpan<byte> rest = message.Topic;
+        for (bool more = true; more;)
+        {
+            node = node.GetOrAdd(Next(ref rest, out more));
+        }
+        node.Message = message;
+        Count++;
+        Bytes += message.Size;
+    }
+
+    /// <summary>The topic has none any more.</summary>
+    /// <returns>Whether it had one.</returns>
+    public bool Remove(ReadOnlySpan<byte> topic) => Remove(_root, topic, more: true);
+
+    /// <summary>Forgets all.</summary>
+    public void Clear()
+    {
+        _root.Clear();
+        (Count, Bytes) = (0, 0);
+    }
+
+    /// <summary>All messages whose topic the filter matches, in no order.</summary>
+    public List<RetainedMessage> Match(ReadOnlySpan<byte> filter)
+    {
+        var found = new List<RetainedMessage>();
+        if (Count > 0)
+        {
+            Match(_root, filter, more: true, isFirst: true, found);
+        }
+        return found;
+    }
+
+    /// <summary>All of them.</summary>
+    public List<RetainedMessage> All()
+    {
+        var all = new List<RetainedMessage>(Count);
+        AddAll(_root, isFirst: false, all);
+        return all;
+    }
+
+    private static void Match(Node node, ReadOnlySpan<byte> rest, bool more, bool isFirst, List<RetainedMessage> found)
+    {
+        if (!more)
+        {
+            if (node.Message is { } message)
+            {
+                found.Add(message);
+            }
+            return;
+        }
+        ReadOnlySpan<byte> level = Next(ref rest, out more);
+        switch (level)
+        {
+            case [TopicRules.MultiLevel]:
+                AddAll(node, isFirst, found);
+                break;
+            case [TopicRules.SingleLevel]:
+                foreach ((byte[] name, Node child) in node.Children)
+                {
+                    if (!(isFirst && IsReserved(name)))
+                    {
+                        Match(child, rest, more, isFirst: false, found);
+                    }
+                }
+                break;
+            default:
+                if (node.Find(level) is { } same)
+                {
+                    Match(same, rest, more, isFirst: false, found);
+                }
+                break;
+        }
+    }
+
+    /// <summary>The node's message and all below it: "a/#" matches "a" too.</summary>
+    private static void AddAll(Node node, bool isFirst, List<RetainedMessage> found)
+    {
+        if (node.Message is { } message)
+        {
+            found.Add(message);
+        }
+        foreach ((byte[] name, Node child) in node.Children)
+        {
+            if (!(isFirst && IsReserved(name)))
+            {
+                AddAll(child, isFirst: false, found);
+            }
+        }
+    }
+
+    private static bool IsReserved(byte[] name) => name is [TopicRules.Reserved, ..];
+
+    private bool Remove(Node node, ReadOnlySpan<byte> rest, bool more)
+    {
+        if (!more)
+        {
+            if (node.Message is not { } message)
+            {
+                return false;
+            }
+            node.Message = null;
+            Count--;
+            Bytes -= message.Size;
+            return true;
+        }
+        ReadOnlySpan<byte> level = Next(ref rest, out more);
+        if (node.Find(level) is not { } child || !Remove(child, rest, more))
+        {
+            return false;
+        }
+        if (child.IsEmpty)
+        {
+            node.Remove(level);
+        }
+        return true;
+    }
+
+    private static ReadOnlySpan<byte> Next(ref ReadOnlySpan<byte> rest, out bool more)
+    {
+        int end = rest.IndexOf(TopicRules.Separator);
+        more = end >= 0;
+        ReadOnlySpan<byte> level = more ? rest[..end] : rest;
+        rest = more ? rest[(end + 1)..] : default;
+        return level;
+    }
+
+    private sealed class Node
+    {
+        private static readonly Dictionary<byte[], Node> None = [];
+        private Dictionary<byte[], Node>? _children;
+
+        public RetainedMessage? Message { get; set; }
+
+        public Dictionary<byte[], Node> Children => _children ?? None;
+
+        public bool IsEmpty => Message is null && Children.Count == 0;
+
+        public Node? Find(ReadOnlySpan<byte> level) =>
+            _children is not null && _children.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(level, out Node? child) ? child : null;
+
+        public Node GetOrAdd(ReadOnlySpan<byte> level)
+        {
+            if (Find(level) is { } child)
+            {
+                return child;
+            }
+            child = new Node();
+            (_children ??= new Dictionary<byte[], Node>(TopicComparer.Instance)).Add(level.ToArray(), child);
+            return child;
+        }
+
+        public void Remove(ReadOnlySpan<byte> level) => _children!.GetAlternateLookup<ReadOnlySpan<byte>>().Remove(level);
+
+        public void Clear()
+        {
+            _children = null;
+            Message = null;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+using Microsoft.Extensions.Logging;
+using Tributary.Contracts.Records;
+using Tributary.Edge.Buffer;
+using Tributary.Edge.Uplink;
+using Tributary.Log;
+
+namespace Tributary.Edge.Mqtt.Sessions;
+
+/// <summary>
+/// Makes the sessions anew from what is on disk: the snapshot, the journal behind it, and, if a session publishes with QoS 2, the records
+/// of the topics behind it. Whatever is damaged is stepped over and told; a snapshot that is no one is set aside, and the journal is read
+/// from its start.
+/// </summary>
+internal sealed class SessionRecovery(
+    PartitionLog journal, SessionSnapshot file, IReadOnlyList<BufferPartition> topics, SessionTable table, ILogger logger)
+{
+    private const int ReadBytes = 1 << 20;
+
+    /// <summary>Fills the table, which is empty.</summary>
+    /// <returns>What the snapshot said of its position; null if there was none.</returns>
+    /// <exception cref="IOException">The disk can't be read.</exception>
+    public SnapshotPosition? Run()
+    {
+        SnapshotPosition? snapshot = ReadSnapshot();
+        Dictionary<long, long> issued = table.Sessions.ToDictionary(session => session.Number, session => session.Receipts.Next);
+        table.Released = [];
+        Replay(snapshot?.Offset ?? journal.StartOffset);
+        if (table.Sessions.Any(session => session.UsesReceipts))
+        {
+            foreach (BufferPartition topic in topics)
+            {
+                FindReceipts(topic, snapshot, issued);
+            }
+        }
+        table.Released = null;
+        return snapshot;
+    }
+
+    private SnapshotPosition? ReadSnapshot()
+    {
+        SnapshotStatus status = file.Load(out ReadOnlyMemory<byte> content);
+        if (status == SnapshotStatus.Ok)
+        {
+            try
+            {
+                return table.Read(content.Span);
+            }
+            catch (InvalidDataException)
+            {
+                table.Clear();
+                status = SnapshotStatus.Damaged;
+            }
+        }
+        if (status == SnapshotStatus.Damaged)
+        {
+            file.SetAside();
+            logger.SessionsDamaged($"the snapshot {file.Path} can't be read and is kept as {file.DamagedPath}");
+        }
+        if (journal.StartOffset > 0)
+        {
+            logger.SessionsDamaged("there is no snapshot of what the journal has given up: sessions and retained messages may be missing");
+        }
+        return null;
+    }
+
+    private void Replay(long from)
+    {
+        using var scanner = new RecordScanner(new LogSource(journal), ReadBytes);
+        var visitor = new Replaying(table, logger);
+        long at = Math.Max(from, journal.StartOffset);
+        while (at < journal.FlushedEnd)
+        {
+            ScanEnd end = scanner.Scan(at, journal.FlushedEnd, visitor);
+            if (end.HoleEnd > end.Next)
+            {
+                logger.SessionsDamaged($"the entries {end.Next} to {end.HoleEnd} of the journal can't be read");
+            }
+            at = Math.Max(end.Next, end.HoleEnd);
+        }
+    }
+
+    /// <summary>
+    /// A record counts as taken if its receipt is pending in the table, or was given out after the snapshot and is not released: then its
+    /// entry was lost, and is made up for when the message comes again.
+    /// </summary>
+    private void FindReceipts(BufferPartition topic, SnapshotPosition? snapshot, Dictionary<long, long> issued)
+    {
+        using var scanner = new RecordScanner(new LogSource(topic.Log), ReadBytes, keepsReceipts: true);
+        long from = snapshot?.Topics.FirstOrDefault(at => at.Topic == topic.Topic && at.Index == topic.Index).Offset ?? 0;
+        long at = Math.Max(from, topic.Log.StartOffset);
+        var visitor = new Finding(table, issued);
+        while (at < topic.Log.FlushedEnd)
+        {
+            ScanEnd end = scanner.Scan(at, topic.Log.FlushedEnd, visitor);
+            at = Math.Max(end.Next, end.HoleEnd);
+        }
+    }
+
+    private sealed class Replaying(SessionTable table, ILogger logger) : IRecordVisitor
+    {
+        public bool Visit(long offset, long timestamp, in Record record)
+        {
+            try
+            {
+                table.Apply(record.Value, offset);
+            }
+            catch (InvalidDataException e)
+            {
+                logger.SessionsDamaged($"entry {offset} of the journal is none: {e.Message}");
+            }
+            return true;
+        }
+    }
+
+    private sealed class Finding(SessionTable table, Dictionary<long, long> issued) : IRecordVisitor
+    {
+        public bool Visit(long offset, long timestamp, in Record record)
+        {
+            if (record.HeaderCount == 0 || !ReceiptHeader.TryRead(record.EncodedHeaders, out ReceiptHeader header)
+                || table.Find(header.Session) is not { } session)
+            {
+                return true;
+            }
+            Receipt? pending = session.Receipts.Find(header.PacketId);
+            if (pending?.Number == header.Number)
+            {
+                pending.IsInTopic = true;
+            }
+            else if (header.Number >= issued.GetValueOrDefault(header.Session) && !table.Released!.Contains((header.Session, header.Number))
+                && (pending is null || pending.Number < header.Number))
+            {
+                session.Receipts.Add(header.PacketId, header.Number).IsInTopic = true;
+            }
+            session.Receipts.Next = Math.Max(session.Receipts.Next, header.Number + 1);
+            return true;
+        }
+    }
+}

@@ -1,0 +1,112 @@
+using System.Buffers.Binary;
+using Tributary.Contracts.Records;
+using Tributary.Log.Storage;
+
+namespace Tributary.Edge.Mqtt.Sessions;
+
+/// <summary>What was found where the snapshot should be.</summary>
+internal enum SnapshotStatus
+{
+    /// <summary>A whole one.</summary>
+    Ok,
+
+    /// <summary>None was written.</summary>
+    Missing,
+
+    /// <summary>Bytes that are none.</summary>
+    Damaged,
+}
+
+/// <summary>
+/// The file <c>sessions.snapshot</c> in the journal's directory. It is replaced as a whole: written under a temporary name, flushed,
+/// renamed, and the directory synced, so that a crash leaves the old or the new one. One thread at a time. Layout in FORMAT.md.
+/// </summary>
+internal sealed class SessionSnapshot(IStorage storage, string directory)
+{
+    /// <summary>Name of the file.</summary>
+    public const string FileName = "sessions.snapshot";
+
+    private const string TemporarySuffix = ".tmp";
+    private const string DamagedSuffix = ".damaged";
+    private const uint Magic = 0x54524253; // "TRBS"
+    private const ushort Version = 1;
+    private const int CrcPosition = 12;
+    private const int HeaderSize = 16;
+
+    /// <summary>Path of the file.</summary>
+    public string Path { get; } = $"{directory}/{FileName}";
+
+    /// <summary>Where a damaged one is kept.</summary>
+    public string DamagedPath => Path + DamagedSuffix;
+
+    /// <summary>Makes a snapshot durable before it returns.</summary>
+    /// <exception cref="IOException">It could not be written; the old one stands.</exception>
+    public void Save(ReadOnlySpan<byte> content)
+    {
+        byte[] header = new byte[HeaderSize];
+        BinaryPrimitives.WriteUInt32BigEndian(header, Magic);
+        BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(4), Version);
+        BinaryPrimitives.WriteInt32BigEndian(header.AsSpan(8), content.Length);
+        BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(CrcPosition), Checksum(header, content));
+        string temporary = Path + TemporarySuffix;
+        using (IStorageFile file = storage.Open(temporary, create: true))
+        {
+            file.SetLength(0);
+            file.Write(0, header);
+            file.Write(HeaderSize, content);
+            file.Flush();
+        }
+        storage.Rename(temporary, Path);
+        storage.SyncDirectory(directory);
+    }
+
+    /// <summary>Reads the snapshot. What is damaged is read twice before that is believed.</summary>
+    /// <exception cref="IOException">The file is there and can't be read.</exception>
+    public SnapshotStatus Load(out ReadOnlyMemory<byte> content)
+    {
+        SnapshotStatus status = LoadOnce(out content);
+        return status == SnapshotStatus.Damaged ? LoadOnce(out content) : status;
+    }
+
+    /// <summary>Keeps a damaged one under another name.</summary>
+    public void SetAside()
+    {
+        storage.Rename(Path, DamagedPath);
+        storage.SyncDirectory(directory);
+    }
+
+    private SnapshotStatus LoadOnce(out ReadOnlyMemory<byte> content)
+    {
+        content = default;
+        byte[] bytes;
+        try
+        {
+            using IStorageFile file = storage.Open(Path, create: false);
+            if (file.Length is < HeaderSize or > int.MaxValue)
+            {
+                return SnapshotStatus.Damaged;
+            }
+            bytes = new byte[file.Length];
+            if (file.Read(0, bytes) < bytes.Length)
+            {
+                return SnapshotStatus.Damaged;
+            }
+        }
+        catch (FileNotFoundException)
+        {
+            return SnapshotStatus.Missing;
+        }
+        if (BinaryPrimitives.ReadUInt32BigEndian(bytes) != Magic
+            || BinaryPrimitives.ReadUInt16BigEndian(bytes.AsSpan(4)) != Version
+            || BinaryPrimitives.ReadInt32BigEndian(bytes.AsSpan(8)) != bytes.Length - HeaderSize
+            || BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(CrcPosition)) != Checksum(bytes.AsSpan(0, HeaderSize), bytes.AsSpan(HeaderSize)))
+        {
+            return SnapshotStatus.Damaged;
+        }
+        content = bytes.AsMemory(HeaderSize);
+        return SnapshotStatus.Ok;
+    }
+
+    private static uint Checksum(ReadOnlySpan<byte> header, ReadOnlySpan<byte> content) =>
+        Crc32C.Append(Crc32C.Compute(header[..CrcPosition]), content);
+}

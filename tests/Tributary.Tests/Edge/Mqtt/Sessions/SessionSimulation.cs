@@ -1,0 +1,356 @@
+using Microsoft.Extensions.Time.Testing;
+using Tributary.Edge.Buffer;
+using Tributary.Edge.Mqtt;
+using Tributary.Edge.Mqtt.Protocol;
+using Tributary.Log.Storage;
+using Tributary.Tests.Log.Support;
+
+namespace Tributary.Tests.Edge.Mqtt.Sessions;
+
+/// <summary>
+/// Clients and a broker by one seed: messages of all QoS, crashes at any change of the storage and failed flushes, connections that break
+/// and take over each other, clients that are slow or away for long, QoS 2 messages that are sent twice, topics that are trimmed. In the
+/// end everything is well, and what each client was told, and got, is compared with what the specification promises it.
+/// </summary>
+internal sealed class SessionSimulation
+{
+    private const int Steps = 120;
+    private const int CalmSteps = 400;
+    private const int MaxStarts = 30;
+    private readonly Random _random;
+    private readonly List<SimulatedClient> _clients;
+    private readonly Dictionary<long, string> _cloud = [];
+    private readonly Queue<string> _story = new();
+    private readonly int _crashRate;
+    private readonly int _breakRate;
+    private readonly int _retainedQos;
+    private MemoryStorage _disk = new();
+    private SimulatedBroker? _broker;
+    private string? _fault;
+
+    public SessionSimulation(int seed, PlantedBug bug = PlantedBug.None)
+    {
+        _random = new Random(seed * 6151);
+        Bug = bug;
+        int publishers = 1 + _random.Next(2);
+        _clients =
+        [
+            .. Enumerable.Range(0, publishers).Select(i => new SimulatedClient(this, $"p{i}", -1)),
+            .. Enumerable.Range(0, 1 + _random.Next(2)).Select(i => new SimulatedClient(this, $"s{i}", 1 + _random.Next(2))),
+            new SimulatedClient(this, "both", _random.Next(3)),
+        ];
+        _crashRate = 10 + _random.Next(60);
+        _breakRate = 8 + _random.Next(40);
+        _retainedQos = 1 + _random.Next(2);
+        Options = new MqttOptions { SnapshotBytes = 4 << 10 };
+    }
+
+    public PlantedBug Bug { get; }
+
+    public FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
+
+    public MqttOptions Options { get; }
+
+    public int Step { get; private set; }
+
+    public int Crashes { get; private set; }
+
+    public int Delivered => _clients.Sum(client => client.Taken.Count);
+
+    public string Story => string.Join('\n', _story);
+
+    /// <summary>Runs all of it.</summary>
+    /// <returns>What was wrong, null if nothing.</returns>
+    public string? Run()
+    {
+        try
+        {
+            Start();
+            for (int i = 0; i < Steps && _fault is null; i++, Step++)
+            {
+                Disturb();
+                Play();
+            }
+            _broker!.Storage.CrashAfter(int.MaxValue, PowerCut.LosesAll);
+            for (int i = 0; i < CalmSteps && _fault is null && !IsSettled(); i++, Step++)
+            {
+                Calm();
+            }
+            return _fault ?? (IsSettled() ? Check() : $"it never came to rest: {string.Join("; ", _clients.Select(client => client.Where))}; {_broker!.Store.Count()}") ?? _fault;
+        }
+        finally
+        {
+            _broker?.Storage.CrashNow(PowerCut.LosesAll);
+            _broker?.End();
+        }
+    }
+
+    public void Require(bool holds, string what)
+    {
+        if (!holds)
+        {
+            _fault ??= what;
+        }
+    }
+
+    public SimulatedLink NewLink(SimulatedClient client)
+    {
+        var link = new SimulatedLink(_broker!, client);
+        _broker!.Links.Add(link);
+        return link;
+    }
+
+    /// <summary>The cloud gets the records below an offset. It has them once, whatever comes again.</summary>
+    public void Ship(SimulatedBroker broker, long below)
+    {
+        foreach (BufferPartition partition in broker.Buffer.Partitions)
+        {
+            foreach ((long offset, string payload) in SimulatedBroker.Records(partition, 0).Where(record => record.Offset < below))
+            {
+                Require(!_cloud.TryGetValue(offset, out string? known) || known == payload, $"offset {offset} was {known} and is {payload}");
+                _cloud[offset] = payload;
+            }
+        }
+    }
+
+    /// <summary>Adds to the story.</summary>
+    public void Note(string what)
+    {
+        _story.Enqueue($"{Step}: {what}");
+        if (_story.Count > 400)
+        {
+            _story.Dequeue();
+        }
+    }
+
+    private bool Happens(int oneIn) => _random.Next(oneIn) == 0;
+
+    private void Start()
+    {
+        for (int attempt = 0; attempt < MaxStarts; attempt++)
+        {
+            var storage = new FaultyStorage(_disk) { SurvivesFailedFlush = PowerCut.Random(_random).Survives };
+            if (attempt < 3 && Happens(8))
+            {
+                storage.CrashAfter(_random.Next(20), PowerCut.Random(_random));
+            }
+            try
+            {
+                _broker = new SimulatedBroker(this, storage, 1 + _random.Next(4));
+                Note($"started with {_broker.Store.Count()}");
+                return;
+            }
+            catch (IOException) when (storage.Left is not null)
+            {
+                _disk = storage.Left;
+            }
+        }
+        throw new InvalidOperationException("it never started");
+    }
+
+    private void Restart()
+    {
+        Crashes++;
+        SimulatedBroker ended = _broker!;
+        ended.Storage.CrashNow(PowerCut.Random(_random));
+        ended.End();
+        _disk = ended.Storage.Left!;
+        Start();
+    }
+
+    private void Disturb()
+    {
+        if (Happens(_crashRate))
+        {
+            int changes = _random.Next(12);
+            Note($"the power goes out after {changes} changes");
+            _broker!.Storage.CrashAfter(changes, PowerCut.Random(_random));
+        }
+        if (Happens(80))
+        {
+            Note("a flush fails");
+            _broker!.Storage.Fail(FaultPoint.SegmentFlush);
+        }
+        if (Happens(_breakRate) && _broker!.Links.Count > 0)
+        {
+            SimulatedLink link = _broker.Links[_random.Next(_broker.Links.Count)];
+            Note($"the connection of {link.Client.Name} breaks");
+            link.Break();
+        }
+        if (Happens(6) && _broker!.Buffer.Partitions is [var partition, ..])
+        {
+            long offset = _random.NextInt64(partition.Log.StartOffset, partition.Log.FlushedEnd + 1);
+            _broker.Trim(partition, offset);
+        }
+    }
+
+    private void Play()
+    {
+        for (int left = 1 + _random.Next(8); left > 0; left--)
+        {
+            SimulatedClient client = _clients[_random.Next(_clients.Count)];
+            switch (_random.Next(12))
+            {
+                case 0 when client.Link is null:
+                    Connect(client);
+                    break;
+                case 1 when client.Link is not null && Happens(12):
+                    Note($"{client.Name} takes over");
+                    client.Connect(clean: !client.HasSession);
+                    break;
+                case 2 when Happens(4):
+                    client.Repeat();
+                    break;
+                case < 6 when client.Name[0] != 's':
+                    bool retain = Happens(4);
+                    // Order is promised among messages of one QoS.
+                    client.Publish(retain ? $"r/{client.Name}" : $"t/{_random.Next(2)}", retain ? _retainedQos : _random.Next(3), retain);
+                    break;
+                case < 9:
+                    client.Answer();
+                    break;
+                default:
+                    Carry(client.Link);
+                    break;
+            }
+        }
+        Work();
+    }
+
+    private void Connect(SimulatedClient client)
+    {
+        bool clean = Happens(15) || !client.HasSession;
+        Note($"{client.Name} connects{(clean ? " anew" : "")}");
+        client.Connect(clean);
+    }
+
+    private void Carry(SimulatedLink? link)
+    {
+        link?.DeliverToBroker();
+        link?.Pump();
+        link?.DeliverToClient();
+    }
+
+    private void Work()
+    {
+        if (Happens(2))
+        {
+            _broker!.RunWriter();
+        }
+        if (Happens(4))
+        {
+            Time.Advance(TimeSpan.FromSeconds(1 + _random.Next(6)));
+            _broker!.Sweep();
+            _broker.RunWriter();
+        }
+        foreach (SimulatedLink link in _broker!.Links.ToList())
+        {
+            link.Pump();
+        }
+        if (_broker.Storage.Left is not null || _broker.IsOffline)
+        {
+            Restart();
+        }
+    }
+
+    private void Calm()
+    {
+        foreach (SimulatedClient client in _clients)
+        {
+            if (client.Link is null || client.Link.IsBroken)
+            {
+                client.Connect(clean: !client.HasSession);
+            }
+            while (client.Link is { } link && (link.DeliverToBroker() | link.DeliverToClient()))
+            {
+                link.Pump();
+            }
+            client.Answer();
+        }
+        Work();
+        _broker!.RunWriter();
+        foreach (SimulatedLink link in _broker.Links.ToList())
+        {
+            link.Pump();
+        }
+    }
+
+    private bool IsSettled() => _clients.TrueForAll(client => client.IsSettled && client.Link!.IsQuiet)
+        && _broker!.Store.Count().QueuedMessages == 0;
+
+    private string? Check()
+    {
+        foreach (BufferPartition partition in _broker!.Buffer.Partitions)
+        {
+            Ship(_broker, partition.Log.FlushedEnd);
+        }
+        Dictionary<string, int> stored = _cloud.Values.GroupBy(payload => payload).ToDictionary(same => same.Key, same => same.Count());
+        foreach (SimulatedMessage message in _clients.SelectMany(client => client.Published))
+        {
+            int count = stored.GetValueOrDefault(message.Payload);
+            if ((message is { IsAcknowledged: true } && count == 0) || (message.Qos is 0 or 2 && count > 1))
+            {
+                return $"{message.Payload} with QoS {message.Qos} stands in its topic {count} times; acknowledged: {message.IsAcknowledged}";
+            }
+        }
+        return _clients.Where(client => client.SubscribedQos >= 0).Select(CheckSubscriber).FirstOrDefault(fault => fault is not null)
+            ?? CheckRetained();
+    }
+
+    private string? CheckSubscriber(SimulatedClient client)
+    {
+        var last = new Dictionary<(SimulatedClient, string, int), int>();
+        var seen = new Dictionary<string, int>();
+        Dictionary<string, SimulatedMessage> all = _clients.SelectMany(other => other.Published).ToDictionary(message => message.Payload);
+        foreach ((string topic, string payload, int qos) in client.Taken)
+        {
+            SimulatedMessage message = all[payload];
+            int expected = Math.Min(message.Qos, client.SubscribedQos);
+            if (message.Topic != topic || qos != expected)
+            {
+                return $"{client.Name} got {payload} on {topic} with QoS {qos} instead of {message.Topic}, {expected}";
+            }
+            int times = seen[payload] = seen.GetValueOrDefault(payload) + 1;
+            if (times > 1 && qos != 1 && message.Qos != 1)
+            {
+                return $"{client.Name} got {payload} with QoS {qos} twice";
+            }
+            int before = last.GetValueOrDefault((message.Publisher, topic, qos));
+            if (times == 1 && qos > 0 && before > message.Number && message.SentAt > client.SubscribedAt)
+            {
+                return $"{client.Name} got {payload} after number {before}";
+            }
+            last[(message.Publisher, topic, qos)] = Math.Max(before, message.Number);
+        }
+        SimulatedMessage? missing = all.Values.FirstOrDefault(message => message is { IsAcknowledged: true, Retain: false }
+            && message.SentAt > client.SubscribedAt && Math.Min(message.Qos, client.SubscribedQos) > 0 && !seen.ContainsKey(message.Payload));
+        return missing is null ? null
+            : $"{client.Name}, subscribed since {client.SubscribedAt}, never got {missing.Payload} of {missing.SentAt} with QoS {missing.Qos}";
+    }
+
+    /// <summary>What a client that comes now gets: the last one that was acknowledged, or one that was sent behind it.</summary>
+    private string? CheckRetained()
+    {
+        var reader = new SimulatedClient(this, "reader", -1);
+        reader.Connect(clean: true);
+        reader.Link!.Send(new SimulatedPacket(PacketType.Subscribe, 1, "r/#", Qos: 0, Flag: true));
+        for (int i = 0; i < 20; i++)
+        {
+            Carry(reader.Link);
+            _broker!.RunWriter();
+        }
+        foreach (SimulatedClient client in _clients)
+        {
+            string topic = $"r/{client.Name}";
+            List<SimulatedMessage> sent = client.Published.FindAll(message => message.Topic == topic);
+            int acknowledged = sent.FindLastIndex(message => message.IsAcknowledged);
+            string? got = reader.Taken.Where(taken => taken.Topic == topic).Select(taken => taken.Payload).SingleOrDefault();
+            bool isOne = got is null ? acknowledged < 0 : sent.FindIndex(message => message.Payload == got) >= acknowledged;
+            if (!isOne)
+            {
+                return $"the retained message of {topic} is {got ?? "none"} although {sent[acknowledged].Payload} was acknowledged";
+            }
+        }
+        return null;
+    }
+}

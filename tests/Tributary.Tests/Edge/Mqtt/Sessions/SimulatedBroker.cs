@@ -1,0 +1,163 @@
+using System.Text;
+using Microsoft.Extensions.Logging.Abstractions;
+using Tributary.Contracts.Records;
+using Tributary.Contracts.Telemetry;
+using Tributary.Edge.Buffer;
+using Tributary.Edge.Ingest;
+using Tributary.Edge.Mqtt;
+using Tributary.Edge.Mqtt.Sessions;
+using Tributary.Edge.Uplink;
+using Tributary.Log;
+using Tributary.Tests.Log.Support;
+
+namespace Tributary.Tests.Edge.Mqtt.Sessions;
+
+/// <summary>A life of the agent, without threads: buffer, ingest and sessions on a storage, and the connections to it.</summary>
+internal sealed class SimulatedBroker : IIngest
+{
+    private static readonly EdgeBufferOptions BufferOptions = new() { SegmentBytes = 64 << 10, MinFreeBytes = 0, TailCacheBytes = 4 << 10 };
+    private readonly SessionSimulation _simulation;
+    private readonly LogDirectory _directory;
+    private readonly Ingestor _ingest;
+
+    /// <exception cref="IOException">The storage crashed.</exception>
+    public SimulatedBroker(SessionSimulation simulation, FaultyStorage storage, int window)
+    {
+        _simulation = simulation;
+        Storage = storage;
+        Window = window;
+        Tributary.Log.Storage.IStorage used = simulation.Bug switch
+        {
+            PlantedBug.FlushesNothing => new PlantedStorage(storage, Tests.Log.Support.PlantedBug.FlushesNothing),
+            PlantedBug.FlushesNoSnapshot => new PlantedStorage(storage, Tests.Log.Support.PlantedBug.FlushesNoState),
+            _ => storage,
+        };
+        var events = new BufferEvents(simulation.Time, NullLogger.Instance);
+        _directory = LogDirectory.Open(used, "data", BufferOptions.ToDirectoryOptions() with { ReserveBytes = 0 }, simulation.Time, events, hasThread: false);
+        Buffer = EdgeBuffer.Open(_directory, events, used, BufferOptions, simulation.Time, NullLoggerFactory.Instance);
+        MqttOptions options = simulation.Options with { MaxOutboundInFlight = window };
+        Store = SessionStore.Open(Buffer, used, options, simulation.Time, NullLoggerFactory.Instance);
+        _ingest = new Ingestor(
+            RouteTable.Default, Buffer, new IngestOptions { EdgeId = "e", MaxBatchBytes = 4 << 10, MaxRecordBytes = 4 << 10 }, simulation.Time,
+            NullLoggerFactory.Instance);
+        Delivery = new LocalDelivery(Store.Subscriptions, Store.Metrics);
+    }
+
+    public FaultyStorage Storage { get; }
+
+    public EdgeBuffer Buffer { get; }
+
+    public SessionStore Store { get; }
+
+    public LocalDelivery Delivery { get; }
+
+    public IIngest Ingest => this;
+
+    public PlantedBug Bug => _simulation.Bug;
+
+    public int Window { get; }
+
+    public List<SimulatedLink> Links { get; } = [];
+
+    /// <summary>Where the last message went.</summary>
+    public ICommitStream? LastStream { get; private set; }
+
+    public long LastNumber { get; private set; }
+
+    /// <summary>Whether writes failed so often that only a new start helps.</summary>
+    public bool IsOffline => Buffer.OpenJournal().OfflineReason is not null || Buffer.Partitions.Any(partition => partition.Log.OfflineReason is not null);
+
+    public bool HasRoom => true;
+
+    public ValueTask WaitForRoomAsync(CancellationToken cancellation) => ValueTask.CompletedTask;
+
+    public IngestClient Connect(string clientId) => new(clientId);
+
+    public IngestTicket Accept(IngestClient client, in IngestMessage message, ICommitListener listener)
+    {
+        IngestTicket ticket = _ingest.Accept(
+            client, Bug == PlantedBug.StoresNoReceipt ? new IngestMessage(message.Topic, message.Payload) : message, listener);
+        (LastStream, LastNumber) = (ticket.Stream, ticket.Number);
+        return ticket;
+    }
+
+    public void Require(bool holds, string what) => _simulation.Require(holds || Storage.Left is not null, what);
+
+    public void Note(SimulatedClient client, string direction, SimulatedPacket packet) => _simulation.Note(
+        $"  {client.Name} {direction} {packet.Type} {packet.Id} {packet.Topic} {packet.Payload} {packet.Qos}{(packet.IsDuplicate ? " again" : "")}{(packet.Flag ? " flag" : "")}");
+
+    /// <summary>A client's former connection has said its last.</summary>
+    public void TakeOver(SimulatedLink link)
+    {
+        foreach (SimulatedLink former in Links.Where(other => other.Client == link.Client && other != link).ToList())
+        {
+            former.Break();
+        }
+    }
+
+    /// <summary>Runs the writer until it has nothing to do.</summary>
+    public void RunWriter()
+    {
+        while (_directory.Writer.RunRound())
+        {
+        }
+    }
+
+    public void Sweep()
+    {
+        Store.Sweep();
+        Links.RemoveAll(link => link.IsBroken);
+    }
+
+    /// <summary>The cloud takes what is durable of a topic, and the uplink gives some of it up.</summary>
+    public void Trim(BufferPartition partition, long offset)
+    {
+        _simulation.Ship(this, offset);
+        if (Bug == PlantedBug.TrimsWhatIsHeld)
+        {
+            partition.Log.AdvanceStart(offset);
+        }
+        else
+        {
+            partition.Hold.Advance(partition.Log, offset);
+        }
+    }
+
+    /// <summary>All durable records from an offset on.</summary>
+    public static List<(long Offset, string Payload)> Records(BufferPartition partition, long from)
+    {
+        using var scanner = new RecordScanner(new LogSource(partition.Log), 1 << 16);
+        var visitor = new Reading();
+        scanner.Scan(Math.Max(from, partition.Log.StartOffset), partition.Log.FlushedEnd, visitor);
+        return visitor.Records;
+    }
+
+    /// <summary>The process is gone.</summary>
+    public void End()
+    {
+        foreach (SimulatedLink link in Links.ToList())
+        {
+            link.Client.Lose();
+        }
+        Buffer.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
+
+    private sealed class Reading : IRecordVisitor
+    {
+        public List<(long Offset, string Payload)> Records { get; } = [];
+
+        public bool Visit(long offset, long timestamp, in Record record)
+        {
+            HeaderReader headers = record.ReadHeaders();
+            while (headers.Read(out ReadOnlySpan<byte> key, out _, out _))
+            {
+                if (key.StartsWith("tributary."u8))
+                {
+                    throw new InvalidDataException("a header of the agent's own got out");
+                }
+            }
+            Records.Add((offset, Encoding.UTF8.GetString(record.Value)));
+            return true;
+        }
+    }
+}

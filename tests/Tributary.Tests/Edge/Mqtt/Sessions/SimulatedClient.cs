@@ -1,0 +1,241 @@
+using System.Globalization;
+using Tributary.Edge.Mqtt.Protocol;
+
+namespace Tributary.Tests.Edge.Mqtt.Sessions;
+
+/// <summary>A packet between a simulated client and its broker.</summary>
+internal sealed record SimulatedPacket(
+    PacketType Type, ushort Id = 0, string Topic = "", string Payload = "", int Qos = 0, bool Retain = false, bool IsDuplicate = false,
+    bool Flag = false);
+
+/// <summary>A message as its publisher knows it.</summary>
+internal sealed class SimulatedMessage(SimulatedClient publisher, int number, string topic, int qos, bool retain, int sentAt)
+{
+    public SimulatedClient Publisher { get; } = publisher;
+
+    public int Number { get; } = number;
+
+    public string Topic { get; } = topic;
+
+    public int Qos { get; } = qos;
+
+    public bool Retain { get; } = retain;
+
+    public string Payload { get; } = string.Create(CultureInfo.InvariantCulture, $"{publisher.Name}:{number}");
+
+    /// <summary>Step in which it was sent first.</summary>
+    public int SentAt { get; } = sentAt;
+
+    /// <summary>Whether the broker has said that it has it.</summary>
+    public bool IsAcknowledged { get; set; }
+
+    public ushort PacketId { get; set; }
+
+    /// <summary>Whether PUBREC has come.</summary>
+    public bool IsReceived { get; set; }
+}
+
+/// <summary>
+/// A client as the specification has it: it keeps its own state, sends again after a reconnect what was not acknowledged, in order, and
+/// takes a QoS 2 message once. What it remembers is what the broker must have kept to.
+/// </summary>
+internal sealed class SimulatedClient(SessionSimulation simulation, string name, int subscribedQos)
+{
+    public const int MaxInFlight = 4;
+    private readonly List<SimulatedMessage> _inFlight = [];
+    private readonly HashSet<ushort> _received = [];
+    private readonly Queue<SimulatedPacket> _answers = new();
+    private ushort _lastId;
+    private int _numbers;
+
+    public string Name { get; } = name;
+
+    /// <summary>Highest QoS of its subscription; −1: it has none.</summary>
+    public int SubscribedQos { get; } = subscribedQos;
+
+    /// <summary>What it published.</summary>
+    public List<SimulatedMessage> Published { get; } = [];
+
+    /// <summary>What came since its session began, in order, with the QoS that it came with; each QoS 2 message once.</summary>
+    public List<(string Topic, string Payload, int Qos)> Taken { get; private set; } = [];
+
+    /// <summary>Whether the broker has told it that there is a session.</summary>
+    public bool HasSession { get; private set; }
+
+    /// <summary>Step in which its subscription was confirmed, −1 before.</summary>
+    public int SubscribedAt { get; private set; } = -1;
+
+    public SimulatedLink? Link { get; private set; }
+
+    /// <summary>Whether CONNACK has come.</summary>
+    public bool IsIn { get; private set; }
+
+    public bool IsSettled => IsIn && _inFlight.Count == 0 && _answers.Count == 0 && _received.Count == 0 && (SubscribedQos < 0 || SubscribedAt >= 0);
+
+    /// <summary>What it waits for.</summary>
+    public string Where => $"{Name} in {IsIn}, in flight {string.Join(",", _inFlight.Select(message => $"{message.PacketId}:{message.Payload}"))}, "
+        + $"answers {_answers.Count}, received {string.Join(",", _received)}, subscribed {SubscribedAt}, quiet {Link?.IsQuiet}";
+
+    public void Connect(bool clean)
+    {
+        Link = simulation.NewLink(this);
+        IsIn = false;
+        _answers.Clear();
+        if (clean)
+        {
+            _inFlight.Clear();
+            _received.Clear();
+            Taken = [];
+            SubscribedAt = -1;
+            HasSession = false;
+        }
+        Link.Send(new SimulatedPacket(PacketType.Connect, Flag: clean));
+    }
+
+    /// <summary>The connection is gone; its broker will notice, or has gone too.</summary>
+    public void Lose()
+    {
+        Link = null;
+        IsIn = false;
+        _answers.Clear();
+    }
+
+    public void Publish(string topic, int qos, bool retain)
+    {
+        if (!IsIn || _inFlight.Count >= MaxInFlight)
+        {
+            return;
+        }
+        var message = new SimulatedMessage(this, ++_numbers, topic, qos, retain, simulation.Step);
+        Published.Add(message);
+        if (qos > 0)
+        {
+            do
+            {
+                _lastId = (ushort)((_lastId % 6) + 1); // few, so that they are used again soon
+            }
+            while (_inFlight.Any(other => other.PacketId == _lastId));
+            message.PacketId = _lastId;
+            _inFlight.Add(message);
+        }
+        Send(message, isDuplicate: false);
+    }
+
+    /// <summary>Sends a QoS 2 message that is not answered once more, as MQTT 3.1.1 lets it.</summary>
+    public void Repeat()
+    {
+        if (IsIn && _inFlight.Find(message => message is { Qos: 2, IsReceived: false }) is { } message)
+        {
+            Send(message, isDuplicate: true);
+        }
+    }
+
+    /// <summary>Sends the next of its own answers, which it may take its time for.</summary>
+    public void Answer()
+    {
+        if (IsIn && _answers.TryDequeue(out SimulatedPacket? answer))
+        {
+            Link!.Send(answer);
+            if (answer.Type == PacketType.PubComp)
+            {
+                _received.Remove(answer.Id);
+            }
+        }
+    }
+
+    /// <summary>Takes a packet of the broker.</summary>
+    public void Take(SimulatedPacket packet)
+    {
+        switch (packet.Type)
+        {
+            case PacketType.ConnAck:
+                Welcome(packet.Flag);
+                break;
+            case PacketType.SubAck:
+                SubscribedAt = simulation.Step;
+                break;
+            case PacketType.Publish:
+                TakeMessage(packet);
+                break;
+            case PacketType.PubAck or PacketType.PubComp:
+                End(packet);
+                break;
+            case PacketType.PubRec:
+                TakeReceipt(packet.Id);
+                break;
+            case PacketType.PubRel:
+                _answers.Enqueue(new SimulatedPacket(PacketType.PubComp, packet.Id));
+                break;
+        }
+    }
+
+    private void Welcome(bool isPresent)
+    {
+        simulation.Require(isPresent || !HasSession, $"{Name}: the session is not there any more");
+        simulation.Require(!isPresent || HasSession, $"{Name}: a session is there that was to be forgotten");
+        IsIn = true;
+        HasSession = true;
+        foreach (SimulatedMessage message in _inFlight)
+        {
+            if (message.IsReceived)
+            {
+                Link!.Send(new SimulatedPacket(PacketType.PubRel, message.PacketId));
+            }
+            else
+            {
+                Send(message, isDuplicate: true);
+            }
+        }
+        if (SubscribedQos >= 0 && SubscribedAt < 0)
+        {
+            Link!.Send(new SimulatedPacket(PacketType.Subscribe, 1, "t/#", Qos: SubscribedQos));
+        }
+    }
+
+    private void TakeMessage(SimulatedPacket packet)
+    {
+        switch (packet.Qos)
+        {
+            case 0:
+                Taken.Add((packet.Topic, packet.Payload, 0));
+                break;
+            case 1:
+                Taken.Add((packet.Topic, packet.Payload, 1));
+                _answers.Enqueue(new SimulatedPacket(PacketType.PubAck, packet.Id));
+                break;
+            default:
+                if (_received.Add(packet.Id))
+                {
+                    Taken.Add((packet.Topic, packet.Payload, 2));
+                }
+                _answers.Enqueue(new SimulatedPacket(PacketType.PubRec, packet.Id));
+                break;
+        }
+    }
+
+    private void TakeReceipt(ushort id)
+    {
+        if (_inFlight.Find(message => message.PacketId == id && message.Qos == 2) is not { IsReceived: false } message)
+        {
+            return; // of a PUBLISH that was sent twice
+        }
+        message.IsReceived = true;
+        message.IsAcknowledged = true;
+        Link!.Send(new SimulatedPacket(PacketType.PubRel, id));
+    }
+
+    private void End(SimulatedPacket packet)
+    {
+        int qos = packet.Type == PacketType.PubAck ? 1 : 2;
+        int at = _inFlight.FindIndex(message => message.PacketId == packet.Id && message.Qos == qos);
+        simulation.Require(at < 0 || qos == 1 || _inFlight[at].IsReceived, $"{Name}: {packet} came before its time");
+        if (at >= 0)
+        {
+            _inFlight[at].IsAcknowledged = true;
+            _inFlight.RemoveAt(at);
+        }
+    }
+
+    private void Send(SimulatedMessage message, bool isDuplicate) => Link!.Send(new SimulatedPacket(
+        PacketType.Publish, message.PacketId, message.Topic, message.Payload, message.Qos, message.Retain, isDuplicate));
+}
