@@ -214,6 +214,34 @@ internal sealed class AckQueue
         }
     }
 
+    /// <summary>Removes entries that never get ready, and releases what was kept for subscribers.</summary>
+    /// <returns>How many there were.</returns>
+    public int DropLost()
+    {
+        lock (_lock)
+        {
+            int kept = 0;
+            for (int i = 0; i < _count; i++)
+            {
+                PendingAck entry = _ring[(_head + i) & (_ring.Length - 1)];
+                if (entry is { Stream.IsLost: true, IsReady: false })
+                {
+                    entry.Local?.Release();
+                }
+                else
+                {
+                    _ring[(_head + kept++) & (_ring.Length - 1)] = entry;
+                }
+            }
+            int dropped = _count - kept;
+            for (; _count > kept; _count--)
+            {
+                _ring[(_head + _count - 1) & (_ring.Length - 1)] = default;
+            }
+            return dropped;
+        }
+    }
+
     /// <summary>Removes everything and releases what was kept for subscribers.</summary>
     public void Clear()
     {

@@ -250,7 +250,11 @@ internal sealed partial class MqttConnection
             return false;
         }
         _messagesRead++;
-        if (!TopicRules.IsWithin(packet.Topic, _broker.Options) || TopicRules.IsSystem(packet.Topic))
+        if (packet.Qos == 2 && _broker.Sessions.TryRepeat(_session!, packet.PacketId, out Publication again))
+        {
+            _acks.Stage(new PendingAck(again.Stream, again.Number, null, packet.PacketId, ReasonCode.Success) { Answer = PacketType.PubRec });
+        }
+        else if (!TopicRules.IsWithin(packet.Topic, _broker.Options) || TopicRules.IsSystem(packet.Topic))
         {
             Refuse(packet, ReasonCode.TopicNameInvalid, MqttDropReason.TopicName);
         }
@@ -367,9 +371,8 @@ internal sealed partial class MqttConnection
     /// <summary>A message that nobody has to remember.</summary>
     private Publication TakePlain(Session session, in PublishPacket packet, bool isWanted)
     {
-        IngestTicket ticket = _broker.Ingest.Accept(
-            session.Ingest, new IngestMessage(packet.Topic, packet.Payload), packet.PacketId != 0 || isWanted ? this : NoListener.Instance);
-        return new Publication(CodeOf(ticket.Refusal), ticket.Refusal, ticket.Stream, ticket.Number);
+        ICommitListener listener = packet.PacketId != 0 || isWanted ? this : NoListener.Instance;
+        return Publication.Of(_broker.Ingest.Accept(session.Ingest, new IngestMessage(packet.Topic, packet.Payload), listener));
     }
 
     private void Refuse(in PublishPacket packet, ReasonCode code, MqttDropReason reason)
@@ -380,7 +383,13 @@ internal sealed partial class MqttConnection
             return;
         }
         _broker.Metrics.MessageRefused();
-        _acks.Stage(new PendingAck(null, -1, null, packet.PacketId, code)
+        (ICommitStream? stream, long number) = (null, -1);
+        if (packet.Qos == 2 && _level == ProtocolLevel.V5)
+        {
+            // A PUBREC that refuses frees the identifier (MQTT 5, 4.3.3); MQTT 3.1.1 has none, and the message will come again.
+            _broker.Sessions.TryRelease(_session!, packet.PacketId, out stream, out number);
+        }
+        _acks.Stage(new PendingAck(stream, number, null, packet.PacketId, code)
         {
             Answer = packet.Qos == 2 ? PacketType.PubRec : PacketType.PubAck,
         });
@@ -390,14 +399,6 @@ internal sealed partial class MqttConnection
             _pause = Pause.Closing;
         }
     }
-
-    private static ReasonCode CodeOf(IngestRefusal refusal) => refusal switch
-    {
-        IngestRefusal.None => ReasonCode.Success,
-        IngestRefusal.TooLarge => ReasonCode.ImplementationSpecific,
-        IngestRefusal.Full => ReasonCode.QuotaExceeded,
-        _ => ReasonCode.Unspecified,
-    };
 
     private void HandlePubAck(ReadOnlySpan<byte> body)
     {

@@ -123,6 +123,7 @@ internal sealed partial class MqttConnection : ICommitListener, ISessionConnecti
             {
                 Abort();
             }
+            _send.Set(); // what it still waits for may have been lost
             return;
         }
         long flushing = Volatile.Read(ref _flushingSince);
@@ -214,9 +215,9 @@ internal sealed partial class MqttConnection : ICommitListener, ISessionConnecti
     private async ValueTask DeliverRestAsync()
     {
         int left = _acks.KeepLocal();
-        while (_close!.Reason != MqttCloseReason.Shutdown && Volatile.Read(ref _drainEndedAt) == 0 && _lost is null)
+        while (_close!.Reason != MqttCloseReason.Shutdown && Volatile.Read(ref _drainEndedAt) == 0)
         {
-            left -= DeliverReady();
+            left -= DeliverReady() + _acks.DropLost();
             if (left == 0)
             {
                 break;

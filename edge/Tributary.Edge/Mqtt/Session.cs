@@ -28,6 +28,7 @@ internal sealed class Session : ICommitListener
     private readonly SubscriptionTrie _trie;
     private readonly MqttMetrics _metrics;
     private volatile ISessionConnection? _connection;
+    private BothConnections? _listener;
 
     /// <param name="number">Number: above 0 of a durable session, where it is never given again; below 0 of another one.</param>
     /// <param name="ingest">What ingest knows of the client.</param>
@@ -136,10 +137,46 @@ internal sealed class Session : ICommitListener
     public void OnLost(ICommitStream stream, string reason) => Connection?.Close(
         MqttCloseReason.MessagesLost, ReasonCode.Unspecified, $"what was sent could not be stored: {reason}");
 
+    /// <summary>
+    /// Who hears of a QoS 2 message that came by a connection: that one, which may have its subscribers' copy even after its end, and the
+    /// one that the session has by then, by which the message may have come again.
+    /// </summary>
+    public ICommitListener ListenerOf(ICommitListener connection)
+    {
+        if (!ReferenceEquals(_listener?.First, connection))
+        {
+            _listener = new BothConnections(this, connection);
+        }
+        return _listener;
+    }
+
     private void Forget(Subscription subscription)
     {
         _trie.Remove(subscription);
         _metrics.SubscriptionsChanged(-1, -SubscriptionTrie.CostOf(subscription.Key));
+    }
+
+    private sealed class BothConnections(Session session, ICommitListener first) : ICommitListener
+    {
+        public ICommitListener First { get; } = first;
+
+        public void OnCommitted(ICommitStream stream)
+        {
+            First.OnCommitted(stream);
+            if (!ReferenceEquals(session.Connection, First))
+            {
+                session.OnCommitted(stream);
+            }
+        }
+
+        public void OnLost(ICommitStream stream, string reason)
+        {
+            First.OnLost(stream, reason);
+            if (!ReferenceEquals(session.Connection, First))
+            {
+                session.OnLost(stream, reason);
+            }
+        }
     }
 }
 

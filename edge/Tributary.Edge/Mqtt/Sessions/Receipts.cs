@@ -42,6 +42,9 @@ internal sealed class Receipts
     /// <summary>The number that the next one gets.</summary>
     public long Next { get; set; }
 
+    /// <summary>Offset of the newest journal entry that released one, −1 for none.</summary>
+    public long LastReleased { get; set; } = -1;
+
     /// <summary>Those that are not released.</summary>
     public int Count => _pending?.Count ?? 0;
 

@@ -10,7 +10,19 @@ namespace Tributary.Edge.Mqtt.Sessions;
 /// <param name="Number">Its number there.</param>
 /// <param name="IsRepeated">Whether it was taken before: subscribers have it, or will.</param>
 internal readonly record struct Publication(
-    ReasonCode Code, IngestRefusal Refusal, ICommitStream? Stream, long Number, bool IsRepeated = false);
+    ReasonCode Code, IngestRefusal Refusal, ICommitStream? Stream, long Number, bool IsRepeated = false)
+{
+    /// <summary>What ingest has said of a message that nobody has to remember.</summary>
+    public static Publication Of(in IngestTicket ticket) => new(CodeOf(ticket.Refusal), ticket.Refusal, ticket.Stream, ticket.Number);
+
+    private static ReasonCode CodeOf(IngestRefusal refusal) => refusal switch
+    {
+        IngestRefusal.None => ReasonCode.Success,
+        IngestRefusal.TooLarge => ReasonCode.ImplementationSpecific,
+        IngestRefusal.Full => ReasonCode.QuotaExceeded,
+        _ => ReasonCode.Unspecified,
+    };
+}
 
 /// <summary>What is acknowledged when both its record and its journal entry are durable; either may be missing.</summary>
 internal sealed class BothCommitted(ICommitStream? stream, long number, SessionJournal? journal, long offset) : ICommitStream
@@ -58,12 +70,12 @@ internal sealed partial class SessionStore
         Matches matches)
     {
         bool hasReceipt = packet.Qos == 2 && packet.PacketId != 0;
-        ICommitListener heard = session.IsDurable && hasReceipt ? session : listener;
+        ICommitListener heard = session.IsDurable && hasReceipt ? session.ListenerOf(listener) : listener;
         lock (_lock)
         {
             Receipt? receipt = hasReceipt ? session.Receipts.Find(packet.PacketId) : null;
             bool hasEntry = receipt is not null && (receipt.Offset >= 0 || !session.IsDurable);
-            if (receipt is { HasRecord: true } && hasEntry)
+            if (receipt is not null && IsWhole(session, receipt))
             {
                 return new Publication(ReasonCode.Success, IngestRefusal.None, TicketOf(receipt), 0, IsRepeated: true);
             }
@@ -88,7 +100,7 @@ internal sealed partial class SessionStore
                 ticket = AcceptRecord(session, packet, hasReceipt ? number : -1, ingest, heard);
                 if (ticket.Refusal != IngestRefusal.None)
                 {
-                    return new Publication(ReasonCode.Unspecified, ticket.Refusal, null, 0);
+                    return Publication.Of(ticket);
                 }
             }
             else
@@ -134,8 +146,24 @@ internal sealed partial class SessionStore
         }
     }
 
-    /// <summary>PUBREL has come: the packet identifier is free when PUBCOMP is sent, which has to wait for what is returned.</summary>
-    /// <returns>False if there is no such message.</returns>
+    /// <summary>Whether a QoS 2 message was taken before, whole, and comes again: then it is answered as before, whatever is true now.</summary>
+    public bool TryRepeat(Session session, ushort packetId, out Publication again)
+    {
+        lock (_lock)
+        {
+            Receipt? receipt = session.Receipts.Find(packetId);
+            again = receipt is not null && IsWhole(session, receipt)
+                ? new Publication(ReasonCode.Success, IngestRefusal.None, TicketOf(receipt), 0, IsRepeated: true) : default;
+            return again.IsRepeated;
+        }
+    }
+
+    /// <summary>
+    /// PUBREL has come, or the message is refused: the packet identifier is free when the client is told, which has to wait for what is
+    /// returned. If there is no such message, one may have been released just now: the client must not hear that it is free before that is
+    /// durable.
+    /// </summary>
+    /// <returns>False if there is no such message, nor was before.</returns>
     /// <exception cref="SessionsUnavailableException">It can't be stored now.</exception>
     public bool TryRelease(Session session, ushort packetId, out ICommitStream? stream, out long number)
     {
@@ -148,7 +176,9 @@ internal sealed partial class SessionStore
             }
             if (session.Receipts.Find(packetId) is not { } receipt)
             {
-                return false;
+                number = session.Receipts.LastReleased;
+                stream = number >= _journal.Committed ? _journal : null;
+                return stream is not null;
             }
             if (session.IsDurable)
             {
@@ -176,6 +206,9 @@ internal sealed partial class SessionStore
             }
         }
     }
+
+    /// <summary>Whether nothing of the message was lost.</summary>
+    private static bool IsWhole(Session session, Receipt receipt) => receipt.HasRecord && (receipt.Offset >= 0 || !session.IsDurable);
 
     private BothCommitted TicketOf(Receipt receipt) => new(
         receipt.IsInTopic ? null : receipt.Stream, receipt.StreamNumber, receipt.Offset < 0 ? null : _journal, receipt.Offset);

@@ -255,11 +255,18 @@ internal sealed partial class SessionStore
             return;
         }
         long arrivedAt = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_time.GetElapsedTime(message.ReceivedAt).TotalMilliseconds;
-        Change(
+        long moved = Change(
             _writer.Begin(EntryKind.MessageMoved)
                 .Message(MessageFlags.None, message.Qos, 0, 0, -1, arrivedAt, message.Topic, message.Properties, message.Payload)
                 .Recipients(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(recipients), withSequences: true),
             null);
         message.Release();
+        foreach (EntryRecipient recipient in recipients)
+        {
+            if (_table.Find(recipient.Session) is { Connection: not null } session)
+            {
+                _journal.Notify(moved, session); // it may have been woken for the old place in between, and found nothing to send
+            }
+        }
     }
 }

@@ -139,6 +139,12 @@ internal sealed partial class SessionStore : IAsyncDisposable
             offset = Math.Max(offset, SetWill(session, start.Will));
             session.Connection = connection;
             session.Outbound.Begin(connection, window);
+            if (_journal.Next > _journal.Committed)
+            {
+                // What came while it was away may not be durable yet; nobody was to hear of that.
+                _journal.Push();
+                _journal.Notify(_journal.Next - 1, session);
+            }
             return new SessionGiven(session, isPresent, offset, due);
         }
     }

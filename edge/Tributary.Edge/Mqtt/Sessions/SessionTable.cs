@@ -132,16 +132,17 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
                 (session.UsesReceipts, session.ReceiptsSince) = (true, offset);
                 break;
             case EntryKind.Released:
-                ApplyReleased(session, (ushort)reader.Number(), reader.Number());
+                ApplyReleased(session, (ushort)reader.Number(), reader.Number(), offset);
                 break;
             default:
                 throw new InvalidDataException($"there is no kind {(byte)kind} of entries");
         }
     }
 
-    private void ApplyReleased(Session session, ushort packetId, long receipt)
+    private void ApplyReleased(Session session, ushort packetId, long receipt, long offset)
     {
         session.Receipts.Remove(packetId, receipt);
+        session.Receipts.LastReleased = offset;
         Released?.Add((session.Number, receipt));
     }
 

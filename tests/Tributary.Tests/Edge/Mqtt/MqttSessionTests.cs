@@ -318,13 +318,6 @@ public sealed class MqttSessionTests : MqttTest
         Assert.Empty(Ingest.Messages);
     }
 
-    /// <summary>A client whose session is kept for an hour.</summary>
-    private async Task<ScriptedClient> KeptAsync(int level, string clientId, bool isPresent)
-    {
-        ScriptedClient client = ScriptedClient.Open(Server, level);
-        await client.SendAsync(Packets.Connect(level, clientId, clean: false, properties: Hour));
-        byte[] answer = await client.ReceiveAsync();
-        Assert.Equal((0x20, 0, isPresent ? 1 : 0), (answer[0], answer[3], answer[2]));
-        return client;
-    }
+    private Task<ScriptedClient> KeptAsync(int level, string clientId, bool isPresent) =>
+        ScriptedClient.KeptAsync(Server, level, clientId, isPresent);
 }

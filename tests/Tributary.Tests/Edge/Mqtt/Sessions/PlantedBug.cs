@@ -20,6 +20,12 @@ internal enum PlantedBug
     /// <summary>PUBCOMP leaves before the release is durable.</summary>
     CompletesAtOnce,
 
+    /// <summary>A PUBREL that comes again is confirmed before the release is durable.</summary>
+    ConfirmsAgainAtOnce,
+
+    /// <summary>A connection does not hear that its session has something to send.</summary>
+    MissesItsSession,
+
     /// <summary>PUBREL leaves before the subscriber's PUBREC is durable.</summary>
     ReleasesAtOnce,
 

@@ -28,6 +28,9 @@ internal sealed class SessionSimulation
     private SimulatedBroker? _broker;
     private string? _fault;
 
+    /// <summary>Step up to which the disk is slow.</summary>
+    private int _slowUntil;
+
     public SessionSimulation(int seed, PlantedBug bug = PlantedBug.None)
     {
         _random = new Random(seed * 6151);
@@ -171,6 +174,10 @@ internal sealed class SessionSimulation
             Note("a flush fails");
             _broker!.Storage.Fail(FaultPoint.SegmentFlush);
         }
+        if (Happens(25))
+        {
+            _slowUntil = Step + 1 + _random.Next(8);
+        }
         if (Happens(_breakRate) && _broker!.Links.Count > 0)
         {
             SimulatedLink link = _broker.Links[_random.Next(_broker.Links.Count)];
@@ -194,7 +201,7 @@ internal sealed class SessionSimulation
                 case 0 when client.Link is null:
                     Connect(client);
                     break;
-                case 1 when client.Link is not null && Happens(12):
+                case 1 when client.Link is not null && Happens(Step < _slowUntil ? 3 : 12):
                     Note($"{client.Name} takes over");
                     client.Connect(clean: !client.HasSession);
                     break;
@@ -233,7 +240,7 @@ internal sealed class SessionSimulation
 
     private void Work()
     {
-        if (Happens(2))
+        if (Step >= _slowUntil && Happens(2))
         {
             _broker!.RunWriter();
         }
@@ -241,7 +248,10 @@ internal sealed class SessionSimulation
         {
             Time.Advance(TimeSpan.FromSeconds(1 + _random.Next(6)));
             _broker!.Sweep();
-            _broker.RunWriter();
+            if (Step >= _slowUntil)
+            {
+                _broker.RunWriter();
+            }
         }
         foreach (SimulatedLink link in _broker!.Links.ToList())
         {

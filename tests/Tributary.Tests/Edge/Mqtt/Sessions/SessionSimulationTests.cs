@@ -47,6 +47,8 @@ public sealed class SessionSimulationTests(ITestOutputHelper output)
     [InlineData(nameof(PlantedBug.ForgetsJournal))]
     [InlineData(nameof(PlantedBug.AcknowledgesAtOnce))]
     [InlineData(nameof(PlantedBug.CompletesAtOnce))]
+    [InlineData(nameof(PlantedBug.ConfirmsAgainAtOnce))]
+    [InlineData(nameof(PlantedBug.MissesItsSession))]
     [InlineData(nameof(PlantedBug.ReleasesAtOnce))]
     [InlineData(nameof(PlantedBug.TrimsWhatIsHeld))]
     [InlineData(nameof(PlantedBug.StoresNoReceipt))]

@@ -23,6 +23,9 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
     private long _waitFor = -1;
     private bool _isLost;
 
+    /// <summary>Whether it has to look for something to send: it does so only when it was woken.</summary>
+    private bool _isAwake = true;
+
     public SimulatedClient Client { get; } = client;
 
     public bool IsBroken { get; private set; }
@@ -31,15 +34,11 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
 
     public void Send(SimulatedPacket packet) => _toBroker.Enqueue(packet);
 
-    public void Wake()
-    {
-    }
+    public void Wake() => _isAwake |= broker.Bug != PlantedBug.MissesItsSession;
 
     public void Close(MqttCloseReason reason, ReasonCode code, string? text) => _isLost = true;
 
-    public void OnCommitted(ICommitStream stream)
-    {
-    }
+    public void OnCommitted(ICommitStream stream) => _isAwake = true;
 
     public void OnLost(ICommitStream stream, string reason) => _isLost = true;
 
@@ -110,17 +109,18 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
         {
             Break();
         }
-        _acks.Publish();
+        _isAwake |= _acks.Publish();
         return true;
     }
 
     /// <summary>The broker sends what it may.</summary>
     public void Pump()
     {
-        if (IsBroken || IsWaiting() || _session is null)
+        if (IsBroken || IsWaiting() || _session is null || !_isAwake)
         {
             return;
         }
+        _isAwake = false;
         Span<byte> bytes = stackalloc byte[64];
         bool found = true;
         while (found)
@@ -182,6 +182,7 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
                     return;
             }
         }
+        _isAwake = true; // there may be more
     }
 
     private bool IsWaiting()
@@ -195,6 +196,7 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
         {
             _answer = null;
             _toClient.Enqueue(answer);
+            _isAwake = true;
         }
         return false;
     }
@@ -219,28 +221,31 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
             case PacketType.Publish:
                 return TryPublish(packet);
             case PacketType.PubAck:
-                store.Acknowledge(_session!, packet.Id, 1);
+                _isAwake |= store.Acknowledge(_session!, packet.Id, 1);
                 return true;
             case PacketType.PubRec:
                 if (!store.Receive(_session!, packet.Id))
                 {
                     _toClient.Enqueue(new SimulatedPacket(PacketType.PubRel, packet.Id));
                 }
+                _isAwake = true;
                 return true;
             case PacketType.PubRel:
                 Release(packet.Id);
                 return true;
             default:
-                store.Complete(_session!, packet.Id);
+                _isAwake |= store.Complete(_session!, packet.Id);
                 return true;
         }
     }
 
     private void Release(ushort id)
     {
-        if (broker.Store.TryRelease(_session!, id, out ICommitStream? stream, out long number))
+        bool isAgain = _session!.Receipts.Find(id) is null;
+        if (broker.Store.TryRelease(_session, id, out ICommitStream? stream, out long number))
         {
-            _acks.Stage(new PendingAck(broker.Bug == PlantedBug.CompletesAtOnce ? null : stream, number, null, id, ReasonCode.Success)
+            bool atOnce = broker.Bug == PlantedBug.CompletesAtOnce || (isAgain && broker.Bug == PlantedBug.ConfirmsAgainAtOnce);
+            _acks.Stage(new PendingAck(atOnce ? null : stream, number, null, id, ReasonCode.Success)
             {
                 Answer = PacketType.PubComp,
             });

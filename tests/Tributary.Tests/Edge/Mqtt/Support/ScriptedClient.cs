@@ -50,6 +50,16 @@ internal sealed class ScriptedClient
         return client;
     }
 
+    /// <summary>A client that was let in and whose session is kept for an hour.</summary>
+    public static async Task<ScriptedClient> KeptAsync(MqttServer server, int level, string clientId, bool isPresent)
+    {
+        ScriptedClient client = Open(server, level);
+        await client.SendAsync(Packets.Connect(level, clientId, clean: false, properties: [0x11, 0, 0, 0x0E, 0x10]));
+        byte[] answer = await client.ReceiveAsync();
+        Assert.Equal((0x20, 0, isPresent ? 1 : 0), (answer[0], answer[3], answer[2]));
+        return client;
+    }
+
     public async Task SendAsync(params byte[][] packets)
     {
         foreach (byte[] packet in packets)

@@ -121,6 +121,7 @@ internal sealed class TestIngest : IIngest
         {
             bool isSecond = topic.StartsWith("other", StringComparison.Ordinal);
             lost = isSecond ? _second : _first;
+            lost.IsLost = true;
             listeners = [.. _accepted.Where(a => ReferenceEquals(a.Stream, lost) && a.Number >= lost.Committed).Select(a => a.Listener)];
             if (isSecond)
             {
@@ -148,6 +149,8 @@ internal sealed class TestIngest : IIngest
         public long Next { get; set; }
 
         public long Committed => Volatile.Read(ref _committed);
+
+        public bool IsLost { get; set; }
 
         public void Advance(long to) => Volatile.Write(ref _committed, Math.Max(_committed, to));
     }
