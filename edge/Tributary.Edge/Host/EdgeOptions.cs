@@ -229,6 +229,7 @@ internal sealed record EdgeOptions
             MaxSessionExpiry = values.Duration("mqtt:maxSessionExpiry", otherwise.MaxSessionExpiry),
             MaxQueuedMessages = values.Int32("mqtt:maxQueuedMessages", otherwise.MaxQueuedMessages),
             MaxQueuedBytes = values.Size64("mqtt:maxQueuedBytes", otherwise.MaxQueuedBytes),
+            MaxQueueMemoryBytes = values.Size64("mqtt:maxQueueMemoryBytes", otherwise.MaxQueueMemoryBytes),
             MaxJournalBytes = values.Size64("mqtt:maxJournalBytes", otherwise.MaxJournalBytes),
             SnapshotBytes = values.Size64("mqtt:snapshotBytes", otherwise.SnapshotBytes),
             MaxRetained = values.Int32("mqtt:maxRetained", otherwise.MaxRetained),

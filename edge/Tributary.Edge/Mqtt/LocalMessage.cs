@@ -56,8 +56,27 @@ internal sealed class LocalMessage
     /// <summary>The Message Expiry Interval in seconds, null for none.</summary>
     public uint? Expiry => _expiryAt < 0 ? null : BinaryPrimitives.ReadUInt32BigEndian(Properties[_expiryAt..]);
 
+    /// <summary>Whether the object becomes another message's when nobody holds it any more.</summary>
+    public bool IsUsedAgain { get; init; } = true;
+
     /// <summary>One more holds it.</summary>
     public void Share() => Interlocked.Increment(ref _references);
+
+    /// <summary>One more holds it, if anybody does. Only for a message whose object is not used again for another one.</summary>
+    public bool TryShare()
+    {
+        int held = Volatile.Read(ref _references);
+        while (held > 0)
+        {
+            int before = Interlocked.CompareExchange(ref _references, held + 1, held);
+            if (before == held)
+            {
+                return true;
+            }
+            held = before;
+        }
+        return false;
+    }
 
     /// <summary>One less does.</summary>
     public void Release()
@@ -140,13 +159,14 @@ internal sealed class LocalMessages(MqttOptions options, MqttMetrics metrics, Ti
     /// <param name="properties">Properties as published.</param>
     /// <param name="payload">Payload.</param>
     /// <param name="arrivedAt">Unix milliseconds of its arrival.</param>
+    /// <param name="isUsedAgain">Whether the object may become another message's; false for <see cref="LocalMessage.TryShare"/>.</param>
     public LocalMessage Restore(
-        int qos, ReadOnlySpan<byte> topic, ReadOnlySpan<byte> properties, ReadOnlySpan<byte> payload, long arrivedAt)
+        int qos, ReadOnlySpan<byte> topic, ReadOnlySpan<byte> properties, ReadOnlySpan<byte> payload, long arrivedAt, bool isUsedAgain = true)
     {
         metrics.DeliveryMemory(topic.Length + properties.Length + payload.Length);
         long age = Math.Max(0, time.GetUtcNow().ToUnixTimeMilliseconds() - arrivedAt); // a clock that was set back makes nothing younger
         long receivedAt = time.GetTimestamp() - (long)(age / 1000.0 * time.TimestampFrequency);
-        LocalMessage message = Take();
+        LocalMessage message = isUsedAgain ? Take() : new LocalMessage { IsUsedAgain = false };
         message.Set(this, null, qos, false, topic, properties, PublishPacket.ExpiryAtIn(properties), payload, receivedAt);
         return message;
     }
@@ -156,7 +176,7 @@ internal sealed class LocalMessages(MqttOptions options, MqttMetrics metrics, Ti
     internal void Return(LocalMessage message, int length)
     {
         metrics.DeliveryMemory(-length);
-        if (_spare.Count < MaxSpare)
+        if (message.IsUsedAgain && _spare.Count < MaxSpare)
         {
             _spare.Enqueue(message);
         }

@@ -307,10 +307,8 @@ internal sealed partial class MqttConnection
         ref byte[]? known = ref _aliases[packet.Alias - 1];
         if (!packet.Topic.IsEmpty && !packet.Topic.SequenceEqual(known))
         {
-            if (packet.Topic.Length <= _broker.Options.MaxTopicBytes)
-            {
-                known = packet.Topic.ToArray();
-            }
+            // One that is too long is refused and not kept, and the alias does not stand for its former topic any more.
+            known = packet.Topic.Length <= _broker.Options.MaxTopicBytes ? packet.Topic.ToArray() : null;
         }
         else if (known is null)
         {

@@ -23,6 +23,7 @@ internal sealed class MqttMetrics : IDisposable
     private long _messagesOut;
     private long _bytesOut;
     private long _deliveryBytes;
+    private long _queueBytes;
     private long _clientBytes;
     private long _subscriptionBytes;
     private long _subscriptionsRefused;
@@ -34,6 +35,8 @@ internal sealed class MqttMetrics : IDisposable
         _meter.CreateObservableGauge("tributary.edge.mqtt.connections", () => Connections, "{connection}", "Open connections.");
         _meter.CreateObservableGauge("tributary.edge.mqtt.subscriptions", () => Subscriptions, "{subscription}", "Subscriptions.");
         _meter.CreateObservableGauge("tributary.edge.mqtt.delivery_memory", () => DeliveryBytes, "By", "Messages kept for subscribers.");
+        _meter.CreateObservableGauge(
+            "tributary.edge.mqtt.queue_memory", () => QueueBytes, "By", "Places of messages that wait for durable sessions, about.");
         _meter.CreateObservableGauge(
             "tributary.edge.mqtt.client_memory", () => ClientBytes, "By", "Wills, and large packets that are not all there yet.");
         _meter.CreateObservableGauge("tributary.edge.mqtt.subscription_memory", () => SubscriptionBytes, "By", "Subscriptions, about.");
@@ -84,6 +87,9 @@ internal sealed class MqttMetrics : IDisposable
 
     /// <summary>Bytes of messages kept for subscribers.</summary>
     public long DeliveryBytes => Interlocked.Read(ref _deliveryBytes);
+
+    /// <summary>Bytes that the places of messages take which wait for durable sessions, about.</summary>
+    public long QueueBytes => Interlocked.Read(ref _queueBytes);
 
     /// <summary>Bytes of wills, and of large packets that are not all there yet.</summary>
     public long ClientBytes => Interlocked.Read(ref _clientBytes);
@@ -151,6 +157,9 @@ internal sealed class MqttMetrics : IDisposable
     }
 
     internal void MessageDropped(MqttDropReason reason) => Interlocked.Increment(ref _dropped[(int)reason]);
+
+    /// <returns>Bytes of places after the change.</returns>
+    internal long QueueMemory(long change) => Interlocked.Add(ref _queueBytes, change);
 
     /// <returns>Bytes kept after the change.</returns>
     internal long DeliveryMemory(long change) => Interlocked.Add(ref _deliveryBytes, change);

@@ -66,6 +66,12 @@ internal sealed record MqttOptions
     public long MaxQueuedBytes { get; init; } = 16L << 20;
 
     /// <summary>
+    /// Most bytes of memory for the places of messages that wait for durable sessions, over all of them, about. Beyond it messages are
+    /// dropped for sessions that have more than a few.
+    /// </summary>
+    public long MaxQueueMemoryBytes { get; init; } = 64L << 20;
+
+    /// <summary>
     /// Bytes of the journal on disk beyond which messages for durable sessions are dropped. It holds what waits for them.
     /// </summary>
     public long MaxJournalBytes { get; init; } = 256L << 20;
@@ -139,6 +145,7 @@ internal sealed record MqttOptions
         Settings.Range("mqtt:maxSessionExpiry", MaxSessionExpiry, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(uint.MaxValue - 1));
         Settings.Range("mqtt:maxQueuedMessages", MaxQueuedMessages, 1, 10_000_000);
         Settings.Range("mqtt:maxQueuedBytes", MaxQueuedBytes, 1L << 10, 16L << 30);
+        Settings.Range("mqtt:maxQueueMemoryBytes", MaxQueueMemoryBytes, 1L << 10, 16L << 30);
         Settings.Range("mqtt:maxJournalBytes", MaxJournalBytes, 64L << 10, 64L << 30);
         Settings.Range("mqtt:snapshotBytes", SnapshotBytes, 4L << 10, 1L << 30);
         Settings.Range("mqtt:maxRetained", MaxRetained, 1, 10_000_000);

@@ -83,6 +83,12 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
     /// <summary>What an entry takes beside the message, about.</summary>
     public const int EntryBytes = 64;
 
+    /// <summary>The same for one that is stored, which may be there for long, with what the queue keeps free.</summary>
+    public const int StoredBytesOfEntry = 96;
+
+    /// <summary>Stored messages that each session may have, however much the others have.</summary>
+    public const int GuaranteedMessages = 16;
+
     /// <summary>Packet identifiers: 1 to this.</summary>
     private const int Identifiers = ushort.MaxValue;
 
@@ -103,7 +109,7 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
     private long _bytes;
     private long _storedMessages;
     private long _storedBytes;
-    private Queue<(ushort PacketId, long Gate)>? _releases;
+    private Queue<long>? _releases;
 
     /// <summary>Messages of QoS 1 and 2 that are in the journal and not acknowledged.</summary>
     public long StoredMessages => Volatile.Read(ref _storedMessages);
@@ -137,7 +143,7 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
             _releases?.Clear();
             for (int i = 0; i < _count; i++)
             {
-                At(i).IsInWindow = false;
+                (At(i).IsInWindow, At(i).IsReleasing) = (false, false);
             }
         }
     }
@@ -198,11 +204,22 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
     }
 
     /// <summary>Whether a message that is going to be in the journal has room. Its place is taken; <see cref="Store"/> follows.</summary>
-    public bool TryReserve(int size, long maxStoredMessages, long maxStoredBytes)
+    /// <param name="size">Bytes of the message.</param>
+    /// <param name="limits">What may be stored for a session, and for all.</param>
+    public bool TryReserve(int size, MqttOptions limits)
     {
         lock (_lock)
         {
-            return _storedMessages < maxStoredMessages && (_storedMessages == 0 || _storedBytes + size <= maxStoredBytes) && TryTakePlace();
+            if (_storedMessages >= limits.MaxQueuedMessages || (_storedMessages > 0 && _storedBytes + size > limits.MaxQueuedBytes))
+            {
+                return false;
+            }
+            if (metrics.QueueMemory(StoredBytesOfEntry) <= limits.MaxQueueMemoryBytes || _storedMessages < GuaranteedMessages)
+            {
+                return true;
+            }
+            metrics.QueueMemory(-StoredBytesOfEntry);
+            return false;
         }
     }
 
@@ -216,16 +233,18 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
         {
             if (!isReserved)
             {
-                metrics.DeliveryMemory(EntryBytes);
+                metrics.QueueMemory(StoredBytesOfEntry);
             }
-            bool isKept = message.Message is not null && _owner is not null && _bytes + message.Size + EntryBytes <= maxBytes;
+            // It can be read back, so it leaves memory to those whose messages can't.
+            bool isKept = message.Message is not null && _owner is not null && _bytes + message.Size + EntryBytes <= maxBytes
+                && metrics.DeliveryBytes <= maxDeliveryBytes / 2;
             if (isKept)
             {
                 message.Message!.Share();
                 _bytes += message.Size + EntryBytes;
             }
             ref Slot slot = ref Add(isKept ? message : message with { Message = null });
-            (slot.HasPlace, slot.IsStored, slot.State) = (true, true, state);
+            (slot.IsStored, slot.State) = (true, state);
             _storedMessages++;
             _storedBytes += message.Size;
         }
@@ -268,9 +287,8 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
             {
                 return OutboundKind.None;
             }
-            if (_releases is not null && _releases.TryPeek(out (ushort PacketId, long Gate) release) && release.Gate < flushed)
+            if (TryTakeRelease(flushed, out packetId))
             {
-                packetId = _releases.Dequeue().PacketId;
                 return OutboundKind.Release;
             }
             while (_next < _count)
@@ -309,16 +327,27 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
         }
     }
 
-    /// <summary>PUBREC has come.</summary>
+    /// <summary>PUBREC has come. If it came before, PUBREL is sent again, once for however many there are.</summary>
     /// <param name="packetId">Packet identifier.</param>
-    /// <param name="sequence">The message's number; <see cref="SetReceived"/> follows.</param>
+    /// <param name="sequence">The message's number.</param>
+    /// <param name="isFirst">Whether <see cref="SetReceived"/> has to follow.</param>
     /// <returns>False if no message waits for it.</returns>
-    public bool CanReceive(ushort packetId, out long sequence)
+    public bool CanReceive(ushort packetId, out long sequence, out bool isFirst)
     {
+        isFirst = false;
         lock (_lock)
         {
             int at = Find(packetId, out sequence);
-            return at >= 0 && At(at).Message.Qos == 2 && At(at).State is OutboundState.Sent or OutboundState.Received;
+            if (at < 0 || At(at).Message.Qos != 2 || At(at).State is not (OutboundState.Sent or OutboundState.Received))
+            {
+                return false;
+            }
+            isFirst = At(at).State == OutboundState.Sent;
+            if (!isFirst)
+            {
+                QueueRelease(ref At(at));
+            }
+            return true;
         }
     }
 
@@ -341,7 +370,7 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
             }
             if (_owner is not null && at < _next)
             {
-                (_releases ??= new Queue<(ushort PacketId, long Gate)>()).Enqueue((PacketIdOf(sequence), slot.Gate));
+                QueueRelease(ref slot);
             }
         }
     }
@@ -405,6 +434,37 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
                 }
             }
         }
+    }
+
+    private void QueueRelease(ref Slot slot)
+    {
+        if (!slot.IsReleasing)
+        {
+            slot.IsReleasing = true;
+            (_releases ??= new Queue<long>()).Enqueue(slot.Sequence);
+        }
+    }
+
+    /// <summary>Takes the PUBREL of a message that was received in this connection.</summary>
+    private bool TryTakeRelease(long flushed, out ushort packetId)
+    {
+        while (_releases is not null && _releases.TryPeek(out long sequence))
+        {
+            int at = IndexOf(sequence);
+            if (at >= 0 && At(at).Gate >= flushed)
+            {
+                break;
+            }
+            _releases.Dequeue();
+            if (at >= 0)
+            {
+                At(at).IsReleasing = false;
+                packetId = PacketIdOf(sequence);
+                return true;
+            }
+        }
+        packetId = 0;
+        return false;
     }
 
     private OutboundKind TakeRelease(ref Slot slot, long flushed, out ushort packetId)
@@ -537,6 +597,7 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
         }
         if (slot.IsStored)
         {
+            metrics.QueueMemory(-StoredBytesOfEntry);
             _storedMessages--;
             _storedBytes -= slot.Message.Size;
         }
@@ -617,7 +678,10 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
         /// <summary>Whether it was sent in this connection.</summary>
         public bool IsInWindow;
 
-        /// <summary>Whether its place counts as memory.</summary>
+        /// <summary>Whether its PUBREL waits to be sent.</summary>
+        public bool IsReleasing;
+
+        /// <summary>Whether its place counts as memory of messages that are not stored.</summary>
         public bool HasPlace;
 
         /// <summary>Whether it is in the journal, and outlives the connection.</summary>

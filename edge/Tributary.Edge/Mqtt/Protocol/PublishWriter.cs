@@ -27,7 +27,9 @@ internal static class PublishWriter
     {
         written = 0;
         LocalMessage message = outbound.Message!;
-        if (message.Expiry is { } expiry && waited.TotalSeconds > expiry)
+        // What was begun with QoS 2 has to be ended: the subscriber may hold its packet identifier.
+        bool isBegun = outbound is { Qos: 2, IsDuplicate: true };
+        if (message.Expiry is { } expiry && waited.TotalSeconds > expiry && !isBegun)
         {
             return MqttDropReason.Expired;
         }
@@ -74,7 +76,7 @@ internal static class PublishWriter
         message.Properties.CopyTo(into[at..]);
         if (message.Expiry is { } expiry)
         {
-            BinaryPrimitives.WriteUInt32BigEndian(into[(at + message.ExpiryAt)..], expiry - (uint)waited.TotalSeconds);
+            BinaryPrimitives.WriteUInt32BigEndian(into[(at + message.ExpiryAt)..], expiry - (uint)Math.Min(expiry, waited.TotalSeconds));
         }
         return at + message.Properties.Length;
     }

@@ -3,7 +3,7 @@ using Tributary.Edge.Mqtt.Protocol;
 
 namespace Tributary.Edge.Mqtt.Sessions;
 
-/// <summary>A topic's retained message. Immutable.</summary>
+/// <summary>A topic's retained message. Immutable, apart from the copy that is on its way; used under the lock of the sessions.</summary>
 /// <param name="Topic">Topic name.</param>
 /// <param name="Properties">Properties as published.</param>
 /// <param name="Payload">Payload, not empty.</param>
@@ -24,6 +24,18 @@ internal sealed record RetainedMessage(
     public uint? Expiry { get; } = PublishPacket.ExpiryAtIn(Properties) is >= 0 and var at
         ? System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(Properties.AsSpan(at))
         : null;
+
+    private LocalMessage? _sent;
+
+    /// <summary>The message for one more subscriber: the same for all to whom it is on its way. The caller releases it.</summary>
+    public LocalMessage Take(LocalMessages messages)
+    {
+        if (_sent?.TryShare() != true)
+        {
+            _sent = messages.Restore(Qos, Topic, Properties, Payload, ArrivedAt, isUsedAgain: false);
+        }
+        return _sent!;
+    }
 
     /// <summary>Bytes that such a message takes, about.</summary>
     public static long SizeOf(int topicBytes, int otherBytes) => Overhead + (2L * topicBytes) + otherBytes;

@@ -28,20 +28,23 @@ internal sealed partial class SessionStore
     {
         if (!session.IsDurable)
         {
-            if (!session.Outbound.CanReceive(packetId, out long number))
+            if (!session.Outbound.CanReceive(packetId, out long number, out bool isNew))
             {
                 return false;
             }
-            session.Outbound.SetReceived(number, -1);
+            if (isNew)
+            {
+                session.Outbound.SetReceived(number, -1);
+            }
             return true;
         }
         lock (_lock)
         {
-            if (!session.Outbound.CanReceive(packetId, out long sequence))
+            if (!session.Outbound.CanReceive(packetId, out long sequence, out bool isFirst))
             {
                 return false;
             }
-            if (IsCurrent(session))
+            if (isFirst && IsCurrent(session))
             {
                 Change(_writer.Begin(EntryKind.Received).Number(session.Number).Number(sequence), session);
             }

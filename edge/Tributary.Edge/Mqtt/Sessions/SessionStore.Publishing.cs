@@ -309,7 +309,7 @@ internal sealed partial class SessionStore
     private void AddRecipient(Session session, in OutboundMessage outbound, int size, byte[]? share)
     {
         bool hasRoom = _journalBytes <= _options.MaxJournalBytes && _recipients.Count < MaxRecipientBytes / RecipientBytes
-            && session.Outbound.TryReserve(size, _options.MaxQueuedMessages, _options.MaxQueuedBytes);
+            && session.Outbound.TryReserve(size, _options);
         if (!hasRoom)
         {
             QueueFull(session);
@@ -363,7 +363,7 @@ internal sealed partial class SessionStore
                 continue;
             }
             if (_journalBytes > _options.MaxJournalBytes
-                || !session.Outbound.TryReserve(retained.Payload.Length, _options.MaxQueuedMessages, _options.MaxQueuedBytes))
+                || !session.Outbound.TryReserve(retained.Payload.Length, _options))
             {
                 QueueFull(session);
                 continue;
@@ -382,7 +382,7 @@ internal sealed partial class SessionStore
 
     private void SendRetained(Session session, RetainedMessage retained, int qos, uint identifier)
     {
-        LocalMessage message = Messages.Restore(retained.Qos, retained.Topic, retained.Properties, retained.Payload, retained.ArrivedAt);
+        LocalMessage message = retained.Take(Messages);
         var outbound = new OutboundMessage(message, qos, true, identifier, null) { Offset = retained.Offset };
         if (session.Outbound.TryEnqueue(outbound, isBounded: false) is EnqueueResult.Dropped or EnqueueResult.Overflow)
         {
@@ -438,7 +438,7 @@ internal sealed partial class SessionStore
             Metrics.MessageDropped(MqttDropReason.QueueFull);
             return;
         }
-        if (!to.Session.Outbound.TryReserve(content.Length, _options.MaxQueuedMessages, _options.MaxQueuedBytes))
+        if (!to.Session.Outbound.TryReserve(content.Length, _options))
         {
             QueueFull(to.Session);
             return;

@@ -318,6 +318,92 @@ public sealed class MqttSessionTests : MqttTest
         Assert.Empty(Ingest.Messages);
     }
 
+    [Fact]
+    public async Task An_expired_message_of_qos_2_that_was_begun_is_ended_and_one_that_was_not_is_dropped()
+    {
+        ScriptedClient sub = await KeptAsync(5, "sub", isPresent: false);
+        await sub.SendAsync(Packets.Subscribe(5, 1, ("t", 2)));
+        await sub.ReceiveAsync();
+        ScriptedClient pub = await ConnectAsync(5, "pub");
+        await pub.SendAsync(Packets.Publish(5, "t", "x", 2, 1, properties: [0x02, 0, 0, 0, 10]));
+        await pub.ExpectAsync(0x50, 2, 0, 1);
+        await sub.ExpectAsync(Packets.Publish(5, "t", "x", 2, 1, properties: [0x02, 0, 0, 0, 10]));
+        await sub.HangUpAsync();
+        await pub.SendAsync(Packets.Publish(5, "t", "y", 2, 2, properties: [0x02, 0, 0, 0, 10]));
+        await pub.ExpectAsync(0x50, 2, 0, 2);
+        Time.Advance(TimeSpan.FromSeconds(20));
+        sub = await KeptAsync(5, "sub", isPresent: true);
+        await sub.ExpectAsync(Packets.Publish(5, "t", "x", 2, 1, dup: true, properties: [0x02, 0, 0, 0, 0]));
+        await sub.ExpectNothingAsync();
+        await sub.SendAsync([0x50, 2, 0, 1]);
+        await sub.ExpectAsync(0x62, 2, 0, 1);
+        Assert.Equal(1, Server.Metrics.Dropped(MqttDropReason.Expired));
+    }
+
+    [Fact]
+    public async Task An_alias_does_not_stand_for_its_former_topic_after_one_that_is_too_long()
+    {
+        ScriptedClient client = await ConnectAsync(5, "a");
+        byte[] alias = [0x23, 0, 5];
+        await client.SendAsync(Packets.Publish(5, "t", "1", 1, 1, properties: alias));
+        await client.ExpectPubAcksAsync(1);
+        await client.SendAsync(Packets.Publish(5, new string('x', Options.MaxTopicBytes + 1), "2", 1, 2, properties: alias));
+        Assert.Equal(0x90, (await client.ReceiveAsync())[4]);
+        await client.SendAsync(Packets.Publish(5, "", "3", 1, 3, properties: alias));
+        byte[] end = await client.ReceiveAsync();
+        Assert.Equal((0xE0, 0x94), (end[0], end[2]));
+        Assert.Single(Ingest.Messages);
+    }
+
+    [Fact]
+    public async Task What_waits_for_an_absent_session_takes_no_memory_from_subscribers_who_are_here()
+    {
+        Options = Options with { MaxDeliveryBytes = 16 << 10 };
+        ScriptedClient absent = await KeptAsync(5, "absent", isPresent: false);
+        await absent.SendAsync(Packets.Subscribe(5, 1, ("t", 1)));
+        await absent.ReceiveAsync();
+        await absent.HangUpAsync();
+        ScriptedClient pub = await ConnectAsync(5, "pub");
+        for (int i = 1; i <= 500; i++)
+        {
+            await pub.SendAsync(Packets.Publish(5, "t", "x", 1, i));
+            await pub.ExpectPubAcksAsync(i);
+        }
+        ScriptedClient here = await ConnectAsync(5, "here");
+        await here.SendAsync(Packets.Subscribe(5, 1, ("t", 1)));
+        await here.ReceiveAsync();
+        await pub.SendAsync(Packets.Publish(5, "t", "y", 1, 501));
+        await here.ExpectAsync(Packets.Publish(5, "t", "y", 1, 1));
+        Assert.Equal(501, Server.Sessions.Count().QueuedMessages);
+    }
+
+    [Fact]
+    public async Task A_retained_message_is_in_memory_once_for_all_to_whom_it_is_on_its_way()
+    {
+        const int Size = 100_000;
+        ScriptedClient pub = await ConnectAsync(5, "pub");
+        await pub.SendAsync(
+            Packets.Publish(5, "a", new string('a', Size), 1, 1, retain: true), Packets.Publish(5, "b", new string('b', Size), 1, 2, retain: true));
+        await pub.ExpectPubAcksAsync(1, 2);
+        List<ScriptedClient> slow = [];
+        for (int i = 0; i < 20; i++)
+        {
+            // Nobody reads, so one message stands in the pipe of each, and the other one waits.
+            ScriptedClient client = ScriptedClient.Open(Server, 5, reads: false);
+            await client.SendAsync(Packets.Connect(5, $"s{i}"), Packets.Subscribe(5, 1, ("+", 0)));
+            slow.Add(client);
+        }
+        await Wait.Until(() => Server.Metrics.BytesOut > 20 * Size);
+        Assert.InRange(Server.Metrics.DeliveryBytes, 1, (2 * Size) + (20 * OutboundQueue.EntryBytes) + 1000);
+        foreach (ScriptedClient client in slow)
+        {
+            client.Read();
+            byte[][] got = [await client.ReceiveAsync(), await client.ReceiveAsync(), await client.ReceiveAsync(), await client.ReceiveAsync()];
+            Assert.Equal("ab", string.Concat(got[2..].Select(packet => (char)packet[^1]).Order()));
+        }
+        await Wait.Until(() => Server.Metrics.DeliveryBytes == 0);
+    }
+
     private Task<ScriptedClient> KeptAsync(int level, string clientId, bool isPresent) =>
         ScriptedClient.KeptAsync(Server, level, clientId, isPresent);
 }

@@ -65,7 +65,8 @@ public sealed class OutboundQueueTests
         Assert.False(message.IsDuplicate);
         Assert.False(queue.Acknowledge(id, 1, out _)); // PUBACK is not for QoS 2
         Assert.False(queue.Complete(id, out _));
-        Assert.True(queue.CanReceive(id, out long sequence));
+        Assert.True(queue.CanReceive(id, out long sequence, out bool isFirst));
+        Assert.True(isFirst);
         queue.SetReceived(sequence, gate: 12);
         Assert.Equal(OutboundKind.None, queue.TryTake(_connection, flushed: 12, out _, out _));
         Assert.Equal(OutboundKind.Release, queue.TryTake(_connection, flushed: 13, out _, out ushort released));
@@ -86,7 +87,7 @@ public sealed class OutboundQueueTests
         Store(queue, 2, 1);
         Store(queue, 1, 2);
         Assert.Equal([1, 0, 2, 3], Take(queue));
-        Assert.True(queue.CanReceive(2, out long sequence));
+        Assert.True(queue.CanReceive(2, out long sequence, out _));
         queue.SetReceived(sequence, -1);
         Enqueue(queue, 0);
         Store(queue, 1, 3);
@@ -142,13 +143,65 @@ public sealed class OutboundQueueTests
     public void What_is_stored_for_a_session_is_bounded_in_messages_and_in_bytes()
     {
         OutboundQueue queue = NewQueue(window: 3);
-        Assert.True(queue.TryReserve(500, maxStoredMessages: 2, maxStoredBytes: 100)); // the first one always
+        Assert.True(queue.TryReserve(500, Limits(2, 100))); // the first one always
         queue.Store(new OutboundMessage(null, 1, false, 0, null) { Offset = 0, Size = 500 }, isReserved: true);
-        Assert.False(queue.TryReserve(1, maxStoredMessages: 2, maxStoredBytes: 500));
-        Assert.True(queue.TryReserve(1, maxStoredMessages: 2, maxStoredBytes: 501));
+        Assert.False(queue.TryReserve(1, Limits(2, 500)));
+        Assert.True(queue.TryReserve(1, Limits(2, 501)));
         queue.Store(new OutboundMessage(null, 1, false, 0, null) { Offset = 1, Size = 1 }, isReserved: true);
-        Assert.False(queue.TryReserve(1, maxStoredMessages: 2, maxStoredBytes: long.MaxValue));
+        Assert.False(queue.TryReserve(1, Limits(2, long.MaxValue)));
+        queue.End();
+        Assert.Equal(0, _metrics.QueueBytes);
     }
+
+    [Fact]
+    public void Places_of_what_is_stored_are_bounded_over_all_sessions_apart_from_a_few_of_each_and_take_nothing_from_others()
+    {
+        MqttOptions limits = new() { MaxQueueMemoryBytes = 100 * OutboundQueue.StoredBytesOfEntry };
+        int Fill(OutboundQueue queue)
+        {
+            int count = 0;
+            for (; queue.TryReserve(1, limits); count++)
+            {
+                queue.Store(new OutboundMessage(null, 1, false, 0, null) { Offset = count, Size = 1 }, isReserved: true);
+            }
+            return count;
+        }
+        OutboundQueue first = NewQueue(window: 3);
+        Assert.Equal(100, Fill(first));
+        OutboundQueue second = NewQueue(window: 3);
+        Assert.Equal(OutboundQueue.GuaranteedMessages, Fill(second));
+        Assert.Equal(0, _metrics.DeliveryBytes);
+        first.End();
+        Assert.Equal(100 - OutboundQueue.GuaranteedMessages, Fill(second));
+        second.End();
+        Assert.Equal(0, _metrics.QueueBytes);
+    }
+
+    [Fact]
+    public void A_receipt_that_comes_again_is_noted_once_and_releases_once()
+    {
+        OutboundQueue queue = NewQueue(window: 2);
+        Store(queue, 2, 0);
+        Assert.Equal([1], Take(queue));
+        for (int i = 0; i < 1000; i++)
+        {
+            Assert.True(queue.CanReceive(1, out long sequence, out bool isFirst));
+            Assert.Equal(i == 0, isFirst);
+            if (isFirst)
+            {
+                queue.SetReceived(sequence, gate: 5);
+            }
+        }
+        Assert.Equal(OutboundKind.None, queue.TryTake(_connection, flushed: 5, out _, out _));
+        Assert.Equal("release 1", Describe(queue, _connection));
+        Assert.True(queue.CanReceive(1, out _, out _));
+        Assert.Equal("release 1", Describe(queue, _connection));
+        Assert.True(queue.CanReceive(1, out _, out _));
+        Assert.True(queue.Complete(1, out _));
+        Assert.Equal("", Describe(queue, _connection));
+    }
+
+    private static MqttOptions Limits(int messages, long bytes) => new() { MaxQueuedMessages = messages, MaxQueuedBytes = bytes };
 
     private OutboundQueue NewQueue(int window, int maxBytes = 16 << 20)
     {
