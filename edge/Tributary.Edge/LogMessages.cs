@@ -57,6 +57,9 @@ internal static partial class LogMessages
     [LoggerMessage(110, LogLevel.Warning, "Messages for the session of MQTT client '{ClientId}' are dropped, its queue is full{Note}")]
     public static partial void SessionQueueFull(this ILogger logger, string clientId, string note);
 
+    [LoggerMessage(113, LogLevel.Warning, "MQTT: the $SYS topics could not be published, and are when it is time again")]
+    public static partial void SystemTopicsFailed(this ILogger logger, Exception reason);
+
     // Access and listeners
 
     [LoggerMessage(120, LogLevel.Information, "The users file {Path} is in force: {Count} users")]

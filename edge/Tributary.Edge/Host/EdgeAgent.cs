@@ -115,7 +115,7 @@ internal sealed class EdgeAgent : IAsyncDisposable
         var reader = new StatusReader(
             _options.Id, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}", _options.Buffer, buffer, ingest, mqtt.Metrics, sessions.Count,
             uplink, _time, source);
-        var topics = new SystemTopics(reader, mqtt, _options.MqttServer.SysInterval, _time);
+        var topics = new SystemTopics(reader.Read, mqtt, _options.MqttServer.SysInterval, _time, _logger);
         _stops.Push(() =>
         {
             topics.Dispose();

@@ -1,27 +1,32 @@
 using System.Globalization;
+using Microsoft.Extensions.Logging;
 using Tributary.Edge.Mqtt;
 
 namespace Tributary.Edge.Status;
 
 /// <summary>
 /// Publishes what operators look at as topics under <c>$SYS/broker</c>, with the names that they know from other brokers, to those who have
-/// subscribed to them: as retained messages that are in memory only, and that nobody else can publish. Runs on a timer.
+/// subscribed to them: as retained messages that are in memory only, and that nobody else can publish. Runs on a timer; what can't be told
+/// is told the next time.
 /// </summary>
 internal sealed class SystemTopics : IDisposable
 {
     private const string Root = "$SYS/broker/";
-    private readonly StatusReader _reader;
+    private readonly Func<EdgeStatus> _read;
     private readonly MqttServer _server;
+    private readonly ILogger _logger;
     private readonly ITimer? _timer;
     private readonly Lock _lock = new();
 
-    /// <param name="reader">What is told.</param>
+    /// <param name="read">What is told.</param>
     /// <param name="server">Who publishes it.</param>
     /// <param name="interval">Time between two publications; zero for none.</param>
     /// <param name="time">All time.</param>
-    public SystemTopics(StatusReader reader, MqttServer server, TimeSpan interval, TimeProvider time)
+    /// <param name="logger">Hears of what can't be told.</param>
+    public SystemTopics(Func<EdgeStatus> read, MqttServer server, TimeSpan interval, TimeProvider time, ILogger logger)
     {
-        _reader = reader;
+        _read = read;
+        _logger = logger;
         _server = server;
         if (interval > TimeSpan.Zero)
         {
@@ -40,7 +45,7 @@ internal sealed class SystemTopics : IDisposable
         }
         try
         {
-            EdgeStatus status = _reader.Read();
+            EdgeStatus status = _read();
             Tell("version", $"tributary-edge {status.Version}");
             Tell("uptime", $"{(long)status.UptimeSeconds} seconds");
             Tell("clients/connected", status.Mqtt.Connections);
@@ -56,6 +61,11 @@ internal sealed class SystemTopics : IDisposable
             Tell("bytes/sent", status.Mqtt.BytesOut);
             Tell("backlog/records", status.Backlog.Records);
             Tell("backlog/bytes", status.Backlog.Bytes);
+        }
+        // Nobody else would catch it, and it would end the process.
+        catch (Exception e)
+        {
+            _logger.SystemTopicsFailed(e);
         }
         finally
         {

@@ -8,28 +8,30 @@ namespace Tributary.Tests.Edge.Status;
 
 public sealed class EdgeStatusTests
 {
+    private static readonly BacklogStatus Backlog = new(3, 400, 5.25);
+
+    /// <summary>A page with all there can be.</summary>
+    internal static EdgeStatus Status { get; } = new(
+        "edge-1", "0.1.0", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), 6.5, false, ["the disk is full"],
+        new LinkStatus("cloud:9092", true, "cluster", null, null, 7, 8, 9), Backlog,
+        [
+            new PartitionStatus(
+                "telemetry", 0, 10, 11, 14, 15, Backlog, 16, null, new UplinkStatus("sending", null, 17, 18, 19, 20, 200, 201)),
+        ],
+        new DiskStatus(21, 22, 23, 24, "the disk is full"),
+        new IngestStatus(25, 26, 27, 28, 29, new RefusedStatus(30, 31, 32)),
+        new MqttStatus(33, 34, new Dictionary<string, long> { ["idle"] = 35 }, 36, 37, 38, 39, 40, new Dictionary<string, long>(), 41, 42,
+            new SessionCounts(50, 51, 52, 53, 54, 55, 56, null)),
+        new EventsStatus(
+            new Dictionary<string, long> { ["hole"] = 43 },
+            [new EventStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 6, TimeSpan.Zero), "hole", "telemetry-0", 44, 45, "damaged")]),
+        new SourceStatus("broker:1883", true, ["a/#"], null, "the disk is full", 46, 47, 48, 49, 50, new Dictionary<string, long> { ["tooLarge"] = 51 }));
+
     /// <summary>What scripts and dashboards of users read: a name changes only with a note in the changelog.</summary>
     [Fact]
     public void The_status_page_has_these_names()
     {
-        var backlog = new BacklogStatus(3, 400, 5.25);
-        var status = new EdgeStatus(
-            "edge-1", "0.1.0", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), 6.5, false, ["the disk is full"],
-            new LinkStatus("cloud:9092", true, "cluster", null, null, 7, 8, 9), backlog,
-            [
-                new PartitionStatus(
-                    "telemetry", 0, 10, 11, 14, 15, backlog, 16, null, new UplinkStatus("sending", null, 17, 18, 19, 20, 200, 201)),
-            ],
-            new DiskStatus(21, 22, 23, 24, "the disk is full"),
-            new IngestStatus(25, 26, 27, 28, 29, new RefusedStatus(30, 31, 32)),
-            new MqttStatus(33, 34, new Dictionary<string, long> { ["idle"] = 35 }, 36, 37, 38, 39, 40, new Dictionary<string, long>(), 41, 42,
-                new SessionCounts(50, 51, 52, 53, 54, 55, 56, null)),
-            new EventsStatus(
-                new Dictionary<string, long> { ["hole"] = 43 },
-                [new EventStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 6, TimeSpan.Zero), "hole", "telemetry-0", 44, 45, "damaged")]),
-            new SourceStatus("broker:1883", true, ["a/#"], null, "the disk is full", 46, 47, 48, 49, 50, new Dictionary<string, long> { ["tooLarge"] = 51 }));
-
-        string json = JsonSerializer.Serialize(status, EdgeStatusJson.Default.EdgeStatus);
+        string json = JsonSerializer.Serialize(Status, EdgeStatusJson.Default.EdgeStatus);
 
         Assert.Equal(
             """
