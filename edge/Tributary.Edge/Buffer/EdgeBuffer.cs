@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Host;
@@ -17,8 +18,25 @@ namespace Tributary.Edge.Buffer;
 /// <param name="Directory">Path of its directory.</param>
 internal sealed record BufferPartition(string Topic, int Index, PartitionLog Log, string Directory)
 {
+    private long _toldEnd;
+
     /// <summary>What keeps its records from being given up.</summary>
     public TrimHold Hold { get; } = new();
+
+    /// <summary>
+    /// The offset below which whoever waits for a record knows that it is durable. The log's own end may be beyond it for a moment.
+    /// </summary>
+    public long ToldEnd
+    {
+        get => Volatile.Read(ref _toldEnd);
+        set => Volatile.Write(ref _toldEnd, value);
+    }
+
+    /// <summary>There is one object of each partition.</summary>
+    public bool Equals(BufferPartition? other) => ReferenceEquals(this, other);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => RuntimeHelpers.GetHashCode(this);
 }
 
 /// <summary>A local partition that is there and could not be opened.</summary>
@@ -198,7 +216,8 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     private BufferPartition Open(string topic, int index)
     {
         string name = NameOf(topic, index);
-        return new BufferPartition(topic, index, Directory.OpenPartition(name, Options.ToPartitionOptions()), $"{Directory.Path}/{name}");
+        PartitionLog log = Directory.OpenPartition(name, Options.ToPartitionOptions());
+        return new BufferPartition(topic, index, log, $"{Directory.Path}/{name}") { ToldEnd = log.FlushedEnd };
     }
 
     private static string NameOf(string topic, int index) => string.Create(CultureInfo.InvariantCulture, $"{topic}-{index}");

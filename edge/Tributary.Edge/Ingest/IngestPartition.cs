@@ -154,6 +154,7 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
             }
             ReturnBatch(batch);
         }
+        _partition.ToldEnd = flushedEnd;
         if (told is not null)
         {
             foreach (ICommitListener listener in told.Listeners)

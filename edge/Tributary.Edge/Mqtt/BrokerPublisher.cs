@@ -18,12 +18,24 @@ internal sealed class BrokerPublisher(MqttContext broker) : ICommitListener
     private readonly Queue<PendingAck> _waiting = new();
     private readonly Matches _matches = new();
 
-    /// <summary>Publishes a will.</summary>
+    /// <summary>Publishes the will of a session that has ended.</summary>
     public void Publish(DueWill due)
     {
         lock (_lock)
         {
             PublishLocked(due);
+        }
+    }
+
+    /// <summary>Publishes a will whose delay is over, if its client has not come back.</summary>
+    public void PublishDelayed(DueWill due)
+    {
+        lock (_lock)
+        {
+            if (broker.Sessions.IsStillDue(due))
+            {
+                PublishLocked(due);
+            }
         }
     }
 
@@ -73,6 +85,6 @@ internal sealed class BrokerPublisher(MqttContext broker) : ICommitListener
         {
             _waiting.Enqueue(new PendingAck(published.Stream, published.Number, local, 0, ReasonCode.Success));
         }
-        broker.Sessions.WillPublished(due.Session);
+        broker.Sessions.WillPublished(due);
     }
 }

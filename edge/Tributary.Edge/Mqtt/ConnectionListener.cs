@@ -146,9 +146,10 @@ internal sealed class ConnectionListener : ConnectionHandler
         {
             foreach (DueWill due in _broker.Sessions.Sweep())
             {
-                _broker.Publisher.Publish(due);
+                _broker.Publisher.PublishDelayed(due);
             }
             _broker.Publisher.Sweep();
+            _broker.Sessions.KeepUp();
         }
         catch (Exception e)
         {

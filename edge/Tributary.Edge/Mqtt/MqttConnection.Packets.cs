@@ -205,7 +205,7 @@ internal sealed partial class MqttConnection
         SessionGiven given;
         try
         {
-            given = _broker.Sessions.Connect(new SessionStart(clientId, connect.CleanStart, expiry, connect.Will), this, window);
+            given = _broker.Sessions.Connect(new SessionStart(clientId, User, connect.CleanStart, expiry, connect.Will), this, window);
         }
         catch (SessionsUnavailableException e)
         {
@@ -214,7 +214,7 @@ internal sealed partial class MqttConnection
         _session = given.Session;
         if (given.IsPresent)
         {
-            ApplyAccess(); // another user may have subscribed
+            ApplyAccess(); // it may have had other rights then
         }
         if (given.Due is { } due)
         {

@@ -406,6 +406,15 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
         }
     }
 
+    /// <summary>Whether the message of that number is not done with.</summary>
+    public bool Has(long sequence)
+    {
+        lock (_lock)
+        {
+            return IndexOf(sequence) >= 0;
+        }
+    }
+
     /// <summary>The message of that number stands at another offset of the journal now.</summary>
     public void Move(long sequence, long offset)
     {

@@ -29,6 +29,7 @@ internal sealed class Session : ICommitListener
     private readonly MqttMetrics _metrics;
     private volatile ISessionConnection? _connection;
     private BothConnections? _listener;
+    private Will? _will;
 
     /// <param name="number">Number: above 0 of a durable session, where it is never given again; below 0 of another one.</param>
     /// <param name="ingest">What ingest knows of the client.</param>
@@ -72,8 +73,19 @@ internal sealed class Session : ICommitListener
     /// <summary>Timestamp since which it has no connection.</summary>
     public long AbsentSince { get; set; }
 
-    /// <summary>What is published when its connection ends; of a durable session only.</summary>
-    public Will? Will { get; set; }
+    /// <summary>Whose it is; null of an anonymous client. Of a durable session only.</summary>
+    public string? User { get; init; }
+
+    /// <summary>What is published when its connection ends; of a durable session only. Its memory counts as a client's.</summary>
+    public Will? Will
+    {
+        get => _will;
+        set
+        {
+            _metrics.ClientMemory((value?.Size ?? 0) - (_will?.Size ?? 0));
+            _will = value;
+        }
+    }
 
     /// <summary>Whether the will is to be published, after its delay.</summary>
     public bool IsWillDue { get; set; }
@@ -127,6 +139,7 @@ internal sealed class Session : ICommitListener
             Forget(subscription);
         }
         _subscriptions.Clear();
+        Will = null;
         Outbound.End();
     }
 

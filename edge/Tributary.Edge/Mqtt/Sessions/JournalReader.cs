@@ -25,33 +25,30 @@ internal sealed class JournalReader(PartitionLog log, LocalMessages messages) : 
 
     /// <summary>Reads a message.</summary>
     /// <param name="offset">Offset of its entry, which is durable.</param>
-    /// <returns>The message, which the caller releases; null if it can't be read any more.</returns>
+    /// <returns>The message, which the caller releases; null if it is damaged, or given up: it will never be read any more.</returns>
+    /// <exception cref="IOException">It can't be read at the moment.</exception>
     public LocalMessage? Read(long offset)
     {
         try
         {
-            if (!TryFind(offset))
-            {
-                Load(offset);
-                if (!TryFind(offset))
-                {
-                    return null;
-                }
-            }
-            var records = new RecordReader(_bytes.AsSpan(_at, _nextBatch - _at), _left);
-            if (!records.Read(out Record record))
-            {
-                return null;
-            }
-            var entry = new EntryReader(record.Value);
-            if (entry.Kind() is not (EntryKind.Message or EntryKind.MessageMoved))
-            {
-                return null;
-            }
-            EntryMessage message = entry.Message();
-            return messages.Restore(message.Qos, message.Topic, message.Properties, message.Payload, message.ArrivedAt);
+            return ReadOnce(offset);
         }
-        catch (Exception e) when (e is InvalidDataException or IOException or OffsetOutOfRangeException)
+        catch (InvalidDataException)
+        {
+            // Damage between the disk and here may be gone at a second look; only what stays is believed.
+            Rest();
+            log.ReportDamage(offset);
+        }
+        catch (OffsetOutOfRangeException)
+        {
+            Rest();
+            return null;
+        }
+        try
+        {
+            return ReadOnce(offset);
+        }
+        catch (Exception e) when (e is InvalidDataException or OffsetOutOfRangeException)
         {
             Rest();
             return null;
@@ -72,10 +69,39 @@ internal sealed class JournalReader(PartitionLog log, LocalMessages messages) : 
     /// <inheritdoc/>
     public void Dispose() => Rest();
 
+    private LocalMessage? ReadOnce(long offset)
+    {
+        if (!TryFind(offset))
+        {
+            Load(offset);
+            if (!TryFind(offset))
+            {
+                return null;
+            }
+        }
+        var records = new RecordReader(_bytes.AsSpan(_at, _nextBatch - _at), _left);
+        if (!records.Read(out Record record))
+        {
+            throw new InvalidDataException("a record of the journal is malformed");
+        }
+        var entry = new EntryReader(record.Value);
+        if (entry.Kind() is not (EntryKind.Message or EntryKind.MessageMoved))
+        {
+            return null;
+        }
+        EntryMessage message = entry.Message();
+        return messages.Restore(message.Qos, message.Topic, message.Properties, message.Payload, message.ArrivedAt);
+    }
+
+    /// <exception cref="IOException">The disk can't be read.</exception>
     private void Load(long offset)
     {
         Rest();
         using LogRead read = log.Read(offset, ReadBytes, log.FlushedEnd);
+        if (read.Size == 0 && read.NextOffset <= offset)
+        {
+            throw new IOException($"the journal gave nothing at offset {offset} although it ends at {log.FlushedEnd}");
+        }
         _bytes = ArrayPool<byte>.Shared.Rent(Math.Max(1, read.Size));
         read.Bytes.CopyTo(_bytes);
         _length = read.Size;

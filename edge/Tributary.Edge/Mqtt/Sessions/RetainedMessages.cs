@@ -45,9 +45,12 @@ internal sealed record RetainedMessage(
 /// The retained messages by the levels of their topics, so that a new subscription visits what its filter can match and no more. Used
 /// under the lock of the sessions.
 /// </summary>
-internal sealed class RetainedMessages
+internal sealed class RetainedMessages(TimeProvider time)
 {
     private readonly Node _root = new();
+
+    /// <summary>Those that expire, by when, and some that were replaced since.</summary>
+    private readonly PriorityQueue<RetainedMessage, long> _expiring = new();
 
     /// <summary>Topics that have one.</summary>
     public int Count { get; private set; }
@@ -79,6 +82,24 @@ internal sealed class RetainedMessages
         node.Message = message;
         Count++;
         Bytes += message.Size;
+        if (message.Expiry is not null)
+        {
+            AddExpiring(message);
+        }
+    }
+
+    /// <summary>Forgets those whose time is over.</summary>
+    public void RemoveExpired()
+    {
+        long now = time.GetTimestamp();
+        while (_expiring.TryPeek(out RetainedMessage? message, out long end) && end < now)
+        {
+            _expiring.Dequeue();
+            if (ReferenceEquals(Find(message.Topic), message))
+            {
+                Remove(message.Topic);
+            }
+        }
     }
 
     /// <summary>The topic has none any more.</summary>
@@ -89,6 +110,7 @@ internal sealed class RetainedMessages
     public void Clear()
     {
         _root.Clear();
+        _expiring.Clear();
         (Count, Bytes) = (0, 0);
     }
 
@@ -110,6 +132,20 @@ internal sealed class RetainedMessages
         AddAll(_root, isFirst: false, all);
         return all;
     }
+
+    private void AddExpiring(RetainedMessage message)
+    {
+        // Topics whose message is replaced often must not fill it.
+        if (_expiring.Count > 64 + (2 * Count))
+        {
+            _expiring.Clear();
+            _expiring.EnqueueRange(All().Where(other => other.Expiry is not null).Select(other => (other, EndOf(other))));
+            return;
+        }
+        _expiring.Enqueue(message, EndOf(message));
+    }
+
+    private long EndOf(RetainedMessage message) => message.ReceivedAt + (message.Expiry!.Value * time.TimestampFrequency);
 
     private static void Match(Node node, ReadOnlySpan<byte> rest, bool more, bool isFirst, List<RetainedMessage> found)
     {

@@ -134,6 +134,9 @@ internal sealed class EntryWriter
         return this;
     }
 
+    /// <summary>A user; null for an anonymous one.</summary>
+    public EntryWriter User(string? user) => user is null ? Flag(false) : Flag(true).Text(user);
+
     public EntryWriter Message(
         MessageFlags flags, int qos, long publisher, ushort packetId, long receipt, long arrivedAt, ReadOnlySpan<byte> topic,
         ReadOnlySpan<byte> properties, ReadOnlySpan<byte> payload)
@@ -232,6 +235,8 @@ internal ref struct EntryReader(ReadOnlySpan<byte> bytes)
 
     public string Text() => Encoding.UTF8.GetString(Bytes());
 
+    public string? User() => Flag() ? Text() : null;
+
     public EntryMessage Message()
     {
         var flags = (MessageFlags)Byte();
@@ -311,11 +316,13 @@ internal readonly record struct ReceiptHeader(long Session, ushort PacketId, lon
         BinaryPrimitives.WriteInt64BigEndian(value[10..], Number);
     }
 
-    /// <summary>Looks for the header at the end of a record's headers.</summary>
-    public static bool TryRead(ReadOnlySpan<byte> headers, out ReceiptHeader header)
+    /// <summary>Looks for the header as the last one of a record.</summary>
+    public static bool TryRead(in Record record, out ReceiptHeader header)
     {
         header = default;
-        if (headers.Length < EncodedLength || !headers[^EncodedLength..].StartsWith(Prefix))
+        ReadOnlySpan<byte> headers = record.EncodedHeaders;
+        if (record.HeaderCount == 0 || headers.Length < EncodedLength || !headers[^EncodedLength..].StartsWith(Prefix)
+            || !IsLastOf(record))
         {
             return false;
         }
@@ -327,7 +334,7 @@ internal readonly record struct ReceiptHeader(long Session, ushort PacketId, lon
     }
 
     /// <summary>The record as it leaves the agent.</summary>
-    public static Record Strip(in Record record) => record.HeaderCount == 0 || !TryRead(record.EncodedHeaders, out _)
+    public static Record Strip(in Record record) => !TryRead(record, out _)
         ? record
         : new Record
         {
@@ -340,6 +347,19 @@ internal readonly record struct ReceiptHeader(long Session, ushort PacketId, lon
             HeaderCount = record.HeaderCount - 1,
             EncodedHeaders = record.EncodedHeaders[..^EncodedLength],
         };
+
+    /// <summary>
+    /// Whether the last header begins where this one would: the same bytes may also be the end of another header's value, which a client
+    /// chooses.
+    /// </summary>
+    private static bool IsLastOf(in Record record)
+    {
+        HeaderReader reader = new(record.EncodedHeaders[..^EncodedLength], record.HeaderCount - 1);
+        while (reader.Read(out _, out _, out _))
+        {
+        }
+        return !reader.IsMalformed;
+    }
 
     private static byte[] EncodePrefix()
     {

@@ -147,14 +147,16 @@ internal sealed class SessionJournal : IAppendSource, ILogListener, ICommitStrea
     }
 
     /// <summary>
-    /// Tells <paramref name="listener"/> when the entry at that offset is durable: at once if it is. For those who can do something only
-    /// after they got to know of the entry, which may be durable before that.
+    /// Tells <paramref name="listener"/> when the entry at that offset is durable, or lost: at once if it is. For those who can do
+    /// something only after they got to know of the entry, which may be durable before that.
     /// </summary>
     public void Notify(long offset, ICommitListener listener)
     {
+        string? lost;
         lock (_lock)
         {
-            if (Committed <= offset && _lost is null)
+            lost = _lost;
+            if (Committed <= offset && lost is null)
             {
                 _waiters.Add(new Waiter(offset, null, listener));
                 return;
@@ -164,6 +166,10 @@ internal sealed class SessionJournal : IAppendSource, ILogListener, ICommitStrea
         {
             listener.OnCommitted(this);
         }
+        else
+        {
+            listener.OnLost(this, lost!);
+        }
     }
 
     /// <inheritdoc/>
@@ -172,24 +178,18 @@ internal sealed class SessionJournal : IAppendSource, ILogListener, ICommitStrea
         lock (_lock)
         {
             TakeGathered();
-            if (_lost is not null)
-            {
-                _taken.Clear();
-                return;
-            }
+        }
+        if (IsLost)
+        {
+            TellOfLoss(_lost!); // whoever came after it had ended, and could not know
+            return;
         }
         long bytes = 0;
         while (_taken.TryPeek(out Batch? batch))
         {
-            AppendResult result = Log.Append(batch.Records.Build(BatchProducer.None).Span);
-            if (result.Error != AppendError.None)
+            if (Append(batch) is { } failure)
             {
-                Lose(Log.OfflineReason ?? $"the journal took no entries: {result.Error}");
-                return;
-            }
-            if (result.LastOffset + 1 != batch.End)
-            {
-                Lose($"the journal goes on at offset {result.BaseOffset}");
+                Lose(failure);
                 return;
             }
             _taken.Dequeue();
@@ -229,6 +229,25 @@ internal sealed class SessionJournal : IAppendSource, ILogListener, ICommitStrea
         Lose(reason.Message);
     }
 
+    /// <returns>Why it was not appended where it has to stand, null if it was.</returns>
+    private string? Append(Batch batch)
+    {
+        try
+        {
+            AppendResult result = Log.Append(batch.Records.Build(BatchProducer.None).Span);
+            if (result.Error != AppendError.None)
+            {
+                return Log.OfflineReason ?? $"the journal took no entries: {result.Error}";
+            }
+            return result.LastOffset + 1 == batch.End ? null : $"the journal goes on at offset {result.BaseOffset}";
+        }
+        // The writer thread serves all partitions: whatever is wrong with this one must not end it.
+        catch (Exception e)
+        {
+            return e.Message;
+        }
+    }
+
     private void Lose(string reason)
     {
         if (IsLost)
@@ -240,6 +259,12 @@ internal sealed class SessionJournal : IAppendSource, ILogListener, ICommitStrea
             TakeGathered();
             Volatile.Write(ref _lost, reason);
         }
+        TellOfLoss(reason);
+        CompleteWaiters();
+    }
+
+    private void TellOfLoss(string reason)
+    {
         var listeners = new HashSet<ICommitListener>(ReferenceEqualityComparer.Instance);
         foreach (Batch batch in _appended.Concat(_taken))
         {
@@ -251,7 +276,6 @@ internal sealed class SessionJournal : IAppendSource, ILogListener, ICommitStrea
         {
             listener.OnLost(this, reason);
         }
-        CompleteWaiters();
     }
 
     private void CompleteWaiters()

@@ -116,7 +116,7 @@ internal sealed class SessionRecovery(
     {
         public bool Visit(long offset, long timestamp, in Record record)
         {
-            if (record.HeaderCount == 0 || !ReceiptHeader.TryRead(record.EncodedHeaders, out ReceiptHeader header)
+            if (!ReceiptHeader.TryRead(record, out ReceiptHeader header)
                 || table.Find(header.Session) is not { } session)
             {
                 return true;

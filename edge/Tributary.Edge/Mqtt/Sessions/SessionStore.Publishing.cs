@@ -43,7 +43,7 @@ internal sealed partial class SessionStore
     // Under the lock.
     private readonly List<EntryRecipient> _recipients = [];
     private readonly List<Session> _listening = [];
-    private readonly RetainedMessages _system = new();
+    private readonly RetainedMessages _system;
     private readonly Matches _systemMatches = new();
     private readonly LocalDelivery _delivery;
 
@@ -339,6 +339,7 @@ internal sealed partial class SessionStore
         {
             return true;
         }
+        retained.RemoveExpired();
         RetainedMessage? before = retained.Find(packet.Topic);
         long size = RetainedMessage.SizeOf(packet.Topic.Length, packet.Properties.Length + packet.Payload.Length);
         return (before is not null || retained.Count < _options.MaxRetained)
@@ -416,14 +417,32 @@ internal sealed partial class SessionStore
     {
         var key = new Subscription(from, message.Share!, default, 0);
         Subscription? to = Subscriptions.FindGroup(key.Filter, key.Group)?.Choose();
-        using var reader = new JournalReader(_log, Messages);
-        LocalMessage? content = message.Message ?? (to is null ? null : reader.Read(message.Offset));
+        LocalMessage? content = message.Message ?? (to is null ? null : ReadForAnother(message.Offset));
         if (to is not null && content is not null)
         {
             var outbound = new OutboundMessage(content, Math.Min(message.Qos, to.Qos), message.Retain, to.Identifier, null);
             Give(to, outbound, content);
         }
         content?.Release();
+    }
+
+    /// <summary>What can't be read now is lost for the others: its session ends here and now.</summary>
+    private LocalMessage? ReadForAnother(long offset)
+    {
+        using var reader = new JournalReader(_log, Messages);
+        LocalMessage? content = null;
+        try
+        {
+            content = reader.Read(offset);
+        }
+        catch (IOException)
+        {
+        }
+        if (content is null)
+        {
+            Metrics.MessageDropped(MqttDropReason.Unreadable);
+        }
+        return content;
     }
 
     private void Give(Subscription to, in OutboundMessage outbound, LocalMessage content)

@@ -13,10 +13,11 @@ internal sealed class SessionsUnavailableException(string message) : Exception(m
 
 /// <summary>A client that wants in.</summary>
 /// <param name="ClientId">Its identifier.</param>
+/// <param name="User">Who it is; null for an anonymous one.</param>
 /// <param name="CleanStart">Whether a former session of it is to be forgotten.</param>
 /// <param name="Expiry">Seconds that the session shall live without a connection.</param>
 /// <param name="Will">Its will, null for none.</param>
-internal sealed record SessionStart(string ClientId, bool CleanStart, uint Expiry, Will? Will);
+internal sealed record SessionStart(string ClientId, string? User, bool CleanStart, uint Expiry, Will? Will);
 
 /// <summary>The session that a client got.</summary>
 /// <param name="Session">The session.</param>
@@ -65,6 +66,7 @@ internal sealed partial class SessionStore : IAsyncDisposable
         _logger = loggers.CreateLogger<SessionStore>();
         _lines = new LineLimit<MqttDropReason>(time);
         Messages = new LocalMessages(options, Metrics, time);
+        _system = new RetainedMessages(time);
         _delivery = new LocalDelivery(Subscriptions, Metrics);
         _table = new SessionTable(options, Subscriptions, Metrics, time);
         _log = buffer.OpenJournal();
@@ -98,9 +100,12 @@ internal sealed partial class SessionStore : IAsyncDisposable
     /// <exception cref="IOException">It is lost.</exception>
     public Task WaitAsync(long offset) => offset < 0 ? Task.CompletedTask : Volatile.Read(ref _journal).WaitAsync(offset);
 
-    /// <summary>Gives a client that has no other connection its session.</summary>
+    /// <summary>
+    /// Gives a client that has no other connection its session. One of another user by the same identifier ends: what waits there is
+    /// nobody else's.
+    /// </summary>
     /// <exception cref="SessionsUnavailableException">It can't be stored now.</exception>
-    /// <exception cref="MqttProtocolException">There are too many.</exception>
+    /// <exception cref="MqttProtocolException">There are too many, or there is no memory for the will.</exception>
     public SessionGiven Connect(SessionStart start, ISessionConnection connection, int window)
     {
         lock (_lock)
@@ -112,9 +117,10 @@ internal sealed partial class SessionStore : IAsyncDisposable
                 return new SessionGiven(NewVolatile(start.ClientId, connection, window), false, -1, null);
             }
             ThrowIfUnavailable();
+            CheckWill(expiry == 0 ? null : start.Will);
             DueWill? due = null;
             long offset = -1;
-            if (session is not null && start.CleanStart)
+            if (session is not null && (start.CleanStart || session.User != start.User))
             {
                 due = session is { IsWillDue: true, Will: { } will } ? new DueWill(session, will) : null;
                 offset = EndDurable(session);
@@ -128,7 +134,8 @@ internal sealed partial class SessionStore : IAsyncDisposable
             if (session is null)
             {
                 CheckSessions();
-                offset = Change(_writer.Begin(EntryKind.SessionOpened).Number(_table.NextNumber).Text(start.ClientId).Number(expiry), null);
+                offset = Change(
+                    _writer.Begin(EntryKind.SessionOpened).Number(_table.NextNumber).Text(start.ClientId).User(start.User).Number(expiry), null);
                 session = _table.Find(start.ClientId)!;
             }
             else if (session.Expiry != expiry)
@@ -240,14 +247,26 @@ internal sealed partial class SessionStore : IAsyncDisposable
         }
     }
 
-    /// <summary>The will was published.</summary>
-    public void WillPublished(Session session)
+    /// <summary>
+    /// Whether a will that <see cref="Sweep"/> gave out is still to be published: not if the client has come back meanwhile, or everything
+    /// is to be read anew.
+    /// </summary>
+    public bool IsStillDue(DueWill due)
     {
         lock (_lock)
         {
-            if (session.IsDurable && !_journal.IsLost && ReferenceEquals(_table.Find(session.Number), session))
+            return IsCurrent(due.Session) && due.Session.Connection is null && ReferenceEquals(due.Session.Will, due.Will);
+        }
+    }
+
+    /// <summary>The will was published. The client may have come back since, with another one.</summary>
+    public void WillPublished(DueWill due)
+    {
+        lock (_lock)
+        {
+            if (IsCurrent(due.Session) && ReferenceEquals(due.Session.Will, due.Will))
             {
-                SetWill(session, null);
+                SetWill(due.Session, null);
             }
         }
     }
@@ -293,9 +312,9 @@ internal sealed partial class SessionStore : IAsyncDisposable
     }
 
     /// <summary>Writes an entry and does what it says. Under the lock.</summary>
-    private long Change(EntryWriter entry, ICommitListener? listener)
+    private long Change(EntryWriter entry, ICommitListener? listener, bool isLazy = false)
     {
-        long offset = _journal.Append(entry.Written, listener);
+        long offset = _journal.Append(entry.Written, listener, isLazy);
         _journalBytes += entry.Written.Length;
         _table.Apply(entry.Written, offset);
         return offset;
@@ -344,6 +363,16 @@ internal sealed partial class SessionStore : IAsyncDisposable
             throw new MqttProtocolException(
                 MqttCloseReason.TooManySessions, ReasonCode.QuotaExceeded,
                 $"there are {_table.Sessions.Count} sessions to be kept; the setting mqtt:maxSessions allows {_options.MaxSessions}");
+        }
+    }
+
+    /// <summary>A durable session's will stays in memory when its connection is gone, and after a start.</summary>
+    private void CheckWill(Will? will)
+    {
+        if (will is not null && Metrics.ClientBytes + will.Size > _options.MaxClientBytes)
+        {
+            throw new MqttProtocolException(
+                MqttCloseReason.ClientMemory, ReasonCode.ServerUnavailable, "there is no memory for the will (mqtt:maxClientBytes)");
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Tributary.Edge.Mqtt.Protocol;
 
 namespace Tributary.Edge.Mqtt.Sessions;
@@ -9,12 +10,16 @@ internal readonly record struct TopicOffset(string Topic, int Index, long Offset
 /// <param name="Offset">Offset of the first entry that is not in it.</param>
 /// <param name="Topics">By local partition, the offset from which receipts have to be searched.</param>
 /// <param name="Oldest">Offset of the oldest entry that it refers to, <paramref name="Offset"/> if there is none.</param>
-/// <param name="LiveBytes">Bytes of the messages that it refers to.</param>
+/// <param name="LiveBytes">Bytes of the messages that it refers to, as entries, about.</param>
 internal sealed record SnapshotPosition(long Offset, IReadOnlyList<TopicOffset> Topics, long Oldest, long LiveBytes);
 
 /// <summary>The table as a snapshot and back. The layout is in FORMAT.md.</summary>
 internal sealed partial class SessionTable
 {
+    /// <summary>What an entry takes beside its message, and beside that for each who gets it, about.</summary>
+    private const int EntryBytes = 28;
+    private const int RecipientBytes = 6;
+
     /// <summary>Writes everything as it is now.</summary>
     /// <param name="to">Where it goes.</param>
     /// <param name="offset">Offset of the next entry.</param>
@@ -76,7 +81,7 @@ internal sealed partial class SessionTable
 
     private static void WriteSession(EntryWriter to, Session session, Dictionary<long, int> referred)
     {
-        to.Number(session.Number).Text(session.ClientId).Number(session.Expiry).Flag(session.UsesReceipts)
+        to.Number(session.Number).Text(session.ClientId).User(session.User).Number(session.Expiry).Flag(session.UsesReceipts)
             .Number(session.Receipts.Next).Number(session.Outbound.NextSequence).Flag(session.Will is not null);
         if (session.Will is { } will)
         {
@@ -104,7 +109,8 @@ internal sealed partial class SessionTable
             to.Identifiers(message.Identifier, message.MoreIdentifiers);
             if (state != OutboundState.Received)
             {
-                referred[message.Offset] = message.Size;
+                ref int size = ref CollectionsMarshal.GetValueRefOrAddDefault(referred, message.Offset, out bool isKnown);
+                size += (isKnown ? 0 : message.Size + EntryBytes) + RecipientBytes + (message.Share?.Length ?? 0);
             }
         });
         to.Flag(false);
@@ -112,7 +118,7 @@ internal sealed partial class SessionTable
 
     private void ReadSession(ref EntryReader from)
     {
-        Session session = Open(from.Number(), from.Text());
+        Session session = Open(from.Number(), from.Text(), from.User());
         session.Expiry = (uint)from.Number();
         session.UsesReceipts = from.Flag();
         session.ReceiptsSince = -1;

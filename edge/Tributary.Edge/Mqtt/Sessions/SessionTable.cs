@@ -17,7 +17,7 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
     public IReadOnlyCollection<Session> Sessions => _byNumber.Values;
 
     /// <summary>The retained messages.</summary>
-    public RetainedMessages Retained { get; } = new();
+    public RetainedMessages Retained { get; } = new(time);
 
     /// <summary>The number that the next session gets.</summary>
     public long NextNumber { get; private set; } = 1;
@@ -44,7 +44,7 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
         switch (kind)
         {
             case EntryKind.SessionOpened:
-                Open(reader.Number(), reader.Text()).Expiry = (uint)reader.Number();
+                Open(reader.Number(), reader.Text(), reader.User()).Expiry = (uint)reader.Number();
                 break;
             case EntryKind.Message:
                 ApplyMessage(ref reader, offset, live, isReserved);
@@ -71,7 +71,7 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
         NextNumber = 1;
     }
 
-    private Session Open(long number, string clientId)
+    private Session Open(long number, string clientId, string? user)
     {
         if (_byClient.TryGetValue(clientId, out Session? former))
         {
@@ -80,6 +80,7 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
         var session = new Session(
             number, new IngestClient(clientId), new OutboundQueue(options.MaxOutboundBytes, options.MaxDeliveryBytes, metrics), trie, metrics)
         {
+            User = user,
             AbsentSince = time.GetTimestamp(),
         };
         _byClient[clientId] = session;

@@ -106,6 +106,7 @@ internal sealed class SimulatedBroker : IIngest
     public void Sweep()
     {
         Store.Sweep();
+        Store.KeepUp();
         Links.RemoveAll(link => link.IsBroken);
     }
 

@@ -164,7 +164,16 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
             switch (_session!.Outbound.TryTake(this, flushed, out OutboundMessage message, out ushort id))
             {
                 case OutboundKind.Message:
-                    LocalMessage? content = message.Message ?? (_reader ??= broker.Store.OpenReader()).Read(message.Offset);
+                    LocalMessage? content;
+                    try
+                    {
+                        content = message.Message ?? (_reader ??= broker.Store.OpenReader()).Read(message.Offset);
+                    }
+                    catch (IOException)
+                    {
+                        _isLost = true; // it comes again
+                        return;
+                    }
                     broker.Require(content is not null || broker.Bug != PlantedBug.None, $"entry {message.Offset} can't be read");
                     if (content is not null)
                     {
@@ -210,7 +219,7 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
             case PacketType.Connect:
                 broker.TakeOver(this);
                 SessionGiven given = store.Connect(
-                    new SessionStart(Client.Name, packet.Flag, uint.MaxValue, null), this, broker.Window);
+                    new SessionStart(Client.Name, null, packet.Flag, uint.MaxValue, null), this, broker.Window);
                 _session = given.Session;
                 (_answer, _waitFor) = (new SimulatedPacket(PacketType.ConnAck, Flag: given.IsPresent), given.Offset);
                 return true;

@@ -1,0 +1,257 @@
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using Tributary.Edge.Buffer;
+using Tributary.Edge.Mqtt.Protocol;
+
+namespace Tributary.Edge.Mqtt.Sessions;
+
+/// <summary>
+/// Keeps the journal short: snapshots give up what is before the oldest message that waits, and old messages that keep too much alive that
+/// nobody needs are appended anew. So a journal is beyond its limit only while so much waits.
+/// </summary>
+internal sealed partial class SessionStore
+{
+    private const long None = -1;
+
+    /// <summary>Messages, and bytes of them, that are appended anew at a time.</summary>
+    private const int MovedAtOnce = 10_000;
+    private const long MovedBytesAtOnce = 4 << 20;
+
+    /// <summary>Least time between two snapshots that are made although the journal has not grown.</summary>
+    private static readonly TimeSpan HoldInterval = TimeSpan.FromSeconds(10);
+
+    // Under the lock.
+    private readonly EntryWriter _snapshotWriter = new();
+    private SnapshotPosition? _writing;
+    private SnapshotPosition? _saved;
+    private long _savedAt;
+    private long _journalBytes;
+
+    /// <summary>Messages that waited when the last snapshot was begun.</summary>
+    private long _savedMessages;
+
+    /// <summary>What stands before it is being appended anew; <see cref="None"/> for nothing.</summary>
+    private long _border = None;
+    private bool _hasMoved;
+
+    /// <summary>Bytes by which the journal grows between two snapshots.</summary>
+    private long SnapshotStep => Math.Min(_options.SnapshotBytes, _options.MaxJournalBytes / 4);
+
+    /// <summary>Does what is due for the journal. Called after <see cref="Sweep"/>, by the same thread.</summary>
+    public void KeepUp()
+    {
+        bool isWritten;
+        lock (_lock)
+        {
+            if (_isClosed || _journal.IsLost)
+            {
+                return;
+            }
+            _journal.Push();
+            _journalBytes = _log.BytesBetween(_log.StartOffset, _log.AppendedEnd);
+            if (_writing is null && IsSnapshotDue())
+            {
+                BeginSnapshot();
+            }
+            isWritten = _writing is not null && _journal.Committed >= _writing.Offset;
+        }
+        try
+        {
+            if (isWritten)
+            {
+                FinishSnapshot();
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _logger.SnapshotNotSaved(e.Message);
+        }
+        if (_border != None)
+        {
+            MoveOldMessages();
+        }
+    }
+
+    private bool IsSnapshotDue()
+    {
+        if (_hasMoved || _log.BytesBetween(Math.Max(_saved?.Offset ?? 0, _log.StartOffset), _log.AppendedEnd) >= SnapshotStep)
+        {
+            return true;
+        }
+        if (_time.GetElapsedTime(_savedAt) < HoldInterval)
+        {
+            return false;
+        }
+        return (_holdsTopics && _buffer.Partitions.Any(partition => partition.Hold.IsHolding))
+            // It grows no more: room is made by those who have taken their messages since.
+            || (_journalBytes > _options.MaxJournalBytes && QueuedMessages < _savedMessages);
+    }
+
+    /// <summary>Takes everything down as it is now. It may be saved when the journal is durable up to here. Under the lock.</summary>
+    private void BeginSnapshot()
+    {
+        // First: what is known to be durable by then need not be searched, and what is not is found behind it.
+        TopicOffset[] topics = [.. _buffer.Partitions.Select(p => new TopicOffset(p.Topic, p.Index, p.ToldEnd))];
+        _writing = _table.Write(_snapshotWriter.Begin(), _journal.Next, topics);
+        _savedMessages = QueuedMessages;
+        _hasMoved = false;
+        _journal.Push();
+    }
+
+    /// <summary>Saves the snapshot that was begun, and gives up what it makes superfluous.</summary>
+    private void FinishSnapshot()
+    {
+        SnapshotPosition position = _writing!;
+        _log.SaveBeside(() => _file.Save(_snapshotWriter.Written));
+        lock (_lock)
+        {
+            _writing = null;
+            Volatile.Write(ref _saved, position);
+            _savedAt = _time.GetTimestamp();
+            if (_journal.IsLost)
+            {
+                return;
+            }
+            _holdsTopics = _table.Sessions.Any(session => session.UsesReceipts);
+            foreach (BufferPartition partition in _buffer.Partitions)
+            {
+                partition.Hold.Release(partition.Log, _holdsTopics ? LimitOf(partition) : long.MaxValue);
+            }
+            _log.AdvanceStart(Math.Min(position.Oldest, _log.FlushedEnd));
+            _journalBytes = _log.BytesBetween(_log.StartOffset, _log.AppendedEnd);
+            _border = IsMovingWorthwhile(position) ? position.Oldest + ((position.Offset - position.Oldest) / 2) : None;
+        }
+    }
+
+    /// <summary>
+    /// An old message that waits keeps all of the journal behind it. When half of that is needed by nobody, or a quarter when there is not
+    /// much room left, the messages of its older half are appended anew, and the next snapshot gives their first places up.
+    /// </summary>
+    private bool IsMovingWorthwhile(SnapshotPosition position)
+    {
+        long held = _log.BytesBetween(position.Oldest, position.Offset);
+        long unneeded = held - position.LiveBytes;
+        return held >= SnapshotStep && (unneeded >= held / 2 || (held >= _options.MaxJournalBytes / 2 && unneeded >= held / 4));
+    }
+
+    /// <summary>
+    /// Appends some of the old messages anew. They are read without the lock: what has been taken meanwhile is left out.
+    /// </summary>
+    private void MoveOldMessages()
+    {
+        List<(long Offset, List<EntryRecipient> Recipients)> old;
+        lock (_lock)
+        {
+            old = FindOldest(_border);
+            if (old.Count == 0)
+            {
+                (_border, _hasMoved) = (None, true);
+                return;
+            }
+        }
+        using var reader = new JournalReader(_log, Messages);
+        var sessions = new HashSet<Session>(ReferenceEqualityComparer.Instance);
+        long bytes = 0;
+        try
+        {
+            foreach ((long offset, List<EntryRecipient> recipients) in old)
+            {
+                LocalMessage? message = reader.Read(offset);
+                bytes += message?.Length ?? 0;
+                bool isOn = TryMove(message, recipients, sessions);
+                message?.Release();
+                if (!isOn || bytes >= MovedBytesAtOnce)
+                {
+                    break;
+                }
+            }
+        }
+        catch (IOException e)
+        {
+            _logger.SessionsDamaged($"messages that wait can't be read at the moment: {e.Message}");
+        }
+        lock (_lock)
+        {
+            _journal.Push();
+            foreach (Session session in sessions)
+            {
+                _journal.Notify(_journal.Next - 1, session); // its next message may be one of these
+            }
+        }
+    }
+
+    /// <summary>The oldest messages that somebody has not taken, up to an offset, with those who wait for them. Under the lock.</summary>
+    private List<(long Offset, List<EntryRecipient> Recipients)> FindOldest(long upTo)
+    {
+        var offsets = new SortedSet<long>();
+        var found = new Dictionary<long, List<EntryRecipient>>();
+        foreach (Session session in _table.Sessions)
+        {
+            session.Outbound.ForEachStored((sequence, message, state) =>
+            {
+                if (message.Offset > upTo || state == OutboundState.Received)
+                {
+                    return;
+                }
+                if (offsets.Add(message.Offset))
+                {
+                    found.Add(message.Offset, []);
+                    if (offsets.Count > MovedAtOnce)
+                    {
+                        found.Remove(offsets.Max);
+                        offsets.Remove(offsets.Max);
+                        upTo = offsets.Max;
+                    }
+                }
+                if (message.Offset <= upTo)
+                {
+                    found[message.Offset].Add(new EntryRecipient(session.Number, 0, false, sequence, null, 0, null));
+                }
+            });
+        }
+        return [.. offsets.Select(offset => (offset, found[offset]))];
+    }
+
+    /// <param name="message">The message; null if it is lost.</param>
+    /// <param name="recipients">Who waited for it.</param>
+    /// <param name="moved">Gets those who still do.</param>
+    /// <returns>False if nothing can be written any more.</returns>
+    private bool TryMove(LocalMessage? message, List<EntryRecipient> recipients, HashSet<Session> moved)
+    {
+        lock (_lock)
+        {
+            if (_isClosed || _journal.IsLost)
+            {
+                return false;
+            }
+            recipients.RemoveAll(to => _table.Find(to.Session)?.Outbound.Has(to.Sequence) != true);
+            if (recipients.Count == 0)
+            {
+                return true;
+            }
+            moved.UnionWith(recipients.Select(to => _table.Find(to.Session)!));
+            if (message is null)
+            {
+                GiveUp(recipients);
+                return true;
+            }
+            long arrivedAt = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_time.GetElapsedTime(message.ReceivedAt).TotalMilliseconds;
+            Change(
+                _writer.Begin(EntryKind.MessageMoved)
+                    .Message(MessageFlags.None, message.Qos, 0, 0, -1, arrivedAt, message.Topic, message.Properties, message.Payload)
+                    .Recipients(CollectionsMarshal.AsSpan(recipients), withSequences: true),
+                null, isLazy: true);
+            return true;
+        }
+    }
+
+    /// <summary>What is damaged is never sent: as it is when its turn comes.</summary>
+    private void GiveUp(List<EntryRecipient> recipients)
+    {
+        foreach (EntryRecipient to in recipients)
+        {
+            Metrics.MessageDropped(MqttDropReason.Unreadable);
+            Change(_writer.Begin(EntryKind.Acknowledged).Number(to.Session).Number(to.Sequence), null, isLazy: true);
+        }
+    }
+}
