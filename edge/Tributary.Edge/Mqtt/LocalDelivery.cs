@@ -7,7 +7,10 @@ namespace Tributary.Edge.Mqtt;
 /// too slow loses QoS 0 messages, and its connection when that doesn't help. What a durable session gets with QoS 1 or 2 is not given
 /// here: that was written down for it when the message came.
 /// </summary>
-internal sealed class LocalDelivery(SubscriptionTrie subscriptions, MqttMetrics metrics)
+/// <param name="subscriptions">Everybody's.</param>
+/// <param name="metrics">What is counted.</param>
+/// <param name="passOn">Gives a message of a shared subscription, whose member has ended meanwhile, to another one.</param>
+internal sealed class LocalDelivery(SubscriptionTrie subscriptions, MqttMetrics metrics, Action<OutboundMessage, Session> passOn)
 {
     /// <summary>Queues a committed message for everyone whose subscription matches, once for each client, and releases it.</summary>
     /// <param name="message">The message.</param>
@@ -21,8 +24,13 @@ internal sealed class LocalDelivery(SubscriptionTrie subscriptions, MqttMetrics 
             {
                 var outbound = new OutboundMessage(
                     message, Math.Min(message.Qos, subscription.Qos), message.IsRetained && subscription.RetainAsPublished,
-                    subscription.Identifier, null);
-                End(subscription.Session, subscription.Session.Outbound.TryEnqueue(outbound));
+                    subscription.Identifier, null) { Share = subscription.Key };
+                EnqueueResult result = subscription.Session.Outbound.TryEnqueue(outbound);
+                if (result == EnqueueResult.Ended)
+                {
+                    passOn(outbound, subscription.Session);
+                }
+                End(subscription.Session, result);
             }
         }
         message.Release();

@@ -19,7 +19,6 @@ internal sealed class MqttContext
         Logger = logger;
         Lines = new LineLimit<MqttCloseReason>(time);
         DenialLines = new LineLimit<AccessDenial>(time);
-        Delivery = new LocalDelivery(sessions.Subscriptions, sessions.Metrics);
         Publisher = new BrokerPublisher(this);
     }
 
@@ -66,7 +65,7 @@ internal sealed class MqttContext
     public LocalMessages Messages => Sessions.Messages;
 
     /// <summary>Gives them to subscribers.</summary>
-    public LocalDelivery Delivery { get; }
+    public LocalDelivery Delivery => Sessions.Delivery;
 
     /// <summary>Publishes for clients that are gone.</summary>
     public BrokerPublisher Publisher { get; }

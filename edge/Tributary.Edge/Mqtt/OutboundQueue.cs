@@ -11,6 +11,9 @@ internal readonly record struct OutboundMessage(LocalMessage? Message, int Qos, 
     /// <summary>Offset of its journal entry, −1 for none: it is sent after that is durable, and can be read back from there.</summary>
     public long Offset { get; init; } = -1;
 
+    /// <summary>Offset of a journal entry that has to be durable too before it is sent, −1 for none.</summary>
+    public long Gate { get; init; } = -1;
+
     /// <summary>Bytes of topic, properties and payload.</summary>
     public int Size { get; init; } = Message?.Length ?? 0;
 
@@ -20,6 +23,11 @@ internal readonly record struct OutboundMessage(LocalMessage? Message, int Qos, 
     /// <summary>Whether it was, or may have been, sent before.</summary>
     public bool IsDuplicate { get; init; }
 }
+
+/// <summary>A message that a session leaves to the other members of a shared subscription.</summary>
+/// <param name="Sequence">Its number in the session, −1 for none.</param>
+/// <param name="Message">The message, of which one reference belongs to this.</param>
+internal readonly record struct LeftMessage(long Sequence, OutboundMessage Message);
 
 /// <summary>What became of a message for a subscriber.</summary>
 internal enum EnqueueResult
@@ -107,6 +115,7 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
     private int _window;
     private int _outstanding;
     private long _bytes;
+    private long _held;
     private long _storedMessages;
     private long _storedBytes;
     private Queue<long>? _releases;
@@ -177,8 +186,53 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
         }
     }
 
-    /// <summary>Adds a message that is not in the journal, for as long as the connection lasts, and a reference to it if it is queued.</summary>
-    /// <param name="message">The message.</param>
+    /// <summary>
+    /// Takes nothing more, and tells what the session leaves of shared subscriptions: what was not sent, or with QoS 1 and not acknowledged.
+    /// What may have been sent with QoS 2 may not go to anybody else [MQTT-4.8.2-5]. <see cref="End"/> follows.
+    /// </summary>
+    public List<LeftMessage> TakeShared()
+    {
+        lock (_lock)
+        {
+            _owner = null;
+            var left = new List<LeftMessage>();
+            for (int i = 0; i < _count; i++)
+            {
+                ref Slot slot = ref At(i);
+                if (slot.Message is { Share: not null, Qos: > 0 }
+                    && (slot.State == OutboundState.Waiting || (slot.State == OutboundState.Sent && slot.Message.Qos == 1)))
+                {
+                    slot.Message.Message?.Share();
+                    left.Add(new LeftMessage(slot.Sequence, slot.Message));
+                }
+            }
+            return left;
+        }
+    }
+
+    /// <summary>
+    /// Offset of the oldest journal entry that is needed for a message which is not the session's own there, but was passed on to it;
+    /// <see cref="long.MaxValue"/> for none.
+    /// </summary>
+    public long OldestLent()
+    {
+        lock (_lock)
+        {
+            long oldest = long.MaxValue;
+            for (int i = 0; i < _count; i++)
+            {
+                ref Slot slot = ref At(i);
+                if (slot is { IsStored: false, State: not OutboundState.Done, Message: { Message: null, Offset: >= 0 } })
+                {
+                    oldest = Math.Min(oldest, slot.Message.Offset);
+                }
+            }
+            return oldest;
+        }
+    }
+
+    /// <summary>Adds a message that is not the session's in the journal, for as long as the connection lasts.</summary>
+    /// <param name="message">The message; a reference is added if it is queued. One that stands in the journal may be without.</param>
     /// <param name="isBounded">
     /// Whether the bytes of the queue are limited: those of retained messages, which come all at once, only together with all others.
     /// </param>
@@ -190,13 +244,16 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
             {
                 return EnqueueResult.Ended;
             }
-            int size = message.Size + EntryBytes;
+            int size = (message.Message is null ? 0 : message.Size) + EntryBytes;
             if ((isBounded && _bytes > 0 && _bytes + size > maxBytes) || !TryTakePlace())
             {
                 return message.Qos == 0 ? EnqueueResult.Dropped : EnqueueResult.Overflow;
             }
-            _bytes += size;
-            message.Message!.Share();
+            if (message.Message is not null)
+            {
+                _bytes += size;
+                message.Message.Share();
+            }
             ref Slot slot = ref Add(message);
             slot.HasPlace = true;
             return EnqueueResult.Queued;
@@ -366,7 +423,7 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
             {
                 DropMemory(ref slot);
                 slot.State = OutboundState.Received;
-                slot.Gate = gate;
+                slot.Message = slot.Message with { Gate = gate };
             }
             if (_owner is not null && at < _next)
             {
@@ -460,7 +517,7 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
         while (_releases is not null && _releases.TryPeek(out long sequence))
         {
             int at = IndexOf(sequence);
-            if (at >= 0 && At(at).Gate >= flushed)
+            if (at >= 0 && At(at).Message.Gate >= flushed)
             {
                 break;
             }
@@ -479,7 +536,7 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
     private OutboundKind TakeRelease(ref Slot slot, long flushed, out ushort packetId)
     {
         packetId = 0;
-        if (slot.Gate >= flushed)
+        if (slot.Message.Gate >= flushed)
         {
             return OutboundKind.None;
         }
@@ -492,16 +549,19 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
     {
         message = default;
         packetId = 0;
-        if (slot.Message.Offset >= flushed
+        if (slot.Message.Offset >= flushed || slot.Message.Gate >= flushed
             || (slot.Message.Qos > 0 && (_outstanding >= _window || slot.Sequence - At(0).Sequence >= Identifiers)))
         {
             return OutboundKind.None;
         }
         message = slot.Message with { IsDuplicate = slot.State == OutboundState.Sent };
-        if (slot.Message.Message is not null)
+        if (message.Message is { } content)
         {
             _bytes -= message.Size + EntryBytes;
-            slot.Message = slot.Message with { Message = null };
+            if (!TryHold(ref slot, content))
+            {
+                slot.Message = slot.Message with { Message = null };
+            }
         }
         FreePlace(ref slot);
         _next++;
@@ -518,6 +578,22 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
         return OutboundKind.Message;
     }
 
+    /// <summary>
+    /// Keeps what was sent by a shared subscription and can't be read back, within a bound, until it is acknowledged: another member gets it
+    /// if this one ends.
+    /// </summary>
+    private bool TryHold(ref Slot slot, LocalMessage content)
+    {
+        if (slot.IsStored || slot.Message is not { Share: not null, Qos: 1 } || _held + slot.Message.Size > maxBytes)
+        {
+            return false;
+        }
+        content.Share();
+        _held += slot.Message.Size;
+        slot.IsHeld = true;
+        return true;
+    }
+
     private ref Slot At(int index) => ref _slots[(_head + index) & (_slots.Length - 1)];
 
     private ref Slot Add(in OutboundMessage message)
@@ -527,7 +603,7 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
             MakeRoom();
         }
         ref Slot slot = ref At(_count++);
-        slot = new Slot { Message = message, Sequence = _nextSequence, Gate = -1 };
+        slot = new Slot { Message = message, Sequence = _nextSequence };
         if (message.Qos > 0)
         {
             _nextSequence++;
@@ -620,8 +696,16 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
         if (slot.Message.Message is { } message)
         {
             message.Release();
-            _bytes -= slot.Message.Size + EntryBytes;
+            if (slot.IsHeld)
+            {
+                _held -= slot.Message.Size;
+            }
+            else
+            {
+                _bytes -= slot.Message.Size + EntryBytes;
+            }
             slot.Message = slot.Message with { Message = null };
+            slot.IsHeld = false;
         }
     }
 
@@ -680,12 +764,13 @@ internal sealed class OutboundQueue(int maxBytes, long maxDeliveryBytes, MqttMet
         public OutboundMessage Message;
         public long Sequence;
 
-        /// <summary>Offset of the journal entry of its PUBREC, −1 for none.</summary>
-        public long Gate;
         public OutboundState State;
 
         /// <summary>Whether it was sent in this connection.</summary>
         public bool IsInWindow;
+
+        /// <summary>Whether it was sent and is kept for others.</summary>
+        public bool IsHeld;
 
         /// <summary>Whether its PUBREL waits to be sent.</summary>
         public bool IsReleasing;

@@ -20,6 +20,7 @@ internal enum EntryKind : byte
     Received = 11,
     UsesReceipts = 12,
     Released = 13,
+    Passed = 14,
 }
 
 /// <summary>Bits of the flags of a message entry.</summary>

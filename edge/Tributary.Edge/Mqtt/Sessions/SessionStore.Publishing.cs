@@ -45,7 +45,6 @@ internal sealed partial class SessionStore
     private readonly List<Session> _listening = [];
     private readonly RetainedMessages _system;
     private readonly Matches _systemMatches = new();
-    private readonly LocalDelivery _delivery;
 
     /// <summary>
     /// Whether a message has to go through <see cref="Publish"/>: somebody must remember it, or choose who gets it. The others cost nothing
@@ -202,7 +201,7 @@ internal sealed partial class SessionStore
             _system.Set(new RetainedMessage(topic, [], payload, 0, now, _time.GetTimestamp(), -1));
             if (Subscriptions.HasMatch(topic))
             {
-                _delivery.Deliver(Messages.Restore(0, topic, [], payload, now), _systemMatches);
+                Delivery.Deliver(Messages.Restore(0, topic, [], payload, now), _systemMatches);
             }
         }
     }
@@ -394,83 +393,5 @@ internal sealed partial class SessionStore
             _journal.Notify(retained.Offset, session);
         }
         message.Release();
-    }
-
-    /// <summary>What a session that ends has got by shared subscriptions, and not begun to take with QoS 2.</summary>
-    private static List<OutboundMessage> SharedOf(Session session)
-    {
-        var shared = new List<OutboundMessage>();
-        session.Outbound.ForEachStored((_, message, state) =>
-        {
-            // What may have been sent with QoS 2 may not go to anybody else [MQTT-4.8.2-5].
-            if (message.Share is not null && (state == OutboundState.Waiting || (state == OutboundState.Sent && message.Qos == 1)))
-            {
-                message.Message?.Share();
-                shared.Add(message);
-            }
-        });
-        return shared;
-    }
-
-    /// <summary>Gives a message of a shared subscription to another one of those who share it, if there is one.</summary>
-    private void PassOn(in OutboundMessage message, Session from)
-    {
-        var key = new Subscription(from, message.Share!, default, 0);
-        Subscription? to = Subscriptions.FindGroup(key.Filter, key.Group)?.Choose();
-        LocalMessage? content = message.Message ?? (to is null ? null : ReadForAnother(message.Offset));
-        if (to is not null && content is not null)
-        {
-            var outbound = new OutboundMessage(content, Math.Min(message.Qos, to.Qos), message.Retain, to.Identifier, null);
-            Give(to, outbound, content);
-        }
-        content?.Release();
-    }
-
-    /// <summary>What can't be read now is lost for the others: its session ends here and now.</summary>
-    private LocalMessage? ReadForAnother(long offset)
-    {
-        using var reader = new JournalReader(_log, Messages);
-        LocalMessage? content = null;
-        try
-        {
-            content = reader.Read(offset);
-        }
-        catch (IOException)
-        {
-        }
-        if (content is null)
-        {
-            Metrics.MessageDropped(MqttDropReason.Unreadable);
-        }
-        return content;
-    }
-
-    private void Give(Subscription to, in OutboundMessage outbound, LocalMessage content)
-    {
-        if (!to.IsDurable)
-        {
-            if (to.Session.Outbound.TryEnqueue(outbound) == EnqueueResult.Queued)
-            {
-                to.Session.Connection?.Wake();
-                return;
-            }
-            Metrics.MessageDropped(MqttDropReason.QueueFull);
-            return;
-        }
-        if (!to.Session.Outbound.TryReserve(content.Length, _options))
-        {
-            QueueFull(to.Session);
-            return;
-        }
-        long arrivedAt = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_time.GetElapsedTime(content.ReceivedAt).TotalMilliseconds;
-        _writer.Begin(EntryKind.Message)
-            .Message(MessageFlags.None, content.Qos, 0, 0, -1, arrivedAt, content.Topic, content.Properties, content.Payload)
-            .Recipients(
-                [new EntryRecipient(to.Session.Number, outbound.Qos, outbound.Retain, -1, to.Key, outbound.Identifier, null)],
-                withSequences: false);
-        long offset = _journal.Append(_writer.Written, null);
-        _journalBytes += _writer.Written.Length;
-        _table.Apply(_writer.Written, offset, content, isReserved: true);
-        _journal.Notify(offset, to.Session);
     }
 }

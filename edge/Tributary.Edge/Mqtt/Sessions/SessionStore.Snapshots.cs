@@ -117,7 +117,7 @@ internal sealed partial class SessionStore
             {
                 partition.Hold.Release(partition.Log, _holdsTopics ? LimitOf(partition) : long.MaxValue);
             }
-            _log.AdvanceStart(Math.Min(position.Oldest, _log.FlushedEnd));
+            _log.AdvanceStart(Math.Min(Math.Min(position.Oldest, OldestLent()), _log.FlushedEnd));
             _journalBytes = _log.BytesBetween(_log.StartOffset, _log.AppendedEnd);
             _border = IsMovingWorthwhile(position) ? position.Oldest + ((position.Offset - position.Oldest) / 2) : None;
         }

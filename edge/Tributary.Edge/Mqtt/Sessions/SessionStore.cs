@@ -67,7 +67,7 @@ internal sealed partial class SessionStore : IAsyncDisposable
         _lines = new LineLimit<MqttDropReason>(time);
         Messages = new LocalMessages(options, Metrics, time);
         _system = new RetainedMessages(time);
-        _delivery = new LocalDelivery(Subscriptions, Metrics);
+        Delivery = new LocalDelivery(Subscriptions, Metrics, PassOn);
         _table = new SessionTable(options, Subscriptions, Metrics, time);
         _log = buffer.OpenJournal();
         _file = new SessionSnapshot(storage, $"{buffer.Directory.Path}/{EdgeBuffer.JournalName}");
@@ -81,6 +81,9 @@ internal sealed partial class SessionStore : IAsyncDisposable
 
     /// <summary>Messages kept for subscribers.</summary>
     public LocalMessages Messages { get; }
+
+    /// <summary>Gives messages that are not in the journal to subscribers.</summary>
+    public LocalDelivery Delivery { get; }
 
     /// <summary>What is counted.</summary>
     public MqttMetrics Metrics { get; } = new();
@@ -177,12 +180,13 @@ internal sealed partial class SessionStore : IAsyncDisposable
             }
             session.Connection = null;
             session.AbsentSince = _time.GetTimestamp();
-            session.Outbound.Detach(connection);
             if (!session.IsDurable)
             {
-                End(session);
+                EndVolatile(session);
+                return;
             }
-            else if (!_journal.IsLost && ReferenceEquals(_table.Find(session.Number), session))
+            session.Outbound.Detach(connection);
+            if (!_journal.IsLost && ReferenceEquals(_table.Find(session.Number), session))
             {
                 session.IsWillDue = keepsWill && session.Will is not null;
                 if (expiry is { } changed && ExpiryOf(changed) != session.Expiry)
@@ -340,20 +344,16 @@ internal sealed partial class SessionStore : IAsyncDisposable
     /// <summary>Ends a durable session; what it has of shared subscriptions goes to others.</summary>
     private long EndDurable(Session session)
     {
-        List<OutboundMessage> shared = SharedOf(session);
-        long offset = Change(_writer.Begin(EntryKind.SessionEnded).Number(session.Number), null);
+        PassOn(session.Outbound.TakeShared(), session);
         session.Connection = null;
-        foreach (OutboundMessage message in shared)
-        {
-            PassOn(message, session);
-        }
-        return offset;
+        return Change(_writer.Begin(EntryKind.SessionEnded).Number(session.Number), null);
     }
 
-    private static void End(Session session)
+    private void EndVolatile(Session session)
     {
-        session.Connection = null;
+        List<LeftMessage> left = session.Outbound.TakeShared();
         session.End();
+        PassOn(left, session);
     }
 
     private void CheckSessions()

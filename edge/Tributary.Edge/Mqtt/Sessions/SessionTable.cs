@@ -52,6 +52,9 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
             case EntryKind.MessageMoved:
                 ApplyMoved(ref reader, offset);
                 break;
+            case EntryKind.Passed:
+                ApplyPassed(ref reader, offset, isReserved);
+                break;
             default:
                 ApplyToSession(kind, ref reader, offset);
                 break;
@@ -186,6 +189,24 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
         {
             EntryRecipient to = reader.Recipient(withSequence: true);
             Find(to.Session)?.Outbound.Move(to.Sequence, offset);
+        }
+    }
+
+    /// <summary>Messages of a session that ends, which are in the journal already, are another one's now, or nobody's.</summary>
+    private void ApplyPassed(ref EntryReader reader, long offset, bool isReserved)
+    {
+        Session? from = Find(reader.Number());
+        for (int left = reader.Count(); left > 0; left--)
+        {
+            long sequence = reader.Number();
+            from?.Outbound.Remove(sequence);
+            long at = reader.Number();
+            int size = (int)reader.Number();
+            reader.Count();
+            EntryRecipient to = reader.Recipient(withSequence: false);
+            Find(to.Session)?.Outbound.Store(
+                new OutboundMessage(null, to.Qos, to.Retain, to.Identifier, to.MoreIdentifiers) { Offset = at, Size = size, Share = to.Share, Gate = offset },
+                isReserved);
         }
     }
 

@@ -40,7 +40,6 @@ internal sealed class SimulatedBroker : IIngest
         _ingest = new Ingestor(
             RouteTable.Default, Buffer, new IngestOptions { EdgeId = "e", MaxBatchBytes = 4 << 10, MaxRecordBytes = 4 << 10 }, simulation.Time,
             NullLoggerFactory.Instance);
-        Delivery = new LocalDelivery(Store.Subscriptions, Store.Metrics);
     }
 
     public FaultyStorage Storage { get; }
@@ -49,7 +48,7 @@ internal sealed class SimulatedBroker : IIngest
 
     public SessionStore Store { get; }
 
-    public LocalDelivery Delivery { get; }
+    public LocalDelivery Delivery => Store.Delivery;
 
     public IIngest Ingest => this;
 

@@ -1,0 +1,173 @@
+using Tributary.Edge.Ingest;
+using Tributary.Edge.Mqtt.Protocol;
+
+namespace Tributary.Edge.Mqtt.Sessions;
+
+/// <summary>
+/// What members of shared subscriptions leave when their sessions end: it goes to other members (MQTT 5, 4.8.2). What stands in the
+/// journal is passed on where it stands, so that nothing is read or copied: an entry says whose it is now, and a crash finds it with either
+/// the one or the other. To a session that is not durable it is lent; the journal keeps it for that one as long as it has plenty of room.
+/// </summary>
+internal sealed partial class SessionStore
+{
+    /// <summary>Messages that one entry passes on at most.</summary>
+    private const int PassedAtOnce = 1000;
+
+    // Under the lock.
+    private readonly List<Passing> _passing = [];
+    private readonly HashSet<Session> _borrowers = [];
+
+    /// <summary>A message came to a member whose session had ended.</summary>
+    private void PassOn(OutboundMessage message, Session from)
+    {
+        lock (_lock)
+        {
+            message.Message?.Share();
+            PassOn([new LeftMessage(-1, message)], from);
+        }
+    }
+
+    /// <summary>Gives messages to other members, as far as there are any; their references are given back.</summary>
+    private void PassOn(List<LeftMessage> left, Session from)
+    {
+        _borrowers.Remove(from);
+        var groups = new Dictionary<byte[], SharedGroup?>(TopicComparer.Instance);
+        foreach (LeftMessage message in left)
+        {
+            byte[] share = message.Message.Share!;
+            if (!groups.TryGetValue(share, out SharedGroup? group))
+            {
+                var shared = new Subscription(from, share, default, 0);
+                groups.Add(share, group = Subscriptions.FindGroup(shared.Filter, shared.Group));
+            }
+            if (group?.Choose(except: from) is { } to)
+            {
+                PassOn(message, from, to);
+            }
+        }
+        Pass(from);
+        foreach (LeftMessage message in left)
+        {
+            message.Message.Message?.Release();
+        }
+    }
+
+    private void PassOn(in LeftMessage left, Session from, Subscription to)
+    {
+        OutboundMessage before = left.Message;
+        if (before.Message is null && before.Offset < 0)
+        {
+            return; // it was sent, and too large to be kept beside others
+        }
+        var message = new OutboundMessage(before.Message, Math.Min(before.Qos, to.Qos), before.Retain, to.Identifier, null)
+        {
+            Offset = before.Offset,
+            Size = before.Size,
+            Share = to.Key,
+        };
+        bool isStored = to.Session.IsDurable && message.Qos > 0;
+        if (isStored
+            && (_journal.IsLost || _journalBytes > _options.MaxJournalBytes || !to.Session.Outbound.TryReserve(message.Size, _options)))
+        {
+            QueueFull(to.Session);
+            return;
+        }
+        if (isStored && message.Offset < 0)
+        {
+            Pass(from); // in their order
+            Write(to.Session, message);
+            return;
+        }
+        _passing.Add(new Passing(left.Sequence, message, to.Session, isStored));
+        if (_passing.Count == PassedAtOnce)
+        {
+            Pass(from);
+        }
+    }
+
+    /// <summary>Passes on what is gathered.</summary>
+    private void Pass(Session from)
+    {
+        if (_passing.Count == 0)
+        {
+            return;
+        }
+        long gate = -1;
+        if (!_journal.IsLost && (from.IsDurable || _passing.Exists(static one => one.IsStored)))
+        {
+            EntryWriter entry = _writer.Begin(EntryKind.Passed).Number(from.IsDurable ? from.Number : 0).Number(_passing.Count);
+            foreach ((long sequence, OutboundMessage message, Session to, bool isStored) in _passing)
+            {
+                entry.Number(sequence).Number(message.Offset).Number(message.Size).Recipients(
+                    [new EntryRecipient(isStored ? to.Number : 0, message.Qos, message.Retain, -1, message.Share, message.Identifier, null)],
+                    withSequences: false);
+            }
+            gate = _journal.Append(entry.Written, null);
+            _journalBytes += entry.Written.Length;
+            _table.Apply(entry.Written, gate, isReserved: true);
+        }
+        foreach (Session to in Lend(gate))
+        {
+            if (gate >= 0)
+            {
+                _journal.Notify(gate, to);
+            }
+            else
+            {
+                to.Connection?.Wake();
+            }
+        }
+        _passing.Clear();
+    }
+
+    /// <summary>Queues what goes to sessions that are not durable, or with QoS 0: after the entry that takes it from the former one.</summary>
+    /// <returns>Everybody who has got something.</returns>
+    private HashSet<Session> Lend(long gate)
+    {
+        var receivers = new HashSet<Session>();
+        foreach (Passing one in _passing)
+        {
+            if (!one.IsStored && one.To.Outbound.TryEnqueue(one.Message with { Gate = gate }) != EnqueueResult.Queued)
+            {
+                Metrics.MessageDropped(MqttDropReason.QueueFull);
+                continue;
+            }
+            receivers.Add(one.To);
+            if (one is { IsStored: false, Message.Message: null })
+            {
+                _borrowers.Add(one.To);
+            }
+        }
+        return receivers;
+    }
+
+    /// <summary>Writes a message down for one session, whose place is taken.</summary>
+    private void Write(Session to, in OutboundMessage message)
+    {
+        LocalMessage content = message.Message!;
+        long arrivedAt = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_time.GetElapsedTime(content.ReceivedAt).TotalMilliseconds;
+        _writer.Begin(EntryKind.Message)
+            .Message(MessageFlags.None, content.Qos, 0, 0, -1, arrivedAt, content.Topic, content.Properties, content.Payload)
+            .Recipients(
+                [new EntryRecipient(to.Number, message.Qos, message.Retain, -1, message.Share, message.Identifier, null)], withSequences: false);
+        long offset = _journal.Append(_writer.Written, null);
+        _journalBytes += _writer.Written.Length;
+        _table.Apply(_writer.Written, offset, content, isReserved: true);
+        _journal.Notify(offset, to);
+    }
+
+    /// <summary>The oldest entry that is lent. A borrower that takes its time may not fill the journal for everybody else.</summary>
+    private long OldestLent()
+    {
+        _borrowers.RemoveWhere(static session => session.Connection is null);
+        long oldest = long.MaxValue;
+        foreach (Session session in _journalBytes > _options.MaxJournalBytes / 2 ? [] : _borrowers)
+        {
+            oldest = Math.Min(oldest, session.Outbound.OldestLent());
+        }
+        return oldest;
+    }
+
+    /// <summary>A message on its way to another member.</summary>
+    private readonly record struct Passing(long Sequence, OutboundMessage Message, Session To, bool IsStored);
+}
