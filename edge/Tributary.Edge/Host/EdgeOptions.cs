@@ -234,6 +234,7 @@ internal sealed record EdgeOptions
             SnapshotBytes = values.Size64("mqtt:snapshotBytes", otherwise.SnapshotBytes),
             MaxRetained = values.Int32("mqtt:maxRetained", otherwise.MaxRetained),
             MaxRetainedBytes = values.Size64("mqtt:maxRetainedBytes", otherwise.MaxRetainedBytes),
+            MaxOutboundTopicAliases = values.Int32("mqtt:maxOutboundTopicAliases", otherwise.MaxOutboundTopicAliases),
             MaxTopicAliases = values.Int32("mqtt:maxTopicAliases", otherwise.MaxTopicAliases),
             SysInterval = values.Duration("mqtt:sysInterval", otherwise.SysInterval),
             MaxTopicBytes = values.Size32("mqtt:maxTopicBytes", otherwise.MaxTopicBytes),

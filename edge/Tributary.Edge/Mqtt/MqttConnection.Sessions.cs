@@ -109,7 +109,8 @@ internal sealed partial class MqttConnection
         }
         _keepAlive = keepAlive;
         _will = connect.Will;
-        _recipient = new Recipient(_level, connect.Properties.MaximumPacketSize);
+        int aliases = Math.Min(connect.Properties.TopicAliasMaximum, options.MaxOutboundTopicAliases);
+        _recipient = new Recipient(_level, connect.Properties.MaximumPacketSize, aliases > 0 ? new OutboundAliases(aliases) : null);
         _isAccepted = true;
         _broker.Metrics.ConnectionAccepted();
         _broker.Logger.MqttClientAccepted(_connection.ConnectionId, _remote, clientId, _level);

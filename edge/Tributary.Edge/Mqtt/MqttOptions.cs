@@ -88,6 +88,9 @@ internal sealed record MqttOptions
     /// <summary>Most topic aliases of a client, told to MQTT 5 clients as Topic Alias Maximum.</summary>
     public int MaxTopicAliases { get; init; } = 32;
 
+    /// <summary>Most topic aliases towards a client; less if its own Topic Alias Maximum is smaller.</summary>
+    public int MaxOutboundTopicAliases { get; init; } = 32;
+
     /// <summary>Time between two publications of the <c>$SYS</c> topics; zero for none.</summary>
     public TimeSpan SysInterval { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -151,6 +154,7 @@ internal sealed record MqttOptions
         Settings.Range("mqtt:maxRetained", MaxRetained, 1, 10_000_000);
         Settings.Range("mqtt:maxRetainedBytes", MaxRetainedBytes, 1L << 10, 1L << 30);
         Settings.Range("mqtt:maxTopicAliases", MaxTopicAliases, 0, ushort.MaxValue);
+        Settings.Range("mqtt:maxOutboundTopicAliases", MaxOutboundTopicAliases, 0, ushort.MaxValue);
         Settings.Range("mqtt:sysInterval", SysInterval, TimeSpan.Zero, TimeSpan.FromDays(1));
         Settings.Range("mqtt:maxTopicBytes", MaxTopicBytes, 1, ushort.MaxValue);
         Settings.Range("mqtt:maxTopicLevels", MaxTopicLevels, 1, 256);

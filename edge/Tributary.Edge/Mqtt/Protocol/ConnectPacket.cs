@@ -111,6 +111,9 @@ internal sealed record ConnectProperties
     /// <summary>Largest packet that the client takes, bytes.</summary>
     public uint MaximumPacketSize { get; init; } = uint.MaxValue;
 
+    /// <summary>Highest topic alias that the client takes; 0 for none.</summary>
+    public ushort TopicAliasMaximum { get; init; }
+
     /// <summary>Whether reasons in words may stand in acknowledgements.</summary>
     public bool RequestProblemInformation { get; init; } = true;
 
@@ -134,6 +137,9 @@ internal sealed record ConnectProperties
                     break;
                 case PropertyId.MaximumPacketSize:
                     read = read with { MaximumPacketSize = properties.Number };
+                    break;
+                case PropertyId.TopicAliasMaximum:
+                    read = read with { TopicAliasMaximum = (ushort)properties.Number };
                     break;
                 case PropertyId.RequestProblemInformation:
                     read = read with { RequestProblemInformation = properties.Number != 0 };

@@ -6,7 +6,8 @@ namespace Tributary.Edge.Mqtt.Protocol;
 /// <summary>What of a subscriber a PUBLISH to it depends on.</summary>
 /// <param name="Level">Version of the protocol.</param>
 /// <param name="MaxPacketBytes">Largest packet that it takes.</param>
-internal readonly record struct Recipient(ProtocolLevel Level, uint MaxPacketBytes);
+/// <param name="Aliases">Topic aliases that it was told; null if it takes none.</param>
+internal readonly record struct Recipient(ProtocolLevel Level, uint MaxPacketBytes, OutboundAliases? Aliases = null);
 
 /// <summary>Writes PUBLISH packets to subscribers (MQTT 5 and 3.1.1, 3.3).</summary>
 internal static class PublishWriter
@@ -33,36 +34,80 @@ internal static class PublishWriter
         {
             return MqttDropReason.Expired;
         }
-        int properties = to.Level == ProtocolLevel.V5 ? message.Properties.Length + IdentifiersLength(outbound) : 0;
-        int propertiesHeader = to.Level == ProtocolLevel.V5 ? VariableInt.SizeOf(properties) : 0;
-        int head = 2 + message.Topic.Length + (outbound.Qos > 0 ? 2 : 0) + propertiesHeader + properties;
-        int body = head + message.Payload.Length;
-        int header = 1 + VariableInt.SizeOf(body);
-        if (header + body > to.MaxPacketBytes)
+        bool isKnown = false;
+        ushort alias = to.Aliases is { } aliases ? aliases.Find(message.Topic, out isKnown) : (ushort)0;
+        Layout layout = LayOut(outbound, to.Level, isKnown ? default : message.Topic, alias);
+        if (layout.PacketBytes > to.MaxPacketBytes && alias > 0 && !isKnown)
+        {
+            alias = 0;
+            layout = LayOut(outbound, to.Level, message.Topic, alias);
+        }
+        if (layout.PacketBytes > to.MaxPacketBytes)
         {
             return MqttDropReason.TooLargeForSubscriber;
         }
-        Span<byte> span = output.GetSpan(header + head);
+        if (alias > 0 && !isKnown)
+        {
+            to.Aliases!.Set(alias, message.Topic);
+        }
+        output.Advance(WriteHead(output.GetSpan(layout.PacketBytes - message.Payload.Length), outbound, packetId, to.Level, layout, waited));
+        output.Write(message.Payload);
+        written = layout.PacketBytes;
+        return null;
+    }
+
+    /// <summary>What stands in a packet, and how much of it there is.</summary>
+    private static Layout LayOut(in OutboundMessage outbound, ProtocolLevel level, ReadOnlySpan<byte> topic, ushort alias)
+    {
+        LocalMessage message = outbound.Message!;
+        int properties = level == ProtocolLevel.V5
+            ? message.Properties.Length + IdentifiersLength(outbound) + (alias > 0 ? OutboundAliases.PropertyBytes : 0) : 0;
+        int body = 2 + topic.Length + (outbound.Qos > 0 ? 2 : 0) + (level == ProtocolLevel.V5 ? VariableInt.SizeOf(properties) : 0)
+            + properties + message.Payload.Length;
+        return new Layout
+        {
+            Topic = topic,
+            Alias = alias,
+            PropertiesBytes = properties,
+            BodyBytes = body,
+            PacketBytes = 1 + VariableInt.SizeOf(body) + body,
+        };
+    }
+
+    /// <summary>Writes everything before the payload.</summary>
+    /// <returns>Its length.</returns>
+    private static int WriteHead(
+        Span<byte> span, in OutboundMessage outbound, ushort packetId, ProtocolLevel level, in Layout layout, TimeSpan waited)
+    {
         span[0] = (byte)(((int)PacketType.Publish << 4) | (outbound.Qos << 1) | (outbound.Retain ? RetainFlag : 0)
             | (outbound.IsDuplicate ? DupFlag : 0));
-        int at = 1 + VariableInt.Write(span[1..], body);
-        BinaryPrimitives.WriteUInt16BigEndian(span[at..], (ushort)message.Topic.Length);
-        message.Topic.CopyTo(span[(at + 2)..]);
-        at += 2 + message.Topic.Length;
+        int at = 1 + VariableInt.Write(span[1..], layout.BodyBytes);
+        BinaryPrimitives.WriteUInt16BigEndian(span[at..], (ushort)layout.Topic.Length);
+        layout.Topic.CopyTo(span[(at + 2)..]);
+        at += 2 + layout.Topic.Length;
         if (outbound.Qos > 0)
         {
             BinaryPrimitives.WriteUInt16BigEndian(span[at..], packetId);
             at += 2;
         }
-        if (to.Level == ProtocolLevel.V5)
+        if (level == ProtocolLevel.V5)
         {
-            at += VariableInt.Write(span[at..], properties);
+            at += VariableInt.Write(span[at..], layout.PropertiesBytes);
+            at += WriteAlias(span[at..], layout.Alias);
             at += WriteProperties(span[at..], outbound, waited);
         }
-        output.Advance(at);
-        output.Write(message.Payload);
-        written = header + body;
-        return null;
+        return at;
+    }
+
+    private static int WriteAlias(Span<byte> into, ushort alias)
+    {
+        if (alias == 0)
+        {
+            return 0;
+        }
+        into[0] = (byte)PropertyId.TopicAlias;
+        BinaryPrimitives.WriteUInt16BigEndian(into[1..], alias);
+        return OutboundAliases.PropertyBytes;
     }
 
     private static int WriteProperties(Span<byte> into, in OutboundMessage outbound, TimeSpan waited)
@@ -101,5 +146,18 @@ internal static class PublishWriter
         }
         into[0] = (byte)PropertyId.SubscriptionIdentifier;
         return 1 + VariableInt.Write(into[1..], (int)identifier);
+    }
+
+    private readonly ref struct Layout
+    {
+        public required ReadOnlySpan<byte> Topic { get; init; }
+
+        public required ushort Alias { get; init; }
+
+        public required int PropertiesBytes { get; init; }
+
+        public required int BodyBytes { get; init; }
+
+        public required int PacketBytes { get; init; }
     }
 }

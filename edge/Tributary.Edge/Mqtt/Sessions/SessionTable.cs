@@ -205,7 +205,13 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
             reader.Count();
             EntryRecipient to = reader.Recipient(withSequence: false);
             Find(to.Session)?.Outbound.Store(
-                new OutboundMessage(null, to.Qos, to.Retain, to.Identifier, to.MoreIdentifiers) { Offset = at, Size = size, Share = to.Share, Gate = offset },
+                new OutboundMessage(null, to.Qos, to.Retain, to.Identifier, to.MoreIdentifiers)
+                {
+                    Offset = at,
+                    Size = size,
+                    Share = to.Share,
+                    Gate = offset,
+                },
                 isReserved);
         }
     }

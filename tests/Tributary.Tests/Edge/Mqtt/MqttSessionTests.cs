@@ -341,6 +341,23 @@ public sealed class MqttSessionTests : MqttTest
     }
 
     [Fact]
+    public async Task A_subscriber_that_takes_aliases_gets_them_anew_in_each_connection()
+    {
+        Options = Options with { MaxOutboundTopicAliases = 1 };
+        ScriptedClient pub = await ConnectAsync(5, "pub");
+        for (int i = 0; i < 2; i++)
+        {
+            ScriptedClient sub = await ConnectAsync(5, "sub", properties: [0x22, 0, 9]);
+            await sub.SendAsync(Packets.Subscribe(5, 1, ("#", 0)));
+            await sub.ReceiveAsync();
+            await pub.SendAsync(Packets.Publish(5, "a/long/topic", "1"), Packets.Publish(5, "a/long/topic", "2"));
+            await sub.ExpectAsync(Packets.Publish(5, "a/long/topic", "1", properties: [0x23, 0, 1]));
+            await sub.ExpectAsync(Packets.Publish(5, "", "2", properties: [0x23, 0, 1]));
+            await sub.HangUpAsync();
+        }
+    }
+
+    [Fact]
     public async Task An_alias_does_not_stand_for_its_former_topic_after_one_that_is_too_long()
     {
         ScriptedClient client = await ConnectAsync(5, "a");

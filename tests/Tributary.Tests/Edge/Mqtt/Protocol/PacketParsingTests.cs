@@ -62,7 +62,7 @@ public sealed class PacketParsingTests
             {
                 SessionExpiryInterval = 10,
                 ReceiveMaximum = 20,
-                MaximumPacketSize = 1024,
+                MaximumPacketSize = 1024, TopicAliasMaximum = 10,
                 RequestProblemInformation = false,
                 HasAuthenticationMethod = true,
             },

@@ -104,13 +104,38 @@ public sealed class PacketWritingTests
         Assert.Null(Drop(outbound, new Recipient(ProtocolLevel.V5, 11), default));
     }
 
+    [Fact]
+    public void An_alias_comes_with_its_topic_once_and_then_instead_of_it()
+    {
+        var outbound = new OutboundMessage(Keep(5, Support.Packets.Publish(5, "a/bc", "x", properties: [0x01, 1])), 1, false, 3, null);
+        var to = new Recipient(ProtocolLevel.V5, uint.MaxValue, new OutboundAliases(1));
+        AssertBytes("32 11 0004 612F6263 0001 07 230001 0B03 0101 78", Write(outbound, 1, to));
+        AssertBytes("32 0D 0000 0002 07 230001 0B03 0101 78", Write(outbound, 2, to));
+        var other = new OutboundMessage(Keep(5, Support.Packets.Publish(5, "d/ef", "x")), 0, false, 0, null);
+        AssertBytes("30 08 0004 642F6566 00 78", Write(other, 0, to)); // the only alias is in use
+    }
+
+    [Fact]
+    public void An_alias_is_not_told_where_there_is_no_room_for_it_and_its_topic()
+    {
+        var outbound = new OutboundMessage(Keep(5, Support.Packets.Publish(5, "a/bc", "x")), 0, false, 0, null);
+        var aliases = new OutboundAliases(1);
+        AssertBytes("30 08 0004 612F6263 00 78", Write(outbound, 0, new Recipient(ProtocolLevel.V5, 10, aliases)));
+        Assert.Equal(MqttDropReason.TooLargeForSubscriber, Drop(outbound, new Recipient(ProtocolLevel.V5, 9, aliases), default));
+        AssertBytes("30 0B 0004 612F6263 03 230001 78", Write(outbound, 0, new Recipient(ProtocolLevel.V5, 13, aliases)));
+        AssertBytes("30 07 0000 03 230001 78", Write(outbound, 0, new Recipient(ProtocolLevel.V5, 9, aliases)));
+    }
+
     private static void AssertBytes(string hex, ReadOnlySpan<byte> packet) =>
         Assert.Equal(hex.Replace(" ", "", StringComparison.Ordinal), Convert.ToHexString(packet));
 
-    private static ReadOnlySpan<byte> Write(OutboundMessage outbound, int id, ProtocolLevel level, TimeSpan waited = default)
+    private static ReadOnlySpan<byte> Write(OutboundMessage outbound, int id, ProtocolLevel level, TimeSpan waited = default) =>
+        Write(outbound, id, new Recipient(level, uint.MaxValue), waited);
+
+    private static ReadOnlySpan<byte> Write(OutboundMessage outbound, int id, Recipient to, TimeSpan waited = default)
     {
         var output = new ArrayBufferWriter<byte>();
-        Assert.Null(PublishWriter.TryWrite(output, outbound, (ushort)id, new Recipient(level, uint.MaxValue), waited, out int written));
+        Assert.Null(PublishWriter.TryWrite(output, outbound, (ushort)id, to, waited, out int written));
         Assert.Equal(output.WrittenCount, written);
         return output.WrittenSpan;
     }
