@@ -27,7 +27,7 @@ internal sealed partial class SessionStore
     private long _savedAt;
     private long _journalBytes;
 
-    /// <summary>Messages that waited when the last snapshot was begun.</summary>
+    /// <summary>Messages that waited when the last snapshot was begun; more than there can be if it is of an earlier life.</summary>
     private long _savedMessages;
 
     /// <summary>What stands before it is being appended anew; <see cref="None"/> for nothing.</summary>

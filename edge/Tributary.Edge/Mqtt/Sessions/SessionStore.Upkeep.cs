@@ -60,7 +60,7 @@ internal sealed partial class SessionStore
     {
         SnapshotPosition? position = new SessionRecovery(_log, _file, _buffer.Partitions, _table, _logger).Run();
         _saved = position;
-        _savedAt = _time.GetTimestamp();
+        (_savedAt, _savedMessages) = (_time.GetTimestamp(), long.MaxValue);
         _holdsTopics = false;
         if (_table.Sessions.Any(session => session.UsesReceipts))
         {

@@ -43,4 +43,28 @@ internal enum PlantedBug
 
     /// <summary>A session begins to be searched for receipts before that is durable.</summary>
     TakesBeforeMarked,
+
+    /// <summary>A snapshot takes for known what is durable and was told to nobody yet.</summary>
+    TakesFlushedForTold,
+
+    /// <summary>The journal is never given up, nor is it written down what is in it.</summary>
+    NeverKeepsUp,
+
+    /// <summary>A connection does not end when something of it is lost.</summary>
+    HidesLosses,
+
+    /// <summary>A retained message is one like the others.</summary>
+    RetainsNothing,
+
+    /// <summary>An empty retained message does not end the one before.</summary>
+    ForgetsToClear,
+
+    /// <summary>A session does not know of its client's will.</summary>
+    ForgetsWill,
+
+    /// <summary>A will does not wait for its delay.</summary>
+    PublishesWillAtOnce,
+
+    /// <summary>What waits for a member of a shared subscription ends with its session.</summary>
+    EndsWhatIsShared,
 }

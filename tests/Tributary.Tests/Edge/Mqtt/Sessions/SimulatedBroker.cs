@@ -5,6 +5,7 @@ using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
+using Tributary.Edge.Mqtt.Protocol;
 using Tributary.Edge.Mqtt.Sessions;
 using Tributary.Edge.Uplink;
 using Tributary.Log;
@@ -19,6 +20,7 @@ internal sealed class SimulatedBroker : IIngest
     private readonly SessionSimulation _simulation;
     private readonly LogDirectory _directory;
     private readonly Ingestor _ingest;
+    private readonly Matches _matches = new();
 
     /// <exception cref="IOException">The storage crashed.</exception>
     public SimulatedBroker(SessionSimulation simulation, FaultyStorage storage, int window)
@@ -35,6 +37,7 @@ internal sealed class SimulatedBroker : IIngest
         var events = new BufferEvents(simulation.Time, NullLogger.Instance);
         _directory = LogDirectory.Open(used, "data", BufferOptions.ToDirectoryOptions() with { ReserveBytes = 0 }, simulation.Time, events, hasThread: false);
         Buffer = EdgeBuffer.Open(_directory, events, used, BufferOptions, simulation.Time, NullLoggerFactory.Instance);
+        Buffer.Subscribe(partition => partition.Log.Subscribe(new Between(this, partition))); // it hears of flushes before ingest does
         MqttOptions options = simulation.Options with { MaxOutboundInFlight = window };
         Store = SessionStore.Open(Buffer, used, options, simulation.Time, NullLoggerFactory.Instance);
         _ingest = new Ingestor(
@@ -53,6 +56,8 @@ internal sealed class SimulatedBroker : IIngest
     public IIngest Ingest => this;
 
     public PlantedBug Bug => _simulation.Bug;
+
+    public DateTimeOffset Now => _simulation.Time.GetUtcNow();
 
     public int Window { get; }
 
@@ -104,9 +109,30 @@ internal sealed class SimulatedBroker : IIngest
 
     public void Sweep()
     {
-        Store.Sweep();
-        Store.KeepUp();
+        foreach (DueWill due in Store.Sweep())
+        {
+            if (Store.IsStillDue(due))
+            {
+                PublishWill(due);
+            }
+        }
+        KeepUp();
         Links.RemoveAll(link => link.IsBroken);
+    }
+
+    /// <summary>Publishes a will, whose topic nobody has subscribed to.</summary>
+    public void PublishWill(DueWill due)
+    {
+        Store.Publish(due.Session, PublishPacket.Of(due.Will), ProtocolLevel.V5, null, Ingest, NoListener.Instance, _matches);
+        Store.WillPublished(due);
+    }
+
+    private void KeepUp()
+    {
+        if (Bug != PlantedBug.NeverKeepsUp)
+        {
+            Store.KeepUp();
+        }
     }
 
     /// <summary>The cloud takes what is durable of a topic, and the uplink gives some of it up.</summary>
@@ -140,6 +166,39 @@ internal sealed class SimulatedBroker : IIngest
             link.Client.Lose();
         }
         Buffer.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
+
+    /// <summary>Takes a snapshot at times when a flush is done and nobody knows of it yet.</summary>
+    private sealed class Between(SimulatedBroker broker, BufferPartition partition) : ILogListener
+    {
+        public void OnFlushed(PartitionLog log, long flushedEnd)
+        {
+            if (broker.Bug == PlantedBug.TakesFlushedForTold)
+            {
+                partition.ToldEnd = flushedEnd;
+            }
+            if (broker._simulation.Interrupts())
+            {
+                broker.KeepUp();
+            }
+        }
+
+        public void OnFailed(PartitionLog log, long fromOffset, Exception reason)
+        {
+        }
+    }
+
+    private sealed class NoListener : ICommitListener
+    {
+        public static readonly NoListener Instance = new();
+
+        public void OnCommitted(ICommitStream stream)
+        {
+        }
+
+        public void OnLost(ICommitStream stream, string reason)
+        {
+        }
     }
 
     private sealed class Reading : IRecordVisitor

@@ -6,10 +6,11 @@ namespace Tributary.Tests.Edge.Mqtt.Sessions;
 /// <summary>A packet between a simulated client and its broker.</summary>
 internal sealed record SimulatedPacket(
     PacketType Type, ushort Id = 0, string Topic = "", string Payload = "", int Qos = 0, bool Retain = false, bool IsDuplicate = false,
-    bool Flag = false);
+    bool Flag = false, SimulatedWill? Will = null);
 
 /// <summary>A message as its publisher knows it.</summary>
-internal sealed class SimulatedMessage(SimulatedClient publisher, int number, string topic, int qos, bool retain, int sentAt)
+internal sealed class SimulatedMessage(
+    SimulatedClient publisher, int number, string topic, int qos, bool retain, int sentAt, int filling, bool isEmpty)
 {
     public SimulatedClient Publisher { get; } = publisher;
 
@@ -21,7 +22,8 @@ internal sealed class SimulatedMessage(SimulatedClient publisher, int number, st
 
     public bool Retain { get; } = retain;
 
-    public string Payload { get; } = string.Create(CultureInfo.InvariantCulture, $"{publisher.Name}:{number}");
+    /// <summary>What it says: of each message something else, but for those that end a retained one.</summary>
+    public string Payload { get; } = isEmpty ? "" : string.Create(CultureInfo.InvariantCulture, $"{publisher.Name}:{number}{new string('.', filling)}");
 
     /// <summary>Step in which it was sent first.</summary>
     public int SentAt { get; } = sentAt;
@@ -39,13 +41,15 @@ internal sealed class SimulatedMessage(SimulatedClient publisher, int number, st
 /// A client as the specification has it: it keeps its own state, sends again after a reconnect what was not acknowledged, in order, and
 /// takes a QoS 2 message once. What it remembers is what the broker must have kept to.
 /// </summary>
-internal sealed class SimulatedClient(SessionSimulation simulation, string name, int subscribedQos)
+internal sealed class SimulatedClient(SessionSimulation simulation, string name, int subscribedQos, string filter = "t/#")
 {
     public const int MaxInFlight = 4;
     private readonly List<SimulatedMessage> _inFlight = [];
     private readonly HashSet<ushort> _received = [];
     private readonly Queue<SimulatedPacket> _answers = new();
+    private SimulatedWill? _cancelled;
     private ushort _lastId;
+    private int _wills;
     private int _numbers;
 
     public string Name { get; } = name;
@@ -55,6 +59,21 @@ internal sealed class SimulatedClient(SessionSimulation simulation, string name,
 
     /// <summary>What it published.</summary>
     public List<SimulatedMessage> Published { get; } = [];
+
+    /// <summary>Whether it shares its subscription.</summary>
+    public bool IsMember { get; } = filter[0] == '$';
+
+    /// <summary>Whether it publishes.</summary>
+    public bool IsPublisher { get; } = name[0] is 'p' or 'b';
+
+    /// <summary>Its wills.</summary>
+    public List<SimulatedWill> Wills { get; } = [];
+
+    /// <summary>The one that the broker was told last.</summary>
+    public SimulatedWill? ToldWill { get; set; }
+
+    /// <summary>What came in all of its sessions.</summary>
+    public HashSet<string> EverTaken { get; } = [];
 
     /// <summary>What came since its session began, in order, with the QoS that it came with; each QoS 2 message once.</summary>
     public List<(string Topic, string Payload, int Qos)> Taken { get; private set; } = [];
@@ -89,7 +108,22 @@ internal sealed class SimulatedClient(SessionSimulation simulation, string name,
             SubscribedAt = -1;
             HasSession = false;
         }
-        Link.Send(new SimulatedPacket(PacketType.Connect, Flag: clean));
+        SimulatedWill? will = null;
+        if (Name == "p0") // the others are let in without waiting for an entry of theirs
+        {
+            will = new SimulatedWill($"{Name} is gone {++_wills}", _wills % 3 * 5);
+            Wills.Add(will);
+        }
+        _cancelled = null;
+        Link.Send(new SimulatedPacket(PacketType.Connect, Flag: clean, Will: will));
+    }
+
+    /// <summary>The broker has taken CONNECT: when it says so, the will before is not to be published any more.</summary>
+    public void Return(SimulatedWill? will, bool isClean)
+    {
+        ToldWill?.Return(simulation.Time.GetUtcNow(), isClean);
+        _cancelled = ToldWill is { MayCome: false } ? ToldWill : null;
+        ToldWill = will;
     }
 
     /// <summary>The connection is gone; its broker will notice, or has gone too.</summary>
@@ -100,19 +134,21 @@ internal sealed class SimulatedClient(SessionSimulation simulation, string name,
         _answers.Clear();
     }
 
-    public void Publish(string topic, int qos, bool retain)
+    public void Publish(string topic, int qos, bool retain, bool isEmpty = false)
     {
         if (!IsIn || _inFlight.Count >= MaxInFlight)
         {
             return;
         }
-        var message = new SimulatedMessage(this, ++_numbers, topic, qos, retain, simulation.Step);
+        var message = new SimulatedMessage(this, ++_numbers, topic, qos, retain, simulation.Step, simulation.Filling, isEmpty);
         Published.Add(message);
         if (qos > 0)
         {
+            // Few, so that they are used again soon, and some of them at once.
+            _lastId = _numbers % 2 == 0 ? (ushort)0 : _lastId;
             do
             {
-                _lastId = (ushort)((_lastId % 6) + 1); // few, so that they are used again soon
+                _lastId = (ushort)((_lastId % 6) + 1);
             }
             while (_inFlight.Any(other => other.PacketId == _lastId));
             message.PacketId = _lastId;
@@ -175,6 +211,10 @@ internal sealed class SimulatedClient(SessionSimulation simulation, string name,
         simulation.Require(!isPresent || HasSession, $"{Name}: a session is there that was to be forgotten");
         IsIn = true;
         HasSession = true;
+        if (_cancelled is not null)
+        {
+            _cancelled.IsCancelled = true;
+        }
         foreach (SimulatedMessage message in _inFlight)
         {
             if (message.IsReceived)
@@ -188,12 +228,13 @@ internal sealed class SimulatedClient(SessionSimulation simulation, string name,
         }
         if (SubscribedQos >= 0 && SubscribedAt < 0)
         {
-            Link!.Send(new SimulatedPacket(PacketType.Subscribe, 1, "t/#", Qos: SubscribedQos));
+            Link!.Send(new SimulatedPacket(PacketType.Subscribe, 1, filter, Qos: SubscribedQos));
         }
     }
 
     private void TakeMessage(SimulatedPacket packet)
     {
+        EverTaken.Add(packet.Payload);
         switch (packet.Qos)
         {
             case 0:

@@ -20,6 +20,8 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
     private JournalReader? _reader;
     private Session? _session;
     private SimulatedPacket? _answer;
+    private SimulatedWill? _will;
+    private bool _isAccepted;
     private long _waitFor = -1;
     private bool _isLost;
 
@@ -36,11 +38,11 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
 
     public void Wake() => _isAwake |= broker.Bug != PlantedBug.MissesItsSession;
 
-    public void Close(MqttCloseReason reason, ReasonCode code, string? text) => _isLost = true;
+    public void Close(MqttCloseReason reason, ReasonCode code, string? text) => _isLost |= broker.Bug != PlantedBug.HidesLosses;
 
     public void OnCommitted(ICommitStream stream) => _isAwake = true;
 
-    public void OnLost(ICommitStream stream, string reason) => _isLost = true;
+    public void OnLost(ICommitStream stream, string reason) => _isLost |= broker.Bug != PlantedBug.HidesLosses;
 
     /// <summary>The connection is gone for both.</summary>
     public void Break()
@@ -59,7 +61,13 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
             return;
         }
         _acks.Clear();
-        broker.Store.Disconnect(session, this, keepsWill: false, null);
+        bool isLater = _will is { Delay: > 0 } && broker.Bug != PlantedBug.PublishesWillAtOnce;
+        if (_isAccepted && _will is not null && !isLater)
+        {
+            broker.PublishWill(new DueWill(session, WillOf(_will)));
+        }
+        _will?.Begin(broker.Now);
+        broker.Store.Disconnect(session, this, keepsWill: isLater, null);
         if (broker.Bug == PlantedBug.ForgetsQueue)
         {
             session.Outbound.End();
@@ -204,6 +212,7 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
         if (_answer is { } answer)
         {
             _answer = null;
+            _isAccepted = true;
             _toClient.Enqueue(answer);
             _isAwake = true;
         }
@@ -217,11 +226,7 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
         switch (packet.Type)
         {
             case PacketType.Connect:
-                broker.TakeOver(this);
-                SessionGiven given = store.Connect(
-                    new SessionStart(Client.Name, null, packet.Flag, uint.MaxValue, null), this, broker.Window);
-                _session = given.Session;
-                (_answer, _waitFor) = (new SimulatedPacket(PacketType.ConnAck, Flag: given.IsPresent), given.Offset);
+                Connect(packet);
                 return true;
             case PacketType.Subscribe:
                 _waitFor = store.Subscribe(_session!, Encoding.UTF8.GetBytes(packet.Topic), new SubscriptionOptions(packet.Qos, false, false, packet.Flag ? 0 : 2), 0);
@@ -248,6 +253,30 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
         }
     }
 
+    private void Connect(SimulatedPacket packet)
+    {
+        broker.TakeOver(this);
+        if (broker.Bug == PlantedBug.EndsWhatIsShared && packet.Flag)
+        {
+            broker.Store.Subscriptions.FindGroup("t/#"u8, "g"u8)?.Members.FirstOrDefault(member => member.Session.ClientId == Client.Name)?
+                .Session.Outbound.End();
+        }
+        Will? will = packet.Will is null || broker.Bug == PlantedBug.ForgetsWill ? null : WillOf(packet.Will);
+        SessionGiven given = broker.Store.Connect(
+            new SessionStart(Client.Name, null, packet.Flag, uint.MaxValue, will), this, broker.Window);
+        _session = given.Session;
+        _will = packet.Will;
+        Client.Return(packet.Will, packet.Flag);
+        if (given.Due is { } due)
+        {
+            broker.PublishWill(due);
+        }
+        (_answer, _waitFor) = (new SimulatedPacket(PacketType.ConnAck, Flag: given.IsPresent), given.Offset);
+    }
+
+    private static Will WillOf(SimulatedWill will) =>
+        new("w/x"u8.ToArray(), Encoding.UTF8.GetBytes(will.Payload), 1, false, [], (uint)will.Delay);
+
     private void Release(ushort id)
     {
         bool isAgain = _session!.Receipts.Find(id) is null;
@@ -268,7 +297,13 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
     private bool TryPublish(SimulatedPacket sent)
     {
         SessionStore store = broker.Store;
-        byte[] bytes = Packets.Publish(4, sent.Topic, sent.Payload, sent.Qos, sent.Id, sent.Retain, sent.IsDuplicate);
+        bool isRetained = sent.Retain && broker.Bug switch
+        {
+            PlantedBug.RetainsNothing => false,
+            PlantedBug.ForgetsToClear => sent.Payload.Length > 0,
+            _ => true,
+        };
+        byte[] bytes = Packets.Publish(4, sent.Topic, sent.Payload, sent.Qos, sent.Id, isRetained, sent.IsDuplicate);
         FixedHeader.TryRead(bytes, out FixedHeader header);
         PublishPacket packet = PublishPacket.Read(header, bytes.AsSpan(header.Length), ProtocolLevel.V311);
         if (sent.Qos == 2)
