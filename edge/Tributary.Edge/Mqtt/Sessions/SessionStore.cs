@@ -71,7 +71,15 @@ internal sealed partial class SessionStore : IAsyncDisposable
         _table = new SessionTable(options, Subscriptions, Metrics, time);
         _log = buffer.OpenJournal();
         _file = new SessionSnapshot(storage, $"{buffer.Directory.Path}/{EdgeBuffer.JournalName}");
-        _journal = Recover();
+        try
+        {
+            _journal = Recover();
+        }
+        catch
+        {
+            Metrics.Dispose();
+            throw;
+        }
         buffer.Subscribe(Opened);
         _logger.SessionsOpened(_table.Sessions.Count, QueuedMessages, _table.Retained.Count);
     }

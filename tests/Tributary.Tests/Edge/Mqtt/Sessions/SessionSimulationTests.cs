@@ -1,11 +1,13 @@
+using Tributary.Tests.Edge.Mqtt.Support;
 using Xunit;
 
 namespace Tributary.Tests.Edge.Mqtt.Sessions;
 
 /// <summary>
 /// Sessions in random schedules. More seeds when the environment variable <c>TRIBUTARY_SEEDS</c> says so; one alone, with its story, by
-/// <c>TRIBUTARY_SEED</c>.
+/// <c>TRIBUTARY_SEED</c>. Not beside tests that read an agent's metrics: those of all its lives have the same names.
 /// </summary>
+[Collection(AloneCollection.Name)]
 public sealed class SessionSimulationTests(ITestOutputHelper output)
 {
     private const int MutantSeeds = 4_000;

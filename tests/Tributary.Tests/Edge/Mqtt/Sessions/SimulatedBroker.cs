@@ -165,6 +165,7 @@ internal sealed class SimulatedBroker : IIngest
         {
             link.Client.Lose();
         }
+        Store.Metrics.Dispose(); // or whoever listens to meters looks through those of all lives
         Buffer.DisposeAsync().AsTask().GetAwaiter().GetResult();
     }
 
