@@ -43,6 +43,7 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
     private int _outstanding;
     private long _bytes;
     private long _held;
+    private long _reserved;
     private long _storedMessages;
     private long _storedBytes;
     private Queue<long>? _releases;
@@ -187,19 +188,25 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
         }
     }
 
-    /// <summary>Whether a message that is going to be in the journal has room. Its place is taken; <see cref="Store"/> follows.</summary>
+    /// <summary>
+    /// Whether a message that is going to be in the journal has room. Its place is taken; <see cref="Store"/> follows, in the same order,
+    /// and nothing else that gets a number comes between.
+    /// </summary>
     /// <param name="size">Bytes of the message.</param>
     /// <param name="limits">What may be stored for a session, and for all.</param>
-    public bool TryReserve(int size, MqttOptions limits)
+    /// <param name="sequence">The message's number.</param>
+    public bool TryReserve(int size, MqttOptions limits, out long sequence)
     {
         lock (_lock)
         {
+            sequence = _nextSequence + _reserved;
             if (_storedMessages >= limits.MaxQueuedMessages || (_storedMessages > 0 && _storedBytes + size > limits.MaxQueuedBytes))
             {
                 return false;
             }
             if (metrics.QueueMemory(StoredBytesOfEntry) <= limits.MaxQueueMemoryBytes || _storedMessages < GuaranteedMessages)
             {
+                _reserved++;
                 return true;
             }
             metrics.QueueMemory(-StoredBytesOfEntry);
@@ -208,17 +215,23 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
     }
 
     /// <summary>Adds a message of QoS 1 or 2 that is in the journal. It is kept in memory if its reader is here and not behind.</summary>
+    /// <param name="sequence">Its number. Those that were left out belong to entries that can't be read.</param>
     /// <param name="message">The message; a reference is added if it is kept.</param>
     /// <param name="isReserved">Whether its place was taken.</param>
     /// <param name="state">How far it is: beyond waiting only what is read from a snapshot.</param>
-    public void Store(in OutboundMessage message, bool isReserved, OutboundState state = OutboundState.Waiting)
+    public void Store(long sequence, in OutboundMessage message, bool isReserved, OutboundState state = OutboundState.Waiting)
     {
         lock (_lock)
         {
-            if (!isReserved)
+            if (isReserved)
+            {
+                _reserved--;
+            }
+            else
             {
                 metrics.QueueMemory(StoredBytesOfEntry);
             }
+            _nextSequence = Math.Max(_nextSequence, sequence);
             // It can be read back, so it leaves memory to those whose messages can't.
             bool isKept = message.Message is not null && _owner is not null && _bytes + message.Size + EntryBytes <= maxBytes
                 && metrics.DeliveryBytes <= maxDeliveryBytes / 2;

@@ -40,7 +40,7 @@ internal enum MessageFlags : byte
 /// <param name="Session">Number of the session.</param>
 /// <param name="Qos">1 or 2.</param>
 /// <param name="Retain">Whether it is sent with the retain flag.</param>
-/// <param name="Sequence">Of a message that was moved, its sequence number in the session; otherwise it gets the next one.</param>
+/// <param name="Sequence">The message's sequence number in the session; −1 if it is not kept for it.</param>
 /// <param name="Share">The shared subscription that it came by, whole as it was subscribed to; null for none.</param>
 /// <param name="Identifier">Subscription identifier, 0 for none.</param>
 /// <param name="MoreIdentifiers">Further ones; null for none.</param>
@@ -150,15 +150,17 @@ internal sealed class EntryWriter
         return Bytes(topic).Bytes(properties).Bytes(payload);
     }
 
-    public EntryWriter Recipients(ReadOnlySpan<EntryRecipient> recipients, bool withSequences)
+    /// <summary>Who gets a message.</summary>
+    /// <param name="recipients">They.</param>
+    /// <param name="isKnown">Whether how they get it stands in another entry.</param>
+    public EntryWriter Recipients(ReadOnlySpan<EntryRecipient> recipients, bool isKnown = false)
     {
         Number(recipients.Length);
         foreach (EntryRecipient recipient in recipients)
         {
-            Number(recipient.Session);
-            if (withSequences)
+            Number(recipient.Session).Number(recipient.Sequence);
+            if (isKnown)
             {
-                Number(recipient.Sequence);
                 continue;
             }
             Byte((byte)(recipient.Qos | (recipient.Retain ? 4 : 0) | (recipient.Share is null ? 0 : 8)));
@@ -258,17 +260,18 @@ internal ref struct EntryReader(ReadOnlySpan<byte> bytes)
         };
     }
 
-    public EntryRecipient Recipient(bool withSequence)
+    public EntryRecipient Recipient(bool isKnown = false)
     {
         long session = Number();
-        if (withSequence)
+        long sequence = Number();
+        if (isKnown)
         {
-            return new EntryRecipient(session, 0, false, Number(), null, 0, null);
+            return new EntryRecipient(session, 0, false, sequence, null, 0, null);
         }
         byte how = Byte();
         byte[]? share = (how & 8) != 0 ? Bytes().ToArray() : null;
         (uint identifier, uint[]? more) = Identifiers();
-        return new EntryRecipient(session, how & 3, (how & 4) != 0, -1, share, identifier, more);
+        return new EntryRecipient(session, how & 3, (how & 4) != 0, sequence, share, identifier, more);
     }
 
     public (uint Identifier, uint[]? More) Identifiers()

@@ -244,7 +244,7 @@ internal sealed partial class SessionStore
                 .Message(
                     flags, packet.Qos, session.Number, packet.PacketId, number, _time.GetUtcNow().ToUnixTimeMilliseconds(), packet.Topic,
                     packet.Properties, packet.Payload)
-                .Recipients(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_recipients), withSequences: false);
+                .Recipients(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_recipients));
             offset = _journal.Append(_writer.Written, listener);
             _journalBytes += _writer.Written.Length;
             _table.Apply(_writer.Written, offset, local, isReserved: true);
@@ -307,15 +307,14 @@ internal sealed partial class SessionStore
 
     private void AddRecipient(Session session, in OutboundMessage outbound, int size, byte[]? share)
     {
-        bool hasRoom = _journalBytes <= _options.MaxJournalBytes && _recipients.Count < MaxRecipientBytes / RecipientBytes
-            && session.Outbound.TryReserve(size, _options);
-        if (!hasRoom)
+        if (_journalBytes > _options.MaxJournalBytes || _recipients.Count >= MaxRecipientBytes / RecipientBytes
+            || !session.Outbound.TryReserve(size, _options, out long sequence))
         {
             QueueFull(session);
             return;
         }
         _recipients.Add(
-            new EntryRecipient(session.Number, outbound.Qos, outbound.Retain, -1, share, outbound.Identifier, outbound.MoreIdentifiers));
+            new EntryRecipient(session.Number, outbound.Qos, outbound.Retain, sequence, share, outbound.Identifier, outbound.MoreIdentifiers));
         if (session.Connection is not null)
         {
             _listening.Add(session);
@@ -363,14 +362,14 @@ internal sealed partial class SessionStore
                 continue;
             }
             if (_journalBytes > _options.MaxJournalBytes
-                || !session.Outbound.TryReserve(retained.Payload.Length, _options))
+                || !session.Outbound.TryReserve(retained.Payload.Length, _options, out long sequence))
             {
                 QueueFull(session);
                 continue;
             }
             _writer.Begin(EntryKind.Message)
                 .Message(MessageFlags.None, retained.Qos, 0, 0, -1, retained.ArrivedAt, retained.Topic, retained.Properties, retained.Payload)
-                .Recipients([new EntryRecipient(session.Number, qos, true, -1, null, identifier, null)], withSequences: false);
+                .Recipients([new EntryRecipient(session.Number, qos, true, sequence, null, identifier, null)]);
             offset = _journal.Append(_writer.Written, null);
             _journalBytes += _writer.Written.Length;
             _table.Apply(_writer.Written, offset, null, isReserved: true);

@@ -66,8 +66,10 @@ internal sealed partial class SessionStore
             Share = to.Key,
         };
         bool isStored = to.Session.IsDurable && message.Qos > 0;
+        long sequence = -1;
         if (isStored
-            && (_journal.IsLost || _journalBytes > _options.MaxJournalBytes || !to.Session.Outbound.TryReserve(message.Size, _options)))
+            && (_journal.IsLost || _journalBytes > _options.MaxJournalBytes
+                || !to.Session.Outbound.TryReserve(message.Size, _options, out sequence)))
         {
             QueueFull(to.Session);
             return;
@@ -75,10 +77,10 @@ internal sealed partial class SessionStore
         if (isStored && message.Offset < 0)
         {
             Pass(from); // in their order
-            Write(to.Session, message);
+            Write(to.Session, sequence, message);
             return;
         }
-        _passing.Add(new Passing(left.Sequence, message, to.Session, isStored));
+        _passing.Add(new Passing(left.Sequence, message, to.Session, sequence));
         if (_passing.Count == PassedAtOnce)
         {
             Pass(from);
@@ -96,11 +98,12 @@ internal sealed partial class SessionStore
         if (!_journal.IsLost && (from.IsDurable || _passing.Exists(static one => one.IsStored)))
         {
             EntryWriter entry = _writer.Begin(EntryKind.Passed).Number(from.IsDurable ? from.Number : 0).Number(_passing.Count);
-            foreach ((long sequence, OutboundMessage message, Session to, bool isStored) in _passing)
+            foreach (Passing one in _passing)
             {
-                entry.Number(sequence).Number(message.Offset).Number(message.Size).Recipients(
-                    [new EntryRecipient(isStored ? to.Number : 0, message.Qos, message.Retain, -1, message.Share, message.Identifier, null)],
-                    withSequences: false);
+                OutboundMessage message = one.Message;
+                long to = one.IsStored ? one.To.Number : 0;
+                entry.Number(one.From).Number(message.Offset).Number(message.Size).Recipients(
+                    [new EntryRecipient(to, message.Qos, message.Retain, one.Sequence, message.Share, message.Identifier, null)]);
             }
             gate = _journal.Append(entry.Written, null);
             _journalBytes += entry.Written.Length;
@@ -142,14 +145,13 @@ internal sealed partial class SessionStore
     }
 
     /// <summary>Writes a message down for one session, whose place is taken.</summary>
-    private void Write(Session to, in OutboundMessage message)
+    private void Write(Session to, long sequence, in OutboundMessage message)
     {
         LocalMessage content = message.Message!;
         long arrivedAt = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_time.GetElapsedTime(content.ReceivedAt).TotalMilliseconds;
         _writer.Begin(EntryKind.Message)
             .Message(MessageFlags.None, content.Qos, 0, 0, -1, arrivedAt, content.Topic, content.Properties, content.Payload)
-            .Recipients(
-                [new EntryRecipient(to.Number, message.Qos, message.Retain, -1, message.Share, message.Identifier, null)], withSequences: false);
+            .Recipients([new EntryRecipient(to.Number, message.Qos, message.Retain, sequence, message.Share, message.Identifier, null)]);
         long offset = _journal.Append(_writer.Written, null);
         _journalBytes += _writer.Written.Length;
         _table.Apply(_writer.Written, offset, content, isReserved: true);
@@ -169,5 +171,12 @@ internal sealed partial class SessionStore
     }
 
     /// <summary>A message on its way to another member.</summary>
-    private readonly record struct Passing(long Sequence, OutboundMessage Message, Session To, bool IsStored);
+    /// <param name="From">Its sequence number in the session that it leaves, −1 for none.</param>
+    /// <param name="Message">The message.</param>
+    /// <param name="To">Whose it is now.</param>
+    /// <param name="Sequence">Its sequence number there, −1 if it is lent.</param>
+    private readonly record struct Passing(long From, OutboundMessage Message, Session To, long Sequence)
+    {
+        public bool IsStored => Sequence >= 0;
+    }
 }

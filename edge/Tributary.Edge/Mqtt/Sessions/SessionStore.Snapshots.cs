@@ -239,7 +239,7 @@ internal sealed partial class SessionStore
             Change(
                 _writer.Begin(EntryKind.MessageMoved)
                     .Message(MessageFlags.None, message.Qos, 0, 0, -1, arrivedAt, message.Topic, message.Properties, message.Payload)
-                    .Recipients(CollectionsMarshal.AsSpan(recipients), withSequences: true),
+                    .Recipients(CollectionsMarshal.AsSpan(recipients), isKnown: true),
                 null, isLazy: true);
             return true;
         }

@@ -18,7 +18,7 @@ internal sealed partial class SessionTable
 {
     /// <summary>What an entry takes beside its message, and beside that for each who gets it, about.</summary>
     private const int EntryBytes = 28;
-    private const int RecipientBytes = 6;
+    private const int RecipientBytes = 8;
 
     /// <summary>Writes everything as it is now.</summary>
     /// <param name="to">Where it goes.</param>
@@ -147,7 +147,7 @@ internal sealed partial class SessionTable
 
     private static void ReadQueued(ref EntryReader from, Session session)
     {
-        session.Outbound.SkipTo(from.Number());
+        long sequence = from.Number();
         long offset = from.Number();
         int size = (int)from.Number();
         var state = (OutboundState)from.Byte();
@@ -156,6 +156,7 @@ internal sealed partial class SessionTable
         byte[]? share = from.Flag() ? from.Bytes().ToArray() : null;
         (uint identifier, uint[]? more) = from.Identifiers();
         session.Outbound.Store(
-            new OutboundMessage(null, qos, retain, identifier, more) { Offset = offset, Size = size, Share = share }, isReserved: false, state);
+            sequence, new OutboundMessage(null, qos, retain, identifier, more) { Offset = offset, Size = size, Share = share },
+            isReserved: false, state);
     }
 }

@@ -156,9 +156,9 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
         int size = message.Topic.Length + message.Properties.Length + message.Payload.Length;
         for (int left = reader.Count(); left > 0; left--)
         {
-            EntryRecipient to = reader.Recipient(withSequence: false);
+            EntryRecipient to = reader.Recipient();
             Find(to.Session)?.Outbound.Store(
-                new OutboundMessage(live, to.Qos, to.Retain, to.Identifier, to.MoreIdentifiers) { Offset = offset, Size = size, Share = to.Share },
+                to.Sequence, new OutboundMessage(live, to.Qos, to.Retain, to.Identifier, to.MoreIdentifiers) { Offset = offset, Size = size, Share = to.Share },
                 isReserved);
         }
         if ((message.Flags & MessageFlags.HasReceipt) != 0 && Find(message.Publisher) is { } publisher)
@@ -187,7 +187,7 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
         reader.Message();
         for (int left = reader.Count(); left > 0; left--)
         {
-            EntryRecipient to = reader.Recipient(withSequence: true);
+            EntryRecipient to = reader.Recipient(isKnown: true);
             Find(to.Session)?.Outbound.Move(to.Sequence, offset);
         }
     }
@@ -203,9 +203,9 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
             long at = reader.Number();
             int size = (int)reader.Number();
             reader.Count();
-            EntryRecipient to = reader.Recipient(withSequence: false);
+            EntryRecipient to = reader.Recipient();
             Find(to.Session)?.Outbound.Store(
-                new OutboundMessage(null, to.Qos, to.Retain, to.Identifier, to.MoreIdentifiers)
+                to.Sequence, new OutboundMessage(null, to.Qos, to.Retain, to.Identifier, to.MoreIdentifiers)
                 {
                     Offset = at,
                     Size = size,

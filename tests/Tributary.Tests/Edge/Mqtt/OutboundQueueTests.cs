@@ -59,7 +59,7 @@ public sealed class OutboundQueueTests
     public void A_message_of_qos_2_is_released_when_its_receipt_is_durable_and_ends_with_its_completion()
     {
         OutboundQueue queue = NewQueue(window: 2);
-        queue.Store(new OutboundMessage(null, 2, false, 0, null) { Offset = 10, Size = 1 }, isReserved: false);
+        queue.Store(queue.NextSequence, new OutboundMessage(null, 2, false, 0, null) { Offset = 10, Size = 1 }, isReserved: false);
         Assert.Equal(OutboundKind.None, queue.TryTake(_connection, flushed: 10, out _, out _));
         Assert.Equal(OutboundKind.Message, queue.TryTake(_connection, flushed: 11, out OutboundMessage message, out ushort id));
         Assert.False(message.IsDuplicate);
@@ -143,12 +143,12 @@ public sealed class OutboundQueueTests
     public void What_is_stored_for_a_session_is_bounded_in_messages_and_in_bytes()
     {
         OutboundQueue queue = NewQueue(window: 3);
-        Assert.True(queue.TryReserve(500, Limits(2, 100))); // the first one always
-        queue.Store(new OutboundMessage(null, 1, false, 0, null) { Offset = 0, Size = 500 }, isReserved: true);
-        Assert.False(queue.TryReserve(1, Limits(2, 500)));
-        Assert.True(queue.TryReserve(1, Limits(2, 501)));
-        queue.Store(new OutboundMessage(null, 1, false, 0, null) { Offset = 1, Size = 1 }, isReserved: true);
-        Assert.False(queue.TryReserve(1, Limits(2, long.MaxValue)));
+        Assert.True(queue.TryReserve(500, Limits(2, 100), out _)); // the first one always
+        queue.Store(queue.NextSequence, new OutboundMessage(null, 1, false, 0, null) { Offset = 0, Size = 500 }, isReserved: true);
+        Assert.False(queue.TryReserve(1, Limits(2, 500), out _));
+        Assert.True(queue.TryReserve(1, Limits(2, 501), out _));
+        queue.Store(queue.NextSequence, new OutboundMessage(null, 1, false, 0, null) { Offset = 1, Size = 1 }, isReserved: true);
+        Assert.False(queue.TryReserve(1, Limits(2, long.MaxValue), out _));
         queue.End();
         Assert.Equal(0, _metrics.QueueBytes);
     }
@@ -160,9 +160,9 @@ public sealed class OutboundQueueTests
         int Fill(OutboundQueue queue)
         {
             int count = 0;
-            for (; queue.TryReserve(1, limits); count++)
+            for (; queue.TryReserve(1, limits, out _); count++)
             {
-                queue.Store(new OutboundMessage(null, 1, false, 0, null) { Offset = count, Size = 1 }, isReserved: true);
+                queue.Store(queue.NextSequence, new OutboundMessage(null, 1, false, 0, null) { Offset = count, Size = 1 }, isReserved: true);
             }
             return count;
         }
@@ -232,7 +232,7 @@ public sealed class OutboundQueueTests
     }
 
     private static void Store(OutboundQueue queue, int qos, long offset) =>
-        queue.Store(new OutboundMessage(null, qos, false, 0, null) { Offset = offset, Size = 1 }, isReserved: false);
+        queue.Store(queue.NextSequence, new OutboundMessage(null, qos, false, 0, null) { Offset = offset, Size = 1 }, isReserved: false);
 
     private void Enqueue(OutboundQueue queue, int qos) => Assert.Equal(EnqueueResult.Queued, TryEnqueue(queue, qos));
 
