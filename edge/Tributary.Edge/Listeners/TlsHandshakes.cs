@@ -29,12 +29,14 @@ internal sealed class TlsHandshakes(TlsCertificates certificates, AccessMetrics 
     public ConnectionDelegate Wrap(ConnectionDelegate next) => async connection =>
     {
         IDuplexPipe socket = connection.Transport;
-        var stream = new SslStream(new TransportStream(socket), leaveInnerStreamOpen: true);
+        var inner = new TransportStream(socket) { IsSlow = true };
+        var stream = new SslStream(inner, leaveInnerStreamOpen: true);
         if (!await TryShakeHandsAsync(connection, stream))
         {
             await stream.DisposeAsync();
             return;
         }
+        inner.IsSlow = false;
         var transport = new TlsTransport(stream, socket);
         connection.Transport = transport;
         connection.Features.Set<ITlsConnectionFeature>(transport);

@@ -10,6 +10,11 @@ namespace Tributary.Edge.Listeners;
 /// </summary>
 internal sealed class TransportStream(IDuplexPipe pipes) : Stream
 {
+    /// <summary>
+    /// Whether what follows a read takes long, as the steps of a handshake do: the thread may be the one that waits for all sockets.
+    /// </summary>
+    public bool IsSlow { get; set; }
+
     /// <inheritdoc/>
     public override bool CanRead => true;
 
@@ -36,6 +41,10 @@ internal sealed class TransportStream(IDuplexPipe pipes) : Stream
         while (true)
         {
             ReadResult result = await pipes.Input.ReadAsync(cancellationToken).ConfigureAwait(false);
+            if (IsSlow)
+            {
+                await Task.Yield();
+            }
             ReadOnlySequence<byte> read = result.Buffer;
             int count = (int)Math.Min(read.Length, buffer.Length);
             bool isAnswer = !read.IsEmpty || result.IsCompleted; // also of a read of no bytes, which waits until there are some

@@ -26,7 +26,7 @@ internal sealed class LocalDelivery(SubscriptionTrie subscriptions, MqttMetrics 
                     message, Math.Min(message.Qos, subscription.Qos), message.IsRetained && subscription.RetainAsPublished,
                     subscription.Identifier, null) { Share = subscription.Key };
                 EnqueueResult result = subscription.Session.Outbound.TryEnqueue(outbound);
-                if (result == EnqueueResult.Ended)
+                if (result == EnqueueResult.Ended || (result == EnqueueResult.Overflow && outbound.Qos > 0))
                 {
                     passOn(outbound, subscription.Session);
                 }

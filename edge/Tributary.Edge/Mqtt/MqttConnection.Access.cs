@@ -31,7 +31,8 @@ internal sealed partial class MqttConnection
             return;
         }
         _accessChanged = true;
-        _connection.Transport.Input.CancelPendingRead();
+        // In a thread of its own, as at the end.
+        ThreadPool.UnsafeQueueUserWorkItem(static connection => connection._connection.Transport.Input.CancelPendingRead(), this, preferLocal: false);
     }
 
     /// <summary>Finds out who the client is and whether it may come in, with its will.</summary>

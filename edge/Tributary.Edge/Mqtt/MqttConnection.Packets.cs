@@ -35,7 +35,7 @@ internal sealed partial class MqttConnection
         {
             return TryHandlePublish(header, body);
         }
-        if (_control.Count >= ControlQueue.MaxBytes)
+        if (_control.Count >= ControlQueue.MaxBytes || (header.Type == PacketType.PubRel && !HasRoom))
         {
             _pause = Pause.Answers;
             return false;
@@ -133,9 +133,12 @@ internal sealed partial class MqttConnection
         Answers.BeginSubAck(_builder, PacketType.SubAck, _level, packet.PacketId);
         long offset = -1;
         _holdsMessages = true; // retained ones come after the answer
+        int taken = 0;
         while (packet.Next())
         {
-            ReasonCode code = Subscribe(packet, ref offset);
+            // The same filter again and again would send the retained messages as often.
+            ReasonCode code = taken == 2 * _broker.Options.MaxSubscriptionsPerClient ? ReasonCode.QuotaExceeded : Subscribe(packet, ref offset);
+            taken += code < ReasonCode.Unspecified ? 1 : 0;
             _builder.Byte((byte)(_level == ProtocolLevel.V311 && code >= ReasonCode.Unspecified ? ReasonCode.Unspecified : code));
         }
         AnswerWhenDurable(_builder.End(), offset);

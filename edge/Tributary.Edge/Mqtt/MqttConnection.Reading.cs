@@ -10,6 +10,12 @@ namespace Tributary.Edge.Mqtt;
 /// <summary>The reading loop: packets out of the pipe, many at a time, in place where they lie in one piece.</summary>
 internal sealed partial class MqttConnection
 {
+    /// <summary>
+    /// Reads that a thread does without a pause: it may be the one that waits for all sockets. Whoever sends more goes on in the thread
+    /// pool, as long as it has something to send.
+    /// </summary>
+    private const int ReadsInARow = 16;
+
     private readonly AsyncSignal _room = new();
     private Pause _pause;
     private volatile bool _isPaused;
@@ -51,9 +57,13 @@ internal sealed partial class MqttConnection
         PipeReader input = _connection.Transport.Input;
         try
         {
-            while (_close is null)
+            for (int reads = 1; _close is null; reads++)
             {
                 ReadResult result = await input.ReadAsync();
+                if (reads % ReadsInARow == 0)
+                {
+                    await Task.Yield();
+                }
                 if (_close is not null)
                 {
                     break;

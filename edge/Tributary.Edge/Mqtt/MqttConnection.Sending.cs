@@ -78,12 +78,18 @@ internal sealed partial class MqttConnection
         _broker.Metrics.MessagesAcknowledged(_acknowledged);
         (_messagesWritten, _unflushed, _acknowledged) = (0, 0, 0);
         ValueTask<FlushResult> flush = Output.FlushAsync();
-        if (!flush.IsCompleted)
+        bool waits = !flush.IsCompleted;
+        if (waits)
         {
             Volatile.Write(ref _flushingSince, Math.Max(1, _broker.Time.GetTimestamp()));
+            _reader?.Rest(); // it has a batch in memory, and the client may take its time
         }
         FlushResult result = await flush;
         Volatile.Write(ref _flushingSince, 0);
+        if (waits)
+        {
+            await Task.Yield(); // this may be the thread that waits for all sockets, and the next message may be on the disk
+        }
         if (!result.IsCompleted)
         {
             return true;

@@ -83,13 +83,19 @@ internal sealed partial class MqttConnection : ICommitListener, ISessionConnecti
         var closing = new Closing(reason, code, text, _broker.Time.GetTimestamp());
         if (Interlocked.CompareExchange(ref _close, closing, null) is null)
         {
-            _connection.Transport.Input.CancelPendingRead();
-            _connection.Transport.Output.CancelPendingFlush();
-            // Not here and now: this may be the log's writer thread.
+            // Not here and now: this may be the log's writer thread, or the loop of another connection, and both would run the loops of
+            // this one.
+            ThreadPool.UnsafeQueueUserWorkItem(static connection => connection.EndWaits(), this, preferLocal: false);
             _ = _closing.CancelAsync();
             _room.Set();
             _send.Set();
         }
+    }
+
+    private void EndWaits()
+    {
+        _connection.Transport.Input.CancelPendingRead();
+        _connection.Transport.Output.CancelPendingFlush();
     }
 
     /// <summary>After a shutdown began: acknowledgements that are still missing are not waited for any more.</summary>

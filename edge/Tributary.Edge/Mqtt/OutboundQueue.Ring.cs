@@ -125,7 +125,7 @@ internal sealed partial class OutboundQueue
             {
                 _held -= slot.Message.Size;
             }
-            else
+            else if (!slot.IsExtra)
             {
                 _bytes -= slot.Message.Size + EntryBytes;
             }
@@ -196,6 +196,9 @@ internal sealed partial class OutboundQueue
 
         /// <summary>Whether it was sent and is kept for others.</summary>
         public bool IsHeld;
+
+        /// <summary>Whether it does not count in the bytes of the queue.</summary>
+        public bool IsExtra;
 
         /// <summary>Whether its PUBREL waits to be sent.</summary>
         public bool IsReleasing;

@@ -162,7 +162,9 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
     /// <summary>Adds a message that is not the session's in the journal, for as long as the connection lasts.</summary>
     /// <param name="message">The message; a reference is added if it is queued. One that stands in the journal may be without.</param>
     /// <param name="isBounded">
-    /// Whether the bytes of the queue are limited: those of retained messages, which come all at once, only together with all others.
+    /// Whether it counts in the bytes of the queue, which are limited. Retained messages, and what others
+    /// have left, come all at once and are in memory anyhow: they don't, or the next message would be too much, and are dropped when half of
+    /// the memory of all queues is used.
     /// </param>
     public EnqueueResult TryEnqueue(in OutboundMessage message, bool isBounded = true)
     {
@@ -173,17 +175,21 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
                 return EnqueueResult.Ended;
             }
             int size = (message.Message is null ? 0 : message.Size) + EntryBytes;
+            if (!isBounded && metrics.DeliveryBytes > maxDeliveryBytes / 2)
+            {
+                return EnqueueResult.Dropped; // the other half is left to those who must not lose anything
+            }
             if ((isBounded && _bytes > 0 && _bytes + size > maxBytes) || !TryTakePlace())
             {
-                return message.Qos == 0 ? EnqueueResult.Dropped : EnqueueResult.Overflow;
-            }
-            if (message.Message is not null)
-            {
-                _bytes += size;
-                message.Message.Share();
+                return message.Qos == 0 || !isBounded ? EnqueueResult.Dropped : EnqueueResult.Overflow;
             }
             ref Slot slot = ref Add(message);
-            slot.HasPlace = true;
+            (slot.HasPlace, slot.IsExtra) = (true, !isBounded);
+            if (message.Message is not null)
+            {
+                _bytes += isBounded ? size : 0;
+                message.Message.Share();
+            }
             return EnqueueResult.Queued;
         }
     }
@@ -261,9 +267,10 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
     {
         lock (_lock)
         {
-            for (int i = 0; i < Math.Min(count, _count); i++)
+            for (int i = 0; i < _count && count > 0; i++)
             {
                 ref Slot slot = ref At(i);
+                count -= slot.State == OutboundState.Done ? 0 : 1;
                 slot.State = slot.State == OutboundState.Waiting ? OutboundState.Sent : slot.State;
             }
         }
@@ -332,7 +339,7 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
         message = slot.Message with { IsDuplicate = slot.State == OutboundState.Sent };
         if (message.Message is { } content)
         {
-            _bytes -= message.Size + EntryBytes;
+            _bytes -= slot.IsExtra ? 0 : message.Size + EntryBytes;
             if (!TryHold(ref slot, content))
             {
                 slot.Message = slot.Message with { Message = null };

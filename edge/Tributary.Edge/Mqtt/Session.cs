@@ -70,6 +70,9 @@ internal sealed class Session : ICommitListener
     /// <summary>Seconds that it lives without a connection; <see cref="uint.MaxValue"/>: for ever.</summary>
     public uint Expiry { get; set; }
 
+    /// <summary>Offset of the last entry that changed it, apart from messages; −1 for none in this life.</summary>
+    public long LastChange { get; set; } = -1;
+
     /// <summary>Timestamp since which it has no connection.</summary>
     public long AbsentSince { get; set; }
 

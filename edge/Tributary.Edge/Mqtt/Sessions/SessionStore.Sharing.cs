@@ -130,7 +130,7 @@ internal sealed partial class SessionStore
         var receivers = new HashSet<Session>();
         foreach (Passing one in _passing)
         {
-            if (!one.IsStored && one.To.Outbound.TryEnqueue(one.Message with { Gate = gate }) != EnqueueResult.Queued)
+            if (!one.IsStored && one.To.Outbound.TryEnqueue(one.Message with { Gate = gate }, isBounded: false) != EnqueueResult.Queued)
             {
                 Metrics.MessageDropped(MqttDropReason.QueueFull);
                 continue;

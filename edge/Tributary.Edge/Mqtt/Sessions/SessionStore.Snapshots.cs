@@ -92,7 +92,9 @@ internal sealed partial class SessionStore
     {
         // First: what is known to be durable by then need not be searched, and what is not is found behind it.
         TopicOffset[] topics = [.. _buffer.Partitions.Select(p => new TopicOffset(p.Topic, p.Index, p.ToldEnd))];
-        _writing = _table.Write(_snapshotWriter.Begin(), _journal.Next, topics);
+        SnapshotPosition position = _table.Write(_snapshotWriter.Begin(), _journal.Next, topics);
+        // What is lent now may go to a durable session before the snapshot is saved.
+        _writing = position with { Oldest = Math.Min(position.Oldest, OldestLent()) };
         _savedMessages = QueuedMessages;
         _hasMoved = false;
         _journal.Push();

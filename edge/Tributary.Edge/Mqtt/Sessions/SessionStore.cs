@@ -155,6 +155,7 @@ internal sealed partial class SessionStore : IAsyncDisposable
             }
             session.IsWillDue = false;
             offset = Math.Max(offset, SetWill(session, start.Will));
+            offset = Changed(session, offset);
             session.Connection = connection;
             session.Outbound.Begin(connection, window);
             if (_journal.Next > _journal.Committed)
@@ -225,8 +226,8 @@ internal sealed partial class SessionStore : IAsyncDisposable
             if (session.IsDurable)
             {
                 ThrowIfUnavailable(session);
-                offset = Change(
-                    _writer.Begin(EntryKind.Subscribed).Number(session.Number).Bytes(filter).Byte(options.ToByte()).Number(identifier), null);
+                offset = Changed(session, Change(
+                    _writer.Begin(EntryKind.Subscribed).Number(session.Number).Bytes(filter).Byte(options.ToByte()).Number(identifier), null));
             }
             else
             {
@@ -254,9 +255,17 @@ internal sealed partial class SessionStore : IAsyncDisposable
             }
             ThrowIfUnavailable(session);
             return session.HasSubscription(filter)
-                ? (true, Change(_writer.Begin(EntryKind.Unsubscribed).Number(session.Number).Bytes(filter), null))
-                : (false, -1);
+                ? (true, Changed(session, Change(_writer.Begin(EntryKind.Unsubscribed).Number(session.Number).Bytes(filter), null)))
+                : (false, Changed(session, -1));
         }
+    }
+
+    /// <summary>Notes the entry of a change, −1 for none: what an earlier connection changed may not be durable either.</summary>
+    /// <returns>Offset of the entry that has to be durable before the client is told; −1 for none.</returns>
+    private long Changed(Session session, long offset)
+    {
+        session.LastChange = Math.Max(session.LastChange, offset);
+        return session.LastChange >= _journal.Committed ? session.LastChange : -1;
     }
 
     /// <summary>

@@ -132,6 +132,31 @@ public sealed class MqttSharedTests : MqttTest
         await other.HangUpAsync();
     }
 
+    [Fact]
+    public async Task What_is_too_much_for_a_member_goes_to_another_one()
+    {
+        Options = Options with { MaxOutboundBytes = 2000 };
+        ScriptedClient slow = await ConnectAsync(5, "slow", properties: OneInFlight);
+        await JoinAsync(slow);
+        ScriptedClient other = await ConnectAsync(5, "other");
+        await JoinAsync(other);
+        ScriptedClient pub = await ConnectAsync(5, "pub");
+        var got = new HashSet<char>();
+        for (char c = 'a'; c <= 'z'; c++)
+        {
+            await pub.SendAsync(Packets.Publish(5, "t", new string(c, 800), 1, c));
+            await pub.ExpectPubAcksAsync(c);
+        }
+        for (int i = 1; i <= 26; i++)
+        {
+            byte[] message = await other.ReceiveAsync();
+            got.Add((char)message[^1]);
+            await other.SendAsync(Packets.PubAck(i));
+        }
+        Assert.Equal(26, got.Count);
+        Assert.Equal(1, Server.Metrics.Closed(MqttCloseReason.SubscriberTooSlow));
+    }
+
     private async Task PublishAsync(int from, int to, int qos)
     {
         ScriptedClient pub = await ConnectAsync(5, "pub");

@@ -317,4 +317,48 @@ public sealed class MqttSubscribeTests : MqttTest
 
     private static byte[] SubAck(int level, int id, params byte[] codes) =>
         Packets.Packet(0x90, [.. Packets.UInt16(id), .. level == 5 ? (byte[])[0] : [], .. codes]);
+
+    [Fact]
+    public async Task More_retained_messages_than_a_queue_holds_leave_room_for_the_next_message()
+    {
+        Options = Options with { MaxOutboundBytes = 2000, MaxOutboundInFlight = 1 };
+        Ingest.CommitsAtOnce = true;
+        ScriptedClient publisher = await ConnectAsync(5, "pub");
+        for (int i = 1; i <= 10; i++)
+        {
+            await publisher.SendAsync(Packets.Publish(5, $"t/{i}", new string('r', 800), 1, i, retain: true));
+        }
+        await publisher.ExpectPubAcksAsync([.. Enumerable.Range(1, 10)]);
+        ScriptedClient subscriber = await ConnectAsync(5, "sub");
+        await subscriber.SendAsync(Packets.Subscribe(5, 1, ("t/#", 1)));
+        Assert.Equal(0x90, (await subscriber.ReceiveAsync())[0]);
+        Assert.Equal(0x33, (await subscriber.ReceiveAsync())[0]);
+        await publisher.SendAsync(Packets.Publish(5, "t/live", "live", 1, 11));
+        await publisher.ExpectPubAcksAsync(11);
+        for (int i = 1; i <= 10; i++)
+        {
+            await subscriber.SendAsync(Packets.PubAck(i));
+            Assert.Equal(i < 10 ? 0x33 : 0x32, (await subscriber.ReceiveAsync())[0]);
+        }
+        await subscriber.SendAsync(Packets.PubAck(11));
+        await Wait.Until(() => Server.Metrics.DeliveryBytes == 0);
+    }
+
+    [Fact]
+    public async Task A_packet_that_repeats_a_filter_often_does_not_send_retained_messages_as_often()
+    {
+        Options = Options with { MaxSubscriptionsPerClient = 2 };
+        Ingest.CommitsAtOnce = true;
+        ScriptedClient publisher = await ConnectAsync(5, "pub");
+        await publisher.SendAsync(Packets.Publish(5, "t", "x", 1, 1, retain: true));
+        await publisher.ExpectPubAcksAsync(1);
+        ScriptedClient subscriber = await ConnectAsync(5, "sub");
+        await subscriber.SendAsync(Packets.Subscribe(5, 1, ("t", 0), ("t", 0), ("t", 0), ("t", 0), ("t", 0), ("t", 0)));
+        Assert.Equal([0, 0, 0, 0, 0x97, 0x97], (await subscriber.ReceiveAsync())[^6..]);
+        for (int i = 0; i < 4; i++)
+        {
+            await subscriber.ExpectAsync(Packets.Publish(5, "t", "x", retain: true));
+        }
+        await subscriber.ExpectNothingAsync();
+    }
 }
