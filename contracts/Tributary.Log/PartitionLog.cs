@@ -136,6 +136,15 @@ public sealed partial class PartitionLog
         }
     }
 
+    /// <summary>Removes a listener. It may still hear of a flush that is being told.</summary>
+    public void Unsubscribe(ILogListener listener)
+    {
+        lock (_lock)
+        {
+            _listeners = [.. _listeners.Where(other => !ReferenceEquals(other, listener))];
+        }
+    }
+
     /// <summary>
     /// Appends one whole batch: checks producer id, epoch and sequence (when the batch has them), assigns offsets, stamps base offset and
     /// leader epoch on a copy. The bytes are the caller's again at return. The CRC must have been verified by the caller.

@@ -259,6 +259,7 @@ internal sealed class SessionJournal : IAppendSource, ILogListener, ICommitStrea
             TakeGathered();
             Volatile.Write(ref _lost, reason);
         }
+        Log.Unsubscribe(this); // or the log keeps each journal that has ended
         TellOfLoss(reason);
         CompleteWaiters();
     }

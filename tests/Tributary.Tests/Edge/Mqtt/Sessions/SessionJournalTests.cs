@@ -1,6 +1,9 @@
+using System.Runtime.CompilerServices;
+using Tributary.Contracts.Records;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Mqtt.Sessions;
+using Tributary.Log;
 using Tributary.Log.Storage;
 using Tributary.Tests.Edge.Ingest;
 using Tributary.Tests.Edge.Mqtt.Support;
@@ -33,5 +36,30 @@ public sealed class SessionJournalTests
         Assert.Single(notified.Lost);
         await Assert.ThrowsAsync<IOException>(() => journal.WaitAsync(offset));
         Assert.All(new[] { first, later, notified }, listener => Assert.Same(journal, Assert.Single(listener.Lost).Stream));
+    }
+
+    [Fact]
+    public void A_journal_that_has_ended_is_not_kept_by_its_log()
+    {
+        var bench = new SessionBench(new MqttOptions(), new MemoryStorage());
+        List<WeakReference> ended = [.. Enumerable.Range(0, 3).Select(_ => EndOne(bench))];
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        GC.Collect();
+        Assert.All(ended, journal => Assert.False(journal.IsAlive));
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static WeakReference EndOne(SessionBench bench)
+    {
+        PartitionLog log = bench.Buffer.OpenJournal();
+        var journal = new SessionJournal(log, bench.Buffer, bench.Time);
+        using var foreign = new RecordBatchBuilder();
+        foreign.Add(0, default, hasKey: false, "?"u8, hasValue: true, default, headerCount: 0);
+        log.Append(foreign.Build(BatchProducer.None).Span);
+        journal.Append([(byte)EntryKind.SessionEnded, 2], null);
+        bench.Write();
+        Assert.True(journal.IsLost);
+        return new WeakReference(journal);
     }
 }
