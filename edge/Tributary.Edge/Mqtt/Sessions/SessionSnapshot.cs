@@ -19,7 +19,8 @@ internal enum SnapshotStatus
 
 /// <summary>
 /// The file <c>sessions.snapshot</c> in the journal's directory. It is replaced as a whole: written under a temporary name, flushed,
-/// renamed, and the directory synced, so that a crash leaves the old or the new one. One thread at a time. Layout in FORMAT.md.
+/// renamed, and the directory synced, so that a crash leaves the old or the new one, and perhaps a part of it under the temporary
+/// name, which the next start removes. One thread at a time. Layout in FORMAT.md.
 /// </summary>
 internal sealed class SessionSnapshot(IStorage storage, string directory)
 {
@@ -36,6 +37,8 @@ internal sealed class SessionSnapshot(IStorage storage, string directory)
     /// <summary>Path of the file.</summary>
     public string Path { get; } = $"{directory}/{FileName}";
 
+    private string TemporaryPath => Path + TemporarySuffix;
+
     /// <summary>Where a damaged one is kept.</summary>
     public string DamagedPath => Path + DamagedSuffix;
 
@@ -48,15 +51,22 @@ internal sealed class SessionSnapshot(IStorage storage, string directory)
         BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(4), Version);
         BinaryPrimitives.WriteInt32BigEndian(header.AsSpan(8), content.Length);
         BinaryPrimitives.WriteUInt32BigEndian(header.AsSpan(CrcPosition), Checksum(header, content));
-        string temporary = Path + TemporarySuffix;
-        using (IStorageFile file = storage.Open(temporary, create: true))
+        try
         {
-            file.SetLength(0);
-            file.Write(0, header);
-            file.Write(HeaderSize, content);
-            file.Flush();
+            using (IStorageFile file = storage.Open(TemporaryPath, create: true))
+            {
+                file.SetLength(0);
+                file.Write(0, header);
+                file.Write(HeaderSize, content);
+                file.Flush();
+            }
+            storage.Rename(TemporaryPath, Path);
         }
-        storage.Rename(temporary, Path);
+        catch
+        {
+            DeleteTemporary(); // a part of it would take what room is left from those who can make more
+            throw;
+        }
         storage.SyncDirectory(directory);
     }
 
@@ -64,6 +74,7 @@ internal sealed class SessionSnapshot(IStorage storage, string directory)
     /// <exception cref="IOException">The file is there and can't be read.</exception>
     public SnapshotStatus Load(out ReadOnlyMemory<byte> content)
     {
+        DeleteTemporary();
         SnapshotStatus status = LoadOnce(out content);
         return status == SnapshotStatus.Damaged ? LoadOnce(out content) : status;
     }
@@ -73,6 +84,18 @@ internal sealed class SessionSnapshot(IStorage storage, string directory)
     {
         storage.Rename(Path, DamagedPath);
         storage.SyncDirectory(directory);
+    }
+
+    private void DeleteTemporary()
+    {
+        try
+        {
+            storage.Delete(TemporaryPath);
+        }
+        // It takes room until the next one is saved or read.
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+        }
     }
 
     private SnapshotStatus LoadOnce(out ReadOnlyMemory<byte> content)

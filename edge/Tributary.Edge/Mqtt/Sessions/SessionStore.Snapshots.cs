@@ -20,11 +20,24 @@ internal sealed partial class SessionStore
     /// <summary>Least time between two snapshots that are made although the journal has not grown.</summary>
     private static readonly TimeSpan HoldInterval = TimeSpan.FromSeconds(10);
 
+    /// <summary>Longest time until a snapshot that could not be saved is tried again; the first is <see cref="HoldInterval"/>.</summary>
+    private static readonly TimeSpan MaxPause = TimeSpan.FromMinutes(5);
+
+    /// <summary>
+    /// Largest snapshot that may be saved in the place of the directory's reserve, and what larger ones leave free: the reserve is for what
+    /// is small and makes room, such as the uplink's checkpoints.
+    /// </summary>
+    private const int SmallSnapshotBytes = 128 << 10;
+
     // Under the lock.
     private readonly EntryWriter _snapshotWriter = new();
     private SnapshotPosition? _writing;
     private SnapshotPosition? _saved;
     private long _savedAt;
+    private long _failedAt;
+
+    /// <summary>Time after the last failure in which none is made; zero if the last one was saved.</summary>
+    private TimeSpan _pause;
     private long _journalBytes;
 
     /// <summary>Messages that waited when the last snapshot was begun; more than there can be if it is of an earlier life.</summary>
@@ -32,7 +45,9 @@ internal sealed partial class SessionStore
 
     /// <summary>What stands before it is being appended anew; <see cref="None"/> for nothing.</summary>
     private long _border = None;
-    private bool _hasMoved;
+
+    /// <summary>Whether one is to be made whatever has grown: messages were moved since, or the last could not be saved.</summary>
+    private bool _isWanted;
 
     /// <summary>Bytes by which the journal grows between two snapshots.</summary>
     private long SnapshotStep => Math.Min(_options.SnapshotBytes, _options.MaxJournalBytes / 4);
@@ -65,6 +80,12 @@ internal sealed partial class SessionStore
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             _logger.SnapshotNotSaved(e.Message);
+            lock (_lock)
+            {
+                // What it says is old when it is tried again.
+                (_writing, _isWanted, _failedAt) = (null, true, _time.GetTimestamp());
+                _pause = TimeSpan.FromTicks(Math.Clamp(2 * _pause.Ticks, HoldInterval.Ticks, MaxPause.Ticks));
+            }
         }
         if (_border != None)
         {
@@ -74,7 +95,11 @@ internal sealed partial class SessionStore
 
     private bool IsSnapshotDue()
     {
-        if (_hasMoved || _log.BytesBetween(Math.Max(_saved?.Offset ?? 0, _log.StartOffset), _log.AppendedEnd) >= SnapshotStep)
+        if (_pause > TimeSpan.Zero && _time.GetElapsedTime(_failedAt) < _pause)
+        {
+            return false;
+        }
+        if (_isWanted || _log.BytesBetween(Math.Max(_saved?.Offset ?? 0, _log.StartOffset), _log.AppendedEnd) >= SnapshotStep)
         {
             return true;
         }
@@ -82,9 +107,20 @@ internal sealed partial class SessionStore
         {
             return false;
         }
-        return (_holdsTopics && _buffer.Partitions.Any(partition => partition.Hold.IsHolding))
+        return (_holdsTopics && AreTopicsDue())
             // It grows no more: room is made by those who have taken their messages since.
             || (_journalBytes > _options.MaxJournalBytes && QueuedMessages < _savedMessages);
+    }
+
+    /// <summary>
+    /// Topics are searched after a crash, and not trimmed, from the last snapshot on: so neither is ever much. Each record that is shipped
+    /// waits to be trimmed, which is worth no snapshot unless room is needed.
+    /// </summary>
+    private bool AreTopicsDue()
+    {
+        IReadOnlyList<BufferPartition> partitions = _buffer.Partitions;
+        return partitions.Sum(partition => partition.Log.BytesBetween(LimitOf(partition), partition.Log.AppendedEnd)) >= SnapshotStep
+            || (_buffer.Space.IsFull && partitions.Any(partition => partition.Hold.IsHolding));
     }
 
     /// <summary>Takes everything down as it is now. It may be saved when the journal is durable up to here. Under the lock.</summary>
@@ -96,7 +132,7 @@ internal sealed partial class SessionStore
         // What is lent now may go to a durable session before the snapshot is saved.
         _writing = position with { Oldest = Math.Min(position.Oldest, OldestLent()) };
         _savedMessages = QueuedMessages;
-        _hasMoved = false;
+        _isWanted = false;
         _journal.Push();
     }
 
@@ -104,10 +140,11 @@ internal sealed partial class SessionStore
     private void FinishSnapshot()
     {
         SnapshotPosition position = _writing!;
-        _log.SaveBeside(() => _file.Save(_snapshotWriter.Written));
+        SaveSnapshot();
         lock (_lock)
         {
             _writing = null;
+            _pause = TimeSpan.Zero;
             Volatile.Write(ref _saved, position);
             _savedAt = _time.GetTimestamp();
             if (_journal.IsLost)
@@ -123,6 +160,22 @@ internal sealed partial class SessionStore
             _journalBytes = _log.BytesBetween(_log.StartOffset, _log.AppendedEnd);
             _border = IsMovingWorthwhile(position) ? position.Oldest + ((position.Offset - position.Oldest) / 2) : None;
         }
+    }
+
+    private void SaveSnapshot()
+    {
+        int length = _snapshotWriter.Written.Length;
+        if (length <= SmallSnapshotBytes)
+        {
+            _log.SaveBeside(() => _file.Save(_snapshotWriter.Written));
+            return;
+        }
+        long free = _buffer.Space.FreeBytes;
+        if (free >= 0 && free < length + SmallSnapshotBytes)
+        {
+            throw new IOException($"it takes {length} bytes, and {free} are free on the disk");
+        }
+        _file.Save(_snapshotWriter.Written);
     }
 
     /// <summary>
@@ -147,7 +200,7 @@ internal sealed partial class SessionStore
             old = FindOldest(_border);
             if (old.Count == 0)
             {
-                (_border, _hasMoved) = (None, true);
+                (_border, _isWanted) = (None, true);
                 return;
             }
         }

@@ -21,14 +21,16 @@ internal sealed class SessionBench
     private readonly Matches _matches = new();
 
     public SessionBench(
-        MqttOptions options, IStorage storage, FakeTimeProvider? time = null, Action<BufferPartition>? opened = null, IIngest? ingest = null)
+        MqttOptions options, IStorage storage, FakeTimeProvider? time = null, Action<BufferPartition>? opened = null, IIngest? ingest = null,
+        long minFreeBytes = 0, int reserveBytes = 0)
     {
         _storage = storage;
         Time = time ?? new FakeTimeProvider(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
         Options = options;
-        var settings = new EdgeBufferOptions { SegmentBytes = 64 << 10, MinFreeBytes = 0, TailCacheBytes = 4 << 10 };
+        var settings = new EdgeBufferOptions { SegmentBytes = 64 << 10, MinFreeBytes = minFreeBytes, TailCacheBytes = 4 << 10 };
         var events = new BufferEvents(Time, NullLogger.Instance);
-        _directory = LogDirectory.Open(_storage, "data", settings.ToDirectoryOptions() with { ReserveBytes = 0 }, Time, events, hasThread: false);
+        _directory = LogDirectory.Open(
+            _storage, "data", settings.ToDirectoryOptions() with { ReserveBytes = reserveBytes }, Time, events, hasThread: false);
         Buffer = EdgeBuffer.Open(_directory, events, _storage, settings, Time, NullLoggerFactory.Instance);
         if (opened is not null)
         {

@@ -1,0 +1,181 @@
+using Tributary.Edge.Buffer;
+using Tributary.Edge.Mqtt;
+using Tributary.Log.Storage;
+using Tributary.Tests.Log.Support;
+using Xunit;
+using BenchClient = Tributary.Tests.Edge.Mqtt.Sessions.SessionBench.BenchClient;
+
+namespace Tributary.Tests.Edge.Mqtt.Sessions;
+
+/// <summary>What sessions take of the disk: when snapshots are made, what becomes of one that does not fit, and how large an entry is.</summary>
+public sealed class SessionSpaceTests
+{
+    private const int MinFreeBytes = 1 << 20;
+    private static readonly string Filling = new('x', 3500);
+    private static readonly MqttOptions Small = new() { SnapshotBytes = 128 << 10 };
+
+    [Fact]
+    public void Records_that_are_shipped_one_by_one_do_not_cost_a_snapshot_each()
+    {
+        var disk = new WatchedStorage(new MemoryStorage());
+        var bench = new SessionBench(Small, disk);
+        BenchClient client = bench.Connect("client");
+        PublishTwice(bench, client, 1);
+        for (int i = 0; i < 120; i++)
+        {
+            bench.Publish(client, "t", $"{i}", 1);
+            bench.Write();
+            Ship(bench);
+            bench.Sweep();
+        }
+        Assert.Equal(0, disk.Saves);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Topics_that_have_grown_get_a_snapshot_although_the_journal_has_not(bool isShipped)
+    {
+        var disk = new WatchedStorage(new MemoryStorage());
+        var bench = new SessionBench(Small, disk);
+        BenchClient client = bench.Connect("client");
+        PublishTwice(bench, client, 1);
+        for (int i = 0; i < 400; i++)
+        {
+            bench.Publish(client, "t", $"{i} {Filling}", 1);
+            bench.Write();
+            if (isShipped)
+            {
+                Ship(bench);
+            }
+            bench.Sweep();
+        }
+        Assert.InRange(disk.Saves, 8, 11); // 1.4 MB in steps of 128 KiB
+        Ship(bench);
+        BufferPartition topic = Assert.Single(bench.Buffer.Partitions);
+        Assert.InRange(topic.Log.BytesBetween(topic.Log.StartOffset, topic.Log.FlushedEnd), 1, 2 * Small.SnapshotBytes);
+    }
+
+    [Fact]
+    public void What_is_held_is_given_up_soon_when_there_is_no_room()
+    {
+        var small = new SmallStorage(new MemoryStorage());
+        var disk = new WatchedStorage(small);
+        var bench = new SessionBench(Small, disk, minFreeBytes: MinFreeBytes);
+        BenchClient client = bench.Connect("client");
+        PublishTwice(bench, client, 1);
+        small.Capacity = small.Used + MinFreeBytes - 1;
+        bench.Sweep(15);
+        Assert.True(bench.Buffer.Space.IsFull);
+        Assert.Equal(0, disk.Saves); // nobody waits for it
+        Ship(bench);
+        bench.Sweep(15);
+        Assert.Equal(1, disk.Saves);
+        BufferPartition topic = Assert.Single(bench.Buffer.Partitions);
+        Assert.Equal(topic.Log.FlushedEnd, topic.Log.StartOffset);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_snapshot_that_does_not_fit_leaves_the_disk_as_it_was_and_is_tried_again_later(bool tellsFree)
+    {
+        var small = new SmallStorage(new MemoryStorage());
+        var disk = new WatchedStorage(small) { TellsFree = tellsFree };
+        var bench = new SessionBench(Small, disk, reserveBytes: 256 << 10);
+        BenchClient client = bench.Connect("client");
+        PublishTwice(bench, client, 1);
+        for (int i = 0; i < 200; i++)
+        {
+            bench.Publish(client, $"r/{i}", Filling, 1, retain: true);
+            bench.Write();
+        }
+        Ship(bench);
+        small.Capacity = small.Used + (100 << 10);
+        long used = small.Used;
+        bench.Sweep(60);
+        Assert.Equal(0, disk.Saves);
+        Assert.Equal(used, small.Used);
+        Assert.True(disk.Exists("data/reserve"), "the reserve is for what is small");
+        Assert.InRange(disk.Tries, 0, tellsFree ? 0 : 4);
+
+        small.Capacity = long.MaxValue;
+        bench.Sweep(300);
+        Assert.Equal(1, disk.Saves);
+        BufferPartition topic = Assert.Single(bench.Buffer.Partitions);
+        Assert.Equal(topic.Log.FlushedEnd, topic.Log.StartOffset);
+        bench = bench.Restart();
+        Assert.Equal(200, bench.Store.Count().Retained);
+    }
+
+    [Fact]
+    public void A_snapshot_that_a_crash_left_unfinished_takes_no_room_after_the_next_start()
+    {
+        var disk = new MemoryStorage();
+        var bench = new SessionBench(Small, disk);
+        using (IStorageFile file = disk.Open("data/_sessions/sessions.snapshot.tmp", create: true))
+        {
+            file.Write(0, new byte[100]);
+        }
+        _ = bench.Restart();
+        Assert.False(disk.Exists("data/_sessions/sessions.snapshot.tmp"));
+    }
+
+    private static void PublishTwice(SessionBench bench, BenchClient client, int id)
+    {
+        bench.Publish(client, "t", "first", 2, id);
+        bench.Publish(client, "t", "second", 1, id + 1);
+        bench.Write();
+    }
+
+    /// <summary>The cloud has everything.</summary>
+    private static void Ship(SessionBench bench)
+    {
+        foreach (BufferPartition partition in bench.Buffer.Partitions)
+        {
+            partition.Hold.Advance(partition.Log, partition.Log.FlushedEnd);
+        }
+    }
+
+    /// <summary>A storage that counts snapshots.</summary>
+    private sealed class WatchedStorage(IStorage inner) : IStorage
+    {
+        private const string Snapshot = "data/_sessions/sessions.snapshot";
+
+        /// <summary>Snapshots that were begun.</summary>
+        public int Tries { get; private set; }
+
+        /// <summary>Snapshots that are whole.</summary>
+        public int Saves { get; private set; }
+
+        public bool TellsFree { get; init; } = true;
+
+        public IStorageFile Open(string path, bool create)
+        {
+            Tries += path == Snapshot + ".tmp" ? 1 : 0;
+            return inner.Open(path, create);
+        }
+
+        public bool Exists(string path) => inner.Exists(path);
+
+        public IReadOnlyList<string> List(string directory) => inner.List(directory);
+
+        public void CreateDirectory(string path) => inner.CreateDirectory(path);
+
+        public void Rename(string from, string to)
+        {
+            inner.Rename(from, to);
+            Saves += to == Snapshot ? 1 : 0;
+        }
+
+        public void Delete(string path) => inner.Delete(path);
+
+        public void DeleteDirectory(string path) => inner.DeleteDirectory(path);
+
+        public void SyncDirectory(string path) => inner.SyncDirectory(path);
+
+        public long FreeBytes(string path) => TellsFree ? inner.FreeBytes(path) : throw new IOException("it is not known");
+
+        public IDisposable? TryLock(string path) => inner.TryLock(path);
+    }
+}
