@@ -67,6 +67,9 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     /// <summary>Room in an entry of the journal for what stands beside a message, such as who gets it.</summary>
     private const int JournalRoom = 1 << 20;
 
+    /// <summary>The log takes no larger segment.</summary>
+    private const int LargestSegment = 1 << 30;
+
     private static readonly TimeSpan OpenInterval = TimeSpan.FromMinutes(1);
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
@@ -136,16 +139,15 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
         new(directory, events, storage, options.Validate(), time, loggers.CreateLogger<EdgeBuffer>());
 
     /// <summary>Opens, or makes, the log of what MQTT sessions have to remember. It is written and flushed together with the topics.</summary>
+    /// <param name="maxMessageBytes">Largest message that an entry has to hold, with its properties; unlike a topic's record.</param>
     /// <exception cref="IOException">It can't be opened.</exception>
-    public PartitionLog OpenJournal()
+    public PartitionLog OpenJournal(int maxMessageBytes = 0)
     {
         lock (_lock)
         {
-            return _journal ??= Directory.OpenPartition(JournalName, Options.ToPartitionOptions() with
-            {
-                SegmentBytes = Options.SegmentBytes + JournalRoom,
-                MaxBatchBytes = Options.SegmentBytes + JournalRoom,
-            });
+            int bytes = Math.Min(LargestSegment, Math.Max(Options.SegmentBytes, maxMessageBytes) + JournalRoom);
+            return _journal ??= Directory.OpenPartition(
+                JournalName, Options.ToPartitionOptions() with { SegmentBytes = bytes, MaxBatchBytes = bytes });
         }
     }
 

@@ -38,10 +38,15 @@ internal sealed partial class SessionStore
     /// <summary>Room in a journal entry that who gets it may take.</summary>
     private const int MaxRecipientBytes = 512 << 10;
 
+    /// <summary>What one takes beside its shared name and further identifiers, at most.</summary>
     private const int RecipientBytes = 32;
+
+    /// <summary>What each subscription identifier beyond the first takes, at most.</summary>
+    private const int IdentifierBytes = 5;
 
     // Under the lock.
     private readonly List<EntryRecipient> _recipients = [];
+    private int _recipientBytes;
     private readonly List<Session> _listening = [];
     private readonly RetainedMessages _system;
     private readonly Matches _systemMatches = new();
@@ -254,6 +259,7 @@ internal sealed partial class SessionStore
             }
         }
         _recipients.Clear();
+        _recipientBytes = 0;
         _listening.Clear();
         matches.Clear();
         return offset;
@@ -307,12 +313,14 @@ internal sealed partial class SessionStore
 
     private void AddRecipient(Session session, in OutboundMessage outbound, int size, byte[]? share)
     {
-        if (_journalBytes > _options.MaxJournalBytes || _recipients.Count >= MaxRecipientBytes / RecipientBytes
+        int bytes = RecipientBytes + (share?.Length ?? 0) + (IdentifierBytes * (outbound.MoreIdentifiers?.Length ?? 0));
+        if (_journalBytes > _options.MaxJournalBytes || _recipientBytes + bytes > MaxRecipientBytes
             || !session.Outbound.TryReserve(size, _options, out long sequence))
         {
             QueueFull(session);
             return;
         }
+        _recipientBytes += bytes;
         _recipients.Add(
             new EntryRecipient(session.Number, outbound.Qos, outbound.Retain, sequence, share, outbound.Identifier, outbound.MoreIdentifiers));
         if (session.Connection is not null)

@@ -69,7 +69,7 @@ internal sealed partial class SessionStore : IAsyncDisposable
         _system = new RetainedMessages(time);
         Delivery = new LocalDelivery(Subscriptions, Metrics, PassOn);
         _table = new SessionTable(options, Subscriptions, Metrics, time);
-        _log = buffer.OpenJournal();
+        _log = buffer.OpenJournal(options.MaxPacketBytes);
         _file = new SessionSnapshot(storage, $"{buffer.Directory.Path}/{EdgeBuffer.JournalName}");
         try
         {

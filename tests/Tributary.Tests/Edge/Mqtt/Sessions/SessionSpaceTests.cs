@@ -1,3 +1,4 @@
+using System.Text;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Mqtt;
 using Tributary.Log.Storage;
@@ -119,6 +120,46 @@ public sealed class SessionSpaceTests
         }
         _ = bench.Restart();
         Assert.False(disk.Exists("data/_sessions/sessions.snapshot.tmp"));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void A_message_with_many_properties_gets_its_entry_whatever_the_size_of_a_segment(int qos)
+    {
+        var bench = new SessionBench(new MqttOptions { MaxPacketBytes = 4 << 20 }, new MemoryStorage());
+        BenchClient client = bench.Connect("client");
+        client.Subscribe("t", 1);
+        byte[] property = [0x26, 0, 1, (byte)'n', 0xFF, 0xFF, .. Encoding.UTF8.GetBytes(new string('v', ushort.MaxValue))];
+        byte[] properties = [.. Enumerable.Repeat(property, 60).SelectMany(static bytes => bytes)];
+        bench.Publish(client, "t", "x", qos, retain: true, properties: properties);
+        bench.Write();
+        Assert.Null(bench.Store.Count().Unavailable);
+        bench = bench.Restart();
+        Assert.Equal(1, bench.Store.Count().Retained);
+        Assert.Equal(["x"], bench.Connect("client").Take());
+    }
+
+    [Fact]
+    public void Names_of_shared_subscriptions_count_in_the_size_of_an_entry()
+    {
+        const int Sessions = 6;
+        const int Groups = 250;
+        var bench = new SessionBench(new MqttOptions { MaxPacketBytes = 1 << 10 }, new MemoryStorage());
+        for (int session = 0; session < Sessions; session++)
+        {
+            BenchClient member = bench.Connect($"m{session}");
+            for (int group = 0; group < Groups; group++)
+            {
+                member.Subscribe($"$share/{session}-{group}-{new string('n', 990)}/t", 1);
+            }
+        }
+        bench.Publish(bench.Connect("publisher"), "t", "x", 1);
+        bench.Write();
+        Assert.Null(bench.Store.Count().Unavailable);
+        long queued = bench.Store.Count().QueuedMessages;
+        Assert.InRange(queued, 400, 520); // half a MiB of names
+        Assert.Equal((Sessions * Groups) - queued, bench.Store.Metrics.Dropped(MqttDropReason.SessionFull));
     }
 
     private static void PublishTwice(SessionBench bench, BenchClient client, int id)
