@@ -16,15 +16,26 @@ internal sealed class SessionRecovery(
 {
     private const int ReadBytes = 1 << 20;
 
+    /// <summary>
+    /// Whether journal or topics end before what the snapshot reflects. Then nothing may be written before there is another snapshot: the
+    /// next recovery would not look for it.
+    /// </summary>
+    public bool IsSnapshotAhead { get; private set; }
+
     /// <summary>Fills the table, which is empty.</summary>
     /// <returns>What the snapshot said of its position; null if there was none.</returns>
     /// <exception cref="IOException">The disk can't be read.</exception>
     public SnapshotPosition? Run()
     {
         SnapshotPosition? snapshot = ReadSnapshot();
+        if (snapshot is not null)
+        {
+            CheckEnds(snapshot);
+        }
         Dictionary<long, long> issued = table.Sessions.ToDictionary(session => session.Number, session => session.Receipts.Next);
         table.Released = [];
-        Replay(snapshot?.Offset ?? journal.StartOffset);
+        ScanAll(journal, snapshot?.Offset ?? journal.StartOffset, new Replaying(table, logger), (from, to) =>
+            logger.SessionsDamaged($"the entries {from} to {to} of the journal can't be read"));
         if (table.Sessions.Any(session => session.UsesReceipts))
         {
             foreach (BufferPartition topic in topics)
@@ -33,6 +44,7 @@ internal sealed class SessionRecovery(
             }
         }
         table.Released = null;
+        table.SkipNumbers();
         return snapshot;
     }
 
@@ -63,38 +75,50 @@ internal sealed class SessionRecovery(
         return null;
     }
 
-    private void Replay(long from)
+    /// <summary>What the disk has lost of the end is given up: other entries will stand there.</summary>
+    private void CheckEnds(SnapshotPosition snapshot)
     {
-        using var scanner = new RecordScanner(new LogSource(journal), ReadBytes);
-        var visitor = new Replaying(table, logger);
-        long at = Math.Max(from, journal.StartOffset);
-        while (at < journal.FlushedEnd)
+        long end = journal.AppendedEnd;
+        IsSnapshotAhead = snapshot.Offset > end || topics.Any(topic => FromOf(topic, snapshot) > topic.Log.AppendedEnd);
+        if (snapshot.Offset > end)
         {
-            ScanEnd end = scanner.Scan(at, journal.FlushedEnd, visitor);
+            int lost = table.GiveUpFrom(end);
+            logger.SessionsDamaged($"the journal ends at {end} and the snapshot reflects it up to {snapshot.Offset}: {lost} messages that waited are lost");
+        }
+    }
+
+    private static void ScanAll(PartitionLog log, long from, IRecordVisitor visitor, Action<long, long>? tellOfHole)
+    {
+        using var scanner = new RecordScanner(new LogSource(log), ReadBytes, keepsReceipts: true);
+        long at = Math.Max(from, log.StartOffset);
+        long reported = -1;
+        while (at < log.FlushedEnd)
+        {
+            ScanEnd end = scanner.Scan(at, log.FlushedEnd, visitor);
+            if (end.IsCorrupt && end.Next != reported)
+            {
+                // Damage between the disk and here may be gone at a second look; only what stays is a hole.
+                log.ReportDamage(end.Next);
+                at = reported = end.Next;
+                continue;
+            }
             if (end.HoleEnd > end.Next)
             {
-                logger.SessionsDamaged($"the entries {end.Next} to {end.HoleEnd} of the journal can't be read");
+                tellOfHole?.Invoke(end.Next, end.HoleEnd);
             }
             at = Math.Max(end.Next, end.HoleEnd);
         }
     }
 
+    private static long FromOf(BufferPartition topic, SnapshotPosition snapshot) =>
+        snapshot.Topics.FirstOrDefault(at => at.Topic == topic.Topic && at.Index == topic.Index).Offset;
+
     /// <summary>
     /// A record counts as taken if its receipt is pending in the table, or was given out after the snapshot and is not released: then its
     /// entry was lost, and is made up for when the message comes again.
     /// </summary>
-    private void FindReceipts(BufferPartition topic, SnapshotPosition? snapshot, Dictionary<long, long> issued)
-    {
-        using var scanner = new RecordScanner(new LogSource(topic.Log), ReadBytes, keepsReceipts: true);
-        long from = snapshot?.Topics.FirstOrDefault(at => at.Topic == topic.Topic && at.Index == topic.Index).Offset ?? 0;
-        long at = Math.Max(from, topic.Log.StartOffset);
-        var visitor = new Finding(table, issued);
-        while (at < topic.Log.FlushedEnd)
-        {
-            ScanEnd end = scanner.Scan(at, topic.Log.FlushedEnd, visitor);
-            at = Math.Max(end.Next, end.HoleEnd);
-        }
-    }
+    private void FindReceipts(BufferPartition topic, SnapshotPosition? snapshot, Dictionary<long, long> issued) =>
+        ScanAll(topic.Log, snapshot is null ? 0 : FromOf(topic, snapshot), new Finding(table, issued), null);
 
     private sealed class Replaying(SessionTable table, ILogger logger) : IRecordVisitor
     {

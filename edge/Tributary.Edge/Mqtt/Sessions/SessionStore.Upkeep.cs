@@ -58,7 +58,15 @@ internal sealed partial class SessionStore
 
     private SessionJournal Recover()
     {
-        SnapshotPosition? position = new SessionRecovery(_log, _file, _buffer.Partitions, _table, _logger).Run();
+        var recovery = new SessionRecovery(_log, _file, _buffer.Partitions, _table, _logger);
+        SnapshotPosition? position = recovery.Run();
+        if (recovery.IsSnapshotAhead)
+        {
+            position = _table.Write(
+                _snapshotWriter.Begin(), _log.AppendedEnd,
+                [.. _buffer.Partitions.Select(p => new TopicOffset(p.Topic, p.Index, p.Log.FlushedEnd))]);
+            _log.SaveBeside(() => _file.Save(_snapshotWriter.Written));
+        }
         _saved = position;
         (_savedAt, _savedMessages) = (_time.GetTimestamp(), long.MaxValue);
         _holdsTopics = false;

@@ -18,7 +18,7 @@ internal sealed partial class SessionTable
 {
     /// <summary>What an entry takes beside its message, and beside that for each who gets it, about.</summary>
     private const int EntryBytes = 28;
-    private const int RecipientBytes = 8;
+    private const int RecipientBytes = 12;
 
     /// <summary>Writes everything as it is now.</summary>
     /// <param name="to">Where it goes.</param>

@@ -74,6 +74,42 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
         NextNumber = 1;
     }
 
+    /// <summary>
+    /// Gives the next session a number that none had which damage made unknown: topics may hold receipts of such. Numbers grow by less than
+    /// one in a millisecond.
+    /// </summary>
+    public void SkipNumbers() => NextNumber = Math.Max(NextNumber, time.GetUtcNow().ToUnixTimeMilliseconds());
+
+    /// <summary>The journal has lost its end: messages that stood there are lost, and receipts are known by the snapshot alone.</summary>
+    /// <param name="end">The offset that the next entry gets.</param>
+    /// <returns>How many messages were lost.</returns>
+    public int GiveUpFrom(long end)
+    {
+        int count = 0;
+        foreach (Session session in _byNumber.Values)
+        {
+            var lost = new List<long>();
+            session.Outbound.ForEachStored((sequence, message, state) =>
+            {
+                if (message.Offset >= end && state != OutboundState.Received)
+                {
+                    lost.Add(sequence);
+                }
+            });
+            foreach (long sequence in lost)
+            {
+                metrics.MessageDropped(MqttDropReason.Unreadable);
+                session.Outbound.Remove(sequence);
+            }
+            foreach ((_, Receipt receipt) in session.Receipts.Pending)
+            {
+                receipt.Offset = Math.Min(receipt.Offset, end - 1);
+            }
+            count += lost.Count;
+        }
+        return count;
+    }
+
     private Session Open(long number, string clientId, string? user)
     {
         if (_byClient.TryGetValue(clientId, out Session? former))
