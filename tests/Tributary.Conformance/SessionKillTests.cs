@@ -97,7 +97,11 @@ public sealed class SessionKillTests
 
     private static JsonObject Subscriber(string name, int version, string file) => new()
     {
-        ["client"] = name, ["version"] = version, ["file"] = file, ["filters"] = new JsonArray("devices/#"), ["qos"] = 2,
+        ["client"] = name,
+        ["version"] = version,
+        ["file"] = file,
+        ["filters"] = new JsonArray("devices/#"),
+        ["qos"] = 2,
     };
 
     private static RunningProcess Paho(Link link, JsonObject arguments)

@@ -24,7 +24,8 @@ internal sealed class LocalDelivery(SubscriptionTrie subscriptions, MqttMetrics 
             {
                 var outbound = new OutboundMessage(
                     message, Math.Min(message.Qos, subscription.Qos), message.IsRetained && subscription.RetainAsPublished,
-                    subscription.Identifier, null) { Share = subscription.Key };
+                    subscription.Identifier, null)
+                { Share = subscription.Key };
                 EnqueueResult result = subscription.Session.Outbound.TryEnqueue(outbound);
                 if (result == EnqueueResult.Ended || (result == EnqueueResult.Overflow && outbound.Qos > 0))
                 {

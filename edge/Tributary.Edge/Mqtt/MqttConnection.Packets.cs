@@ -16,9 +16,6 @@ internal sealed partial class MqttConnection
     private TimeSpan _keepAlive;
     private volatile bool _isAccepted;
 
-    /// <summary>Whether messages wait until an answer has left.</summary>
-    private volatile bool _holdsMessages;
-
     /// <summary>Offset of the journal that has to be durable before more is read, and what is answered then.</summary>
     private long _waitFor;
     private byte[]? _delayedAnswer;
@@ -132,7 +129,7 @@ internal sealed partial class MqttConnection
         var packet = new SubscribePacket(body, _level);
         Answers.BeginSubAck(_builder, PacketType.SubAck, _level, packet.PacketId);
         long offset = -1;
-        _holdsMessages = true; // retained ones come after the answer
+        _session!.Outbound.Hold(this, isHeld: true); // retained ones come after the answer
         int taken = 0;
         while (packet.Next())
         {
@@ -194,7 +191,7 @@ internal sealed partial class MqttConnection
         if (offset < 0)
         {
             Answer(packet);
-            _holdsMessages = false;
+            _session!.Outbound.Hold(this, isHeld: false);
             return;
         }
         _delayedAnswer = packet.ToArray();
@@ -208,7 +205,7 @@ internal sealed partial class MqttConnection
         {
             _delayedAnswer = null;
             Answer(answer);
-            _holdsMessages = false;
+            _session!.Outbound.Hold(this, isHeld: false);
             _send.Set();
         }
     }

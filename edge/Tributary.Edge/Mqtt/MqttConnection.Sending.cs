@@ -102,27 +102,19 @@ internal sealed partial class MqttConnection
     /// <returns>Whether there is more, after a flush.</returns>
     private bool Write()
     {
-        int control = _control.WriteTo(Output);
-        if (control > 0)
-        {
-            _unflushed += control;
-            _room.Set();
-        }
+        WriteAnswers();
         if (!_control.WelcomeWritten)
         {
             return false;
         }
         WriteAcks();
-        if (_holdsMessages)
-        {
-            return false;
-        }
         Session session = _session!;
         while (_unflushed < MaxUnflushedBytes)
         {
             switch (session.Outbound.TryTake(this, _broker.Sessions.Committed, out OutboundMessage message, out ushort packetId))
             {
                 case OutboundKind.Message:
+                    WriteAnswers(); // one of them may be to the subscription that brought it
                     WriteMessage(session, message, packetId);
                     break;
                 case OutboundKind.Release:
@@ -134,6 +126,15 @@ internal sealed partial class MqttConnection
             }
         }
         return true;
+    }
+
+    private void WriteAnswers()
+    {
+        if (_control.Count > 0)
+        {
+            _unflushed += _control.WriteTo(Output);
+            _room.Set();
+        }
     }
 
     private void WriteAcks()

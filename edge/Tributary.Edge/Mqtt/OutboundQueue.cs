@@ -42,6 +42,7 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
     private int _window;
     private int _outstanding;
     private long _bytes;
+    private bool _isHeld;
     private long _held;
     private long _reserved;
     private long _storedMessages;
@@ -76,12 +77,24 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
     {
         lock (_lock)
         {
-            (_owner, _window, _next, _outstanding) = (owner, window, 0, 0);
+            (_owner, _window, _next, _outstanding, _isHeld) = (owner, window, 0, 0, false);
             _releases?.Clear();
             for (int i = 0; i < _count; i++)
             {
                 (At(i).IsInWindow, At(i).IsReleasing) = (false, false);
             }
+        }
+    }
+
+    /// <summary>
+    /// Gives nothing out until it is let go: what a new subscription brings comes after the answer to it. Whoever takes a message looks for
+    /// answers first.
+    /// </summary>
+    public void Hold(object owner, bool isHeld)
+    {
+        lock (_lock)
+        {
+            _isHeld = ReferenceEquals(owner, _owner) ? isHeld : _isHeld;
         }
     }
 
@@ -287,7 +300,7 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
         packetId = 0;
         lock (_lock)
         {
-            if (!ReferenceEquals(owner, _owner))
+            if (_isHeld || !ReferenceEquals(owner, _owner))
             {
                 return OutboundKind.None;
             }

@@ -37,7 +37,8 @@ internal static class ConnectionsBenchmark
             string limit = count.ToString(CultureInfo.InvariantCulture);
             var settings = new Dictionary<string, string>
             {
-                ["TRIBUTARY__mqtt__maxConnections"] = limit, ["TRIBUTARY__mqtt__maxConnectionsPerAddress"] = limit,
+                ["TRIBUTARY__mqtt__maxConnections"] = limit,
+                ["TRIBUTARY__mqtt__maxConnectionsPerAddress"] = limit,
             };
             Figures ours;
             await using (RunningEdge running = await Systems.StartEdgeAsync(

@@ -62,7 +62,8 @@ public sealed class PacketParsingTests
             {
                 SessionExpiryInterval = 10,
                 ReceiveMaximum = 20,
-                MaximumPacketSize = 1024, TopicAliasMaximum = 10,
+                MaximumPacketSize = 1024,
+                TopicAliasMaximum = 10,
                 RequestProblemInformation = false,
                 HasAuthenticationMethod = true,
             },

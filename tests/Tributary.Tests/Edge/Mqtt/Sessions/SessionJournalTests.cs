@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Time.Testing;
 using Tributary.Contracts.Records;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
@@ -8,7 +9,6 @@ using Tributary.Log.Storage;
 using Tributary.Tests.Edge.Ingest;
 using Tributary.Tests.Edge.Mqtt.Support;
 using Tributary.Tests.Edge.Support;
-using Microsoft.Extensions.Time.Testing;
 using Xunit;
 
 namespace Tributary.Tests.Edge.Mqtt.Sessions;
