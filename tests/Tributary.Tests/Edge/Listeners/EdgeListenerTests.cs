@@ -232,7 +232,8 @@ public sealed class EdgeListenerTests : IDisposable
     [Fact]
     public async Task Connections_are_counted_before_TLS_and_HTTP()
     {
-        await using EdgeAgent agent = await StartAsync(("mqtt:maxConnections", "2"));
+        // The two must not be given up for their silence, however slow the machine is.
+        await using EdgeAgent agent = await StartAsync(("mqtt:maxConnections", "2"), ("mqtt:connectTimeout", "5m"), ("tls:handshakeTimeout", "1m"));
         using WireClient first = await WireClient.OpenTcpAsync(At(agent, "mqtts"));
         using WireClient second = await WireClient.OpenTcpAsync(At(agent, "ws"));
         await Wait.UntilAsync(async () => !await IsLetInAsync(At(agent, "mqtt")));
