@@ -42,7 +42,7 @@ internal sealed class SubscriptionTrie
             ReadOnlySpan<byte> rest = subscription.Filter;
             for (bool more = true; more;)
             {
-                node = node.GetOrAdd(NextLevel(ref rest, out more));
+                node = node.GetOrAdd(TopicRules.NextLevel(ref rest, out more));
             }
             if (subscription.IsShared)
             {
@@ -72,7 +72,7 @@ internal sealed class SubscriptionTrie
         Node? node = _root;
         for (bool more = true; more && node is not null;)
         {
-            node = node.FindLiterally(NextLevel(ref filter, out more));
+            node = node.FindLiterally(TopicRules.NextLevel(ref filter, out more));
         }
         foreach (SharedGroup group in node?.Groups ?? [])
         {
@@ -113,7 +113,7 @@ internal sealed class SubscriptionTrie
         {
             return Found(node, matches);
         }
-        ReadOnlySpan<byte> level = NextLevel(ref rest, out more);
+        ReadOnlySpan<byte> level = TopicRules.NextLevel(ref rest, out more);
         if (node.Find(level) is { } same && Match(same, rest, more, wildcards: true, matches))
         {
             return true;
@@ -140,7 +140,7 @@ internal sealed class SubscriptionTrie
         {
             return RemoveHere(node, subscription);
         }
-        ReadOnlySpan<byte> level = NextLevel(ref rest, out more);
+        ReadOnlySpan<byte> level = TopicRules.NextLevel(ref rest, out more);
         if (node.FindLiterally(level) is not { } child || !Remove(child, rest, more, subscription))
         {
             return false;
@@ -208,15 +208,6 @@ internal sealed class SubscriptionTrie
         {
             Volatile.Write(ref _special, _special + change);
         }
-    }
-
-    private static ReadOnlySpan<byte> NextLevel(ref ReadOnlySpan<byte> rest, out bool more)
-    {
-        int end = rest.IndexOf(TopicRules.Separator);
-        more = end >= 0;
-        ReadOnlySpan<byte> level = more ? rest[..end] : rest;
-        rest = more ? rest[(end + 1)..] : default;
-        return level;
     }
 
     /// <summary>A level of filters that begin alike.</summary>

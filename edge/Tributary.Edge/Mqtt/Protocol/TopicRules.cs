@@ -52,4 +52,16 @@ internal static class TopicRules
     /// <summary>Whether it is within the limits of length and levels.</summary>
     public static bool IsWithin(ReadOnlySpan<byte> topic, MqttOptions options) =>
         topic.Length <= options.MaxTopicBytes && topic.Count(Separator) < options.MaxTopicLevels;
+
+    /// <summary>Cuts the first level off.</summary>
+    /// <param name="rest">A topic name or filter, or what is left of one.</param>
+    /// <param name="more">Whether there is another level.</param>
+    public static ReadOnlySpan<byte> NextLevel(ref ReadOnlySpan<byte> rest, out bool more)
+    {
+        int end = rest.IndexOf(Separator);
+        more = end >= 0;
+        ReadOnlySpan<byte> level = more ? rest[..end] : rest;
+        rest = more ? rest[(end + 1)..] : default;
+        return level;
+    }
 }

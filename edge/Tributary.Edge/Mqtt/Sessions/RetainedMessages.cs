@@ -64,7 +64,7 @@ internal sealed class RetainedMessages(TimeProvider time)
         Node? node = _root;
         for (bool more = true; more && node is not null;)
         {
-            node = node.Find(Next(ref topic, out more));
+            node = node.Find(TopicRules.NextLevel(ref topic, out more));
         }
         return node?.Message;
     }
@@ -77,7 +77,7 @@ internal sealed class RetainedMessages(TimeProvider time)
         ReadOnlySpan<byte> rest = message.Topic;
         for (bool more = true; more;)
         {
-            node = node.GetOrAdd(Next(ref rest, out more));
+            node = node.GetOrAdd(TopicRules.NextLevel(ref rest, out more));
         }
         node.Message = message;
         Count++;
@@ -157,7 +157,7 @@ internal sealed class RetainedMessages(TimeProvider time)
             }
             return;
         }
-        ReadOnlySpan<byte> level = Next(ref rest, out more);
+        ReadOnlySpan<byte> level = TopicRules.NextLevel(ref rest, out more);
         switch (level)
         {
             case [TopicRules.MultiLevel]:
@@ -212,7 +212,7 @@ internal sealed class RetainedMessages(TimeProvider time)
             Bytes -= message.Size;
             return true;
         }
-        ReadOnlySpan<byte> level = Next(ref rest, out more);
+        ReadOnlySpan<byte> level = TopicRules.NextLevel(ref rest, out more);
         if (node.Find(level) is not { } child || !Remove(child, rest, more))
         {
             return false;
@@ -222,15 +222,6 @@ internal sealed class RetainedMessages(TimeProvider time)
             node.Remove(level);
         }
         return true;
-    }
-
-    private static ReadOnlySpan<byte> Next(ref ReadOnlySpan<byte> rest, out bool more)
-    {
-        int end = rest.IndexOf(TopicRules.Separator);
-        more = end >= 0;
-        ReadOnlySpan<byte> level = more ? rest[..end] : rest;
-        rest = more ? rest[(end + 1)..] : default;
-        return level;
     }
 
     private sealed class Node
