@@ -84,9 +84,13 @@ public sealed partial class PartitionLog
             ForgetSwap();
             return plan with { Aborted = AbortedBetween(plan.Segments[0].BaseOffset, plan.Limit) };
         }
-        catch
+        catch (Exception e)
         {
             EndCompaction();
+            if (e is IOException && IsOutdated(plan))
+            {
+                return null; // closed, deleted or cut since the plan was made
+            }
             throw;
         }
     }
