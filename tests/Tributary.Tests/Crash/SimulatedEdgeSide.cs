@@ -8,7 +8,7 @@ using Tributary.Tests.Log.Support;
 
 namespace Tributary.Tests.Crash;
 
-/// <summary>An agent with a few local partitions and their uplinks. Session snapshots will stand in the same data directory.</summary>
+/// <summary>An agent with a few local partitions and their uplinks. Sessions have a simulation of their own, with uplinks too.</summary>
 internal sealed class SimulatedEdgeSide : SimulatedSide
 {
     private const int Devices = 5;

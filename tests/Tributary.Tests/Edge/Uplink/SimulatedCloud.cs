@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Records;
@@ -7,7 +8,11 @@ using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 namespace Tributary.Tests.Edge.Uplink;
 
 /// <summary>A record as the cloud has it.</summary>
-internal sealed record CloudRecord(string Key, long Id, long Order);
+internal sealed record CloudRecord(string Key, string Value, long Order)
+{
+    /// <summary>The number that its value begins with; -1 if there is none.</summary>
+    public long Id { get; } = long.TryParse(Value.Split(' ')[0], NumberStyles.None, CultureInfo.InvariantCulture, out long id) ? id : -1;
+}
 
 /// <summary>
 /// A topic in memory that checks producers as Kafka does: the last five batches are remembered, a sequence must follow its predecessor,
@@ -240,8 +245,7 @@ internal sealed class SimulatedCloud
                 {
                     return null;
                 }
-                long id = long.Parse(value.Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
-                records.Add(new CloudRecord(Encoding.UTF8.GetString(record.Key), id, ++cloud._order));
+                records.Add(new CloudRecord(Encoding.UTF8.GetString(record.Key), value, ++cloud._order));
             }
             return reader.IsMalformed ? null : records;
         }

@@ -67,4 +67,7 @@ internal enum PlantedBug
 
     /// <summary>What waits for a member of a shared subscription ends with its session.</summary>
     EndsWhatIsShared,
+
+    /// <summary>The uplink's checkpoint is written and not found again.</summary>
+    LosesCheckpoint,
 }

@@ -9,11 +9,16 @@ internal sealed partial class SessionSimulation
     /// <summary>Step from which on nothing may be missing, even if the journal was full before.</summary>
     private int _probedAt;
 
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
+
     private string? Check()
     {
         SimulatedWill last = LeaveOne();
-        Ship(_broker!, long.MaxValue);
-        Dictionary<string, int> stored = _cloud.Values.GroupBy(payload => payload).ToDictionary(same => same.Key, same => same.Count());
+        if (CheckShipped() is { } fault)
+        {
+            return fault;
+        }
+        Dictionary<string, int> stored = _stored.Values.GroupBy(payload => payload).ToDictionary(same => same.Key, same => same.Count());
         if (!stored.ContainsKey(last.Payload))
         {
             return $"the will '{last.Payload}' was not published";
@@ -32,6 +37,29 @@ internal sealed partial class SessionSimulation
         }
         return _clients.Where(client => client.SubscribedQos >= 0).Select(CheckSubscriber).FirstOrDefault(fault => fault is not null)
             ?? CheckShared() ?? CheckRetained();
+    }
+
+    /// <summary>The cloud has what was ever durable here, once and in order.</summary>
+    private string? CheckShipped()
+    {
+        TimeSpan end = _network.Now + Patience;
+        do
+        {
+            _broker!.Uplinks.Pump();
+            _network.Run(TimeSpan.FromSeconds(1));
+            _broker.RunWriter();
+        }
+        while (!_broker.Uplinks.IsSettled && _network.Now < end);
+        if (!_broker.Uplinks.IsSettled)
+        {
+            return $"the uplinks never came to rest: {_broker.Uplinks.Where}";
+        }
+        Keep(_broker, long.MaxValue);
+        (string Here, string There)[] different =
+            [.. _stored.Values.Zip(_cloud.Values, (here, there) => (here, there)).SkipWhile(both => both.here == both.there).Take(1)];
+        return different is [var first] ? $"the cloud has {first.There} where {first.Here} was stored"
+            : _stored.Count != _cloud.Values.Count() ? $"{_stored.Count} records were stored, the cloud has {_cloud.Values.Count()}"
+            : null;
     }
 
     /// <summary>A full journal takes messages again when those who waited have taken theirs: this one has to come to all.</summary>

@@ -3,15 +3,17 @@ using Tributary.Edge.Buffer;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Mqtt.Protocol;
 using Tributary.Log.Storage;
+using Tributary.Tests.Crash;
 using Tributary.Tests.Log.Support;
 
 namespace Tributary.Tests.Edge.Mqtt.Sessions;
 
 /// <summary>
 /// Clients and a broker by one seed: messages of all QoS, crashes at any change of the storage and failed flushes, connections that break
-/// and take over each other, clients that are slow or away for long, QoS 2 messages that are sent twice, topics that are trimmed. In the
-/// end everything is well, and what each client was told, and got, is compared with what the specification promises it. With some seeds
-/// two clients share a subscription, with others messages are large, a subscriber stays away, and the journal is full at times.
+/// and take over each other, clients that are slow or away for long, QoS 2 messages that are sent twice, topics that uplinks ship and
+/// trim over a link that is cut. In the end everything is well: what each client was told, and got, is compared with what the
+/// specification promises it, and the cloud has each record that was durable, once and in order. With some seeds two clients share a
+/// subscription, with others messages are large, a subscriber stays away, and the journal is full at times.
 /// </summary>
 internal sealed partial class SessionSimulation
 {
@@ -20,7 +22,9 @@ internal sealed partial class SessionSimulation
     private const int MaxStarts = 30;
     private readonly Random _random;
     private readonly List<SimulatedClient> _clients;
-    private readonly Dictionary<long, string> _cloud = [];
+    private readonly SortedDictionary<long, string> _stored = [];
+    private readonly SimulatedNetwork _network;
+    private readonly ShippedTopic _cloud = new();
     private readonly Queue<string> _story = new();
     private readonly int _crashRate;
     private readonly int _breakRate;
@@ -35,6 +39,7 @@ internal sealed partial class SessionSimulation
     public SessionSimulation(int seed, PlantedBug bug = PlantedBug.None)
     {
         _random = new Random(seed * 6151);
+        _network = new SimulatedNetwork(_random);
         Bug = bug;
         int publishers = 1 + _random.Next(2);
         _clients =
@@ -116,15 +121,17 @@ internal sealed partial class SessionSimulation
         return link;
     }
 
-    /// <summary>The cloud gets the records below an offset. It has them once, whatever comes again.</summary>
-    public void Ship(SimulatedBroker broker, long below)
+    public SimulatedUplinks NewUplinks(FaultyStorage storage) => new(_network, _cloud, _random, () => storage.Left is null);
+
+    /// <summary>Remembers the durable records below an offset, which may be given up now.</summary>
+    public void Keep(SimulatedBroker broker, long below)
     {
         foreach (BufferPartition partition in broker.Buffer.Partitions)
         {
             foreach ((long offset, string payload) in SimulatedBroker.Records(partition, 0).Where(record => record.Offset < below))
             {
-                Require(!_cloud.TryGetValue(offset, out string? known) || known == payload, $"offset {offset} was {known} and is {payload}");
-                _cloud[offset] = payload;
+                Require(!_stored.TryGetValue(offset, out string? known) || known == payload, $"offset {offset} was {known} and is {payload}");
+                _stored[offset] = payload;
             }
         }
     }
@@ -202,10 +209,10 @@ internal sealed partial class SessionSimulation
             Note($"the connection of {link.Client.Name} breaks");
             link.Break();
         }
-        if (Happens(6) && _broker!.Buffer.Partitions is [var partition, ..])
+        if (Happens(30))
         {
-            long offset = _random.NextInt64(partition.Log.StartOffset, partition.Log.FlushedEnd + 1);
-            _broker.Trim(partition, offset);
+            Note("the link to the cloud is cut");
+            _broker!.Uplinks.LoseLink();
         }
     }
 
@@ -263,6 +270,8 @@ internal sealed partial class SessionSimulation
         {
             _broker!.RunWriter();
         }
+        _network.Run(_network.Delay(Happens(8) ? 4000 : 60));
+        _broker!.Uplinks.Pump();
         if (Happens(4))
         {
             Time.Advance(TimeSpan.FromSeconds(1 + _random.Next(6)));

@@ -10,7 +10,7 @@ namespace Tributary.Tests.Edge.Mqtt.Sessions;
 [Collection(AloneCollection.Name)]
 public sealed class SessionSimulationTests(ITestOutputHelper output)
 {
-    private const int MutantSeeds = 4_000;
+    private const int MutantSeeds = 10_000;
     private static readonly int Seeds = Setting("TRIBUTARY_SEEDS") ?? 10_000;
 
     [Fact]
@@ -19,15 +19,20 @@ public sealed class SessionSimulationTests(ITestOutputHelper output)
         (int from, int count) = Setting("TRIBUTARY_SEED") is { } one ? (one, 1) : (1, Seeds);
         long began = TimeProvider.System.GetTimestamp();
         (long delivered, long crashes, int full) = (0, 0, 0);
-        for (int seed = from; seed < from + count; seed++)
+        string? wrong = null;
+        Parallel.For(from, from + count, (seed, loop) =>
         {
             var simulation = new SessionSimulation(seed);
-            string? fault = simulation.Run();
-            Assert.True(fault is null, $"seed {seed} (alone: TRIBUTARY_SEED={seed}): {fault}\n{simulation.Story}");
-            delivered += simulation.Delivered;
-            crashes += simulation.Crashes;
-            full += simulation.WasFull ? 1 : 0;
-        }
+            if (simulation.Run() is { } fault)
+            {
+                wrong = $"seed {seed} (alone: TRIBUTARY_SEED={seed}): {fault}\n{simulation.Story}";
+                loop.Stop();
+            }
+            Interlocked.Add(ref delivered, simulation.Delivered);
+            Interlocked.Add(ref crashes, simulation.Crashes);
+            Interlocked.Add(ref full, simulation.WasFull ? 1 : 0);
+        });
+        Assert.True(wrong is null, wrong);
         TimeSpan took = TimeProvider.System.GetElapsedTime(began);
         output.WriteLine($"{count} seeds in {took.TotalSeconds:F1} s: {delivered} messages delivered, {crashes} crashes, {full} times full");
         Assert.True(
@@ -68,6 +73,7 @@ public sealed class SessionSimulationTests(ITestOutputHelper output)
     [InlineData(nameof(PlantedBug.ForgetsWill))]
     [InlineData(nameof(PlantedBug.PublishesWillAtOnce))]
     [InlineData(nameof(PlantedBug.EndsWhatIsShared))]
+    [InlineData(nameof(PlantedBug.LosesCheckpoint))]
     public void A_planted_bug_is_found(string bug)
     {
         PlantedBug planted = Enum.Parse<PlantedBug>(bug);

@@ -9,6 +9,7 @@ using Tributary.Edge.Mqtt.Protocol;
 using Tributary.Edge.Mqtt.Sessions;
 using Tributary.Edge.Uplink;
 using Tributary.Log;
+using Tributary.Log.Storage;
 using Tributary.Tests.Log.Support;
 
 namespace Tributary.Tests.Edge.Mqtt.Sessions;
@@ -21,6 +22,7 @@ internal sealed class SimulatedBroker : IIngest
     private readonly LogDirectory _directory;
     private readonly Ingestor _ingest;
     private readonly Matches _matches = new();
+    private readonly SimulatedUplinks _uplinks;
 
     /// <exception cref="IOException">The storage crashed.</exception>
     public SimulatedBroker(SessionSimulation simulation, FaultyStorage storage, int window)
@@ -28,7 +30,7 @@ internal sealed class SimulatedBroker : IIngest
         _simulation = simulation;
         Storage = storage;
         Window = window;
-        Tributary.Log.Storage.IStorage used = simulation.Bug switch
+        IStorage used = simulation.Bug switch
         {
             PlantedBug.FlushesNothing => new PlantedStorage(storage, Tests.Log.Support.PlantedBug.FlushesNothing),
             PlantedBug.FlushesNoSnapshot => new PlantedStorage(storage, Tests.Log.Support.PlantedBug.FlushesNoState),
@@ -43,6 +45,10 @@ internal sealed class SimulatedBroker : IIngest
         _ingest = new Ingestor(
             RouteTable.Default, Buffer, new IngestOptions { EdgeId = "e", MaxBatchBytes = 4 << 10, MaxRecordBytes = 4 << 10 }, simulation.Time,
             NullLoggerFactory.Instance);
+        _uplinks = simulation.NewUplinks(storage);
+        Buffer.Subscribe(partition => _uplinks.Start(
+            partition, new Source(this, partition),
+            new CheckpointFile(Bug == PlantedBug.LosesCheckpoint ? Elsewhere(partition.Directory) : used, partition.Directory)));
     }
 
     public FaultyStorage Storage { get; }
@@ -62,6 +68,8 @@ internal sealed class SimulatedBroker : IIngest
     public int Window { get; }
 
     public List<SimulatedLink> Links { get; } = [];
+
+    public SimulatedUplinks Uplinks => _uplinks;
 
     /// <summary>Where the last message went.</summary>
     public ICommitStream? LastStream { get; private set; }
@@ -127,25 +135,18 @@ internal sealed class SimulatedBroker : IIngest
         Store.WillPublished(due);
     }
 
+    private static MemoryStorage Elsewhere(string directory)
+    {
+        var storage = new MemoryStorage();
+        storage.CreateDirectory(directory);
+        return storage;
+    }
+
     private void KeepUp()
     {
         if (Bug != PlantedBug.NeverKeepsUp)
         {
             Store.KeepUp();
-        }
-    }
-
-    /// <summary>The cloud takes what is durable of a topic, and the uplink gives some of it up.</summary>
-    public void Trim(BufferPartition partition, long offset)
-    {
-        _simulation.Ship(this, offset);
-        if (Bug == PlantedBug.TrimsWhatIsHeld)
-        {
-            partition.Log.AdvanceStart(offset);
-        }
-        else
-        {
-            partition.Hold.Advance(partition.Log, offset);
         }
     }
 
@@ -165,8 +166,34 @@ internal sealed class SimulatedBroker : IIngest
         {
             link.Client.Lose();
         }
+        _uplinks.End();
         Store.Metrics.Dispose(); // or whoever listens to meters looks through those of all lives
         Buffer.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
+
+    /// <summary>What an uplink reads and trims, of which the simulation keeps a copy.</summary>
+    private sealed class Source(SimulatedBroker broker, BufferPartition partition) : IUplinkSource
+    {
+        private readonly LogSource _log = new(partition.Log, broker.Bug == PlantedBug.TrimsWhatIsHeld ? null : partition.Hold);
+
+        public long StartOffset => _log.StartOffset;
+
+        public long FlushedEnd => _log.FlushedEnd;
+
+        public LogRead Read(long offset, int maxBytes, long upTo) => _log.Read(offset, maxBytes, upTo);
+
+        public void ReportDamage(long offset) => _log.ReportDamage(offset);
+
+        public void SaveBeside(Action save) => _log.SaveBeside(save);
+
+        public void AdvanceStart(long offset)
+        {
+            if (broker.Storage.Left is null)
+            {
+                broker._simulation.Keep(broker, offset);
+            }
+            _log.AdvanceStart(offset);
+        }
     }
 
     /// <summary>Takes a snapshot at times when a flush is done and nobody knows of it yet.</summary>
