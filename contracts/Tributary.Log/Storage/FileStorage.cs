@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -10,6 +11,12 @@ namespace Tributary.Log.Storage;
 /// </summary>
 public sealed partial class FileStorage : IStorage
 {
+    /// <summary>
+    /// Most bytes that one call writes. For a call of a mebibyte into pages that were not in memory, Linux looks for as much memory in one
+    /// piece, which can cost ten times what the copying does.
+    /// </summary>
+    private const int LargestWrite = 256 << 10;
+
     private static readonly Version ErrorsAreTold = new(5, 8);
     private const int LinuxWouldBlock = 11;
     private const int MacWouldBlock = 35;
@@ -134,6 +141,8 @@ public sealed partial class FileStorage : IStorage
 
     private sealed class DiskFile(string path, SafeFileHandle handle) : IStorageFile
     {
+        private readonly SomePieces _some = new();
+
         public long Length => RandomAccess.GetLength(handle);
 
         public int Read(long position, Span<byte> into)
@@ -151,18 +160,39 @@ public sealed partial class FileStorage : IStorage
             return done;
         }
 
-        public void Write(long position, ReadOnlySpan<byte> bytes) => RandomAccess.Write(handle, bytes, position);
+        public void Write(long position, ReadOnlySpan<byte> bytes)
+        {
+            while (bytes.Length > LargestWrite)
+            {
+                RandomAccess.Write(handle, bytes[..LargestWrite], position);
+                position += LargestWrite;
+                bytes = bytes[LargestWrite..];
+            }
+            RandomAccess.Write(handle, bytes, position);
+        }
 
         public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> pieces)
         {
-            if (pieces.Count == 1)
+            int to;
+            for (int from = 0; from < pieces.Count; from = to)
             {
-                RandomAccess.Write(handle, pieces[0].Span, position);
+                long bytes = pieces[from].Length;
+                for (to = from + 1; to < pieces.Count && bytes + pieces[to].Length <= LargestWrite; to++)
+                {
+                    bytes += pieces[to].Length;
+                }
+                if (to - from == 1)
+                {
+                    Write(position, pieces[from].Span);
+                }
+                else
+                {
+                    _some.Set(pieces, from, to - from);
+                    RandomAccess.Write(handle, _some, position);
+                }
+                position += bytes;
             }
-            else
-            {
-                RandomAccess.Write(handle, pieces, position);
-            }
+            _some.Set([], 0, 0);
         }
 
         public void Flush()
@@ -199,6 +229,29 @@ public sealed partial class FileStorage : IStorage
         }
 
         public void Dispose() => handle.Dispose();
+    }
+
+    /// <summary>Some of the pieces of a list, which is not copied.</summary>
+    private sealed class SomePieces : IReadOnlyList<ReadOnlyMemory<byte>>
+    {
+        private IReadOnlyList<ReadOnlyMemory<byte>> _all = [];
+        private int _from;
+
+        public int Count { get; private set; }
+
+        public ReadOnlyMemory<byte> this[int index] => _all[_from + index];
+
+        public void Set(IReadOnlyList<ReadOnlyMemory<byte>> all, int from, int count) => (_all, _from, Count) = (all, from, count);
+
+        public IEnumerator<ReadOnlyMemory<byte>> GetEnumerator()
+        {
+            for (int i = 0; i < Count; i++)
+            {
+                yield return this[i];
+            }
+        }
+
+        IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
     }
 
     private sealed class FileSystem(string path, int fd) : IFileSystemFlush
