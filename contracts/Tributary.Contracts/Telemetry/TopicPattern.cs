@@ -5,8 +5,8 @@ namespace Tributary.Contracts.Telemetry;
 
 /// <summary>
 /// A pattern of MQTT topics with named captures: <c>devices/{device}/{metric...}</c>. <c>{name}</c> takes one level,
-/// <c>{name...}</c> the rest, which has at least one level and stands last. What is captured is never empty. Everything else is
-/// literal. As with MQTT's wildcards (MQTT 5, 4.7.2), a pattern that begins with a capture takes no topic that begins with <c>$</c>.
+/// <c>{name...}</c> all levels between what stands before and behind it, at least one; a pattern has at most one of these. What is
+/// captured is never empty. Everything else is literal. As with MQTT's wildcards (MQTT 5, 4.7.2), a pattern that begins with a capture takes no topic that begins with <c>$</c>.
 /// Immutable; compiled once, matched over UTF-8 without allocation.
 /// </summary>
 public sealed class TopicPattern
@@ -21,11 +21,16 @@ public sealed class TopicPattern
     private readonly Level[] _levels;
     private readonly string[] _captures;
 
+    /// <summary>Which level takes the rest; their number if none does.</summary>
+    private readonly int _rest;
+
     private TopicPattern(string text, Level[] levels, string[] captures)
     {
         Text = text;
         _levels = levels;
         _captures = captures;
+        int rest = Array.FindIndex(levels, level => level.Kind == LevelKind.Rest);
+        _rest = rest < 0 ? levels.Length : rest;
     }
 
     private enum LevelKind
@@ -54,11 +59,12 @@ public sealed class TopicPattern
         for (int start = 0; start <= text.Length;)
         {
             int end = text.IndexOf('/', start) is >= 0 and int slash ? slash : text.Length;
-            if (levels.Count > 0 && levels[^1].Kind == LevelKind.Rest)
+            Level level = ParseLevel(text, start, end, captures);
+            if (level.Kind == LevelKind.Rest && levels.Exists(before => before.Kind == LevelKind.Rest))
             {
-                throw Error(text, start, $"'{{{captures[^1]}{RestMark}}}' takes all the rest and must stand last");
+                throw Error(text, start, $"only one capture of a pattern can end in '{RestMark}' and take several levels");
             }
-            levels.Add(ParseLevel(text, start, end, captures));
+            levels.Add(level);
             start = end + 1;
         }
         return new TopicPattern(text, [.. levels], [.. captures]);
@@ -78,18 +84,14 @@ public sealed class TopicPattern
         }
         int at = 0;
         int capture = 0;
-        foreach (Level level in _levels)
+        foreach (Level level in _levels.AsSpan(0, _rest))
         {
             if (at > topic.Length)
             {
                 return false;
             }
-            int length = topic[at..].IndexOf((byte)'/');
-            if (length < 0 || level.Kind == LevelKind.Rest)
-            {
-                length = topic.Length - at;
-            }
-            if (level.Kind == LevelKind.Literal ? !topic.Slice(at, length).SequenceEqual(level.Literal) : length == 0)
+            int length = topic[at..].IndexOf((byte)'/') is >= 0 and int slash ? slash : topic.Length - at;
+            if (!level.Takes(topic.Slice(at, length)))
             {
                 return false;
             }
@@ -100,7 +102,33 @@ public sealed class TopicPattern
             at += length + 1;
         }
         // One beyond the end: the last level was not followed by a slash.
-        return at == topic.Length + 1;
+        return _rest == _levels.Length ? at == topic.Length + 1 : TryMatchRest(topic, at, capture, ref captured);
+    }
+
+    /// <summary>Matches what stands behind the rest from the end of the topic; what is left is the rest.</summary>
+    private bool TryMatchRest(ReadOnlySpan<byte> topic, int at, int capture, ref TopicCaptures captured)
+    {
+        if (at >= topic.Length)
+        {
+            return false;
+        }
+        int end = topic.Length;
+        int last = _captures.Length;
+        for (int i = _levels.Length - 1; i > _rest; i--)
+        {
+            int slash = topic[at..end].LastIndexOf((byte)'/');
+            if (slash < 0 || !_levels[i].Takes(topic[(at + slash + 1)..end]))
+            {
+                return false;
+            }
+            if (_levels[i].Kind != LevelKind.Literal)
+            {
+                captured[--last] = (at + slash + 1)..end;
+            }
+            end = at + slash;
+        }
+        captured[capture] = at..end;
+        return end > at;
     }
 
     private static Level ParseLevel(string text, int start, int end, List<string> captures)
@@ -171,7 +199,10 @@ public sealed class TopicPattern
     private static FormatException Error(string text, int index, string what) =>
         new($"topic pattern '{text}', character {index + 1}: {what}");
 
-    private readonly record struct Level(LevelKind Kind, byte[] Literal);
+    private readonly record struct Level(LevelKind Kind, byte[] Literal)
+    {
+        public bool Takes(ReadOnlySpan<byte> level) => Kind == LevelKind.Literal ? level.SequenceEqual(Literal) : !level.IsEmpty;
+    }
 }
 
 /// <summary>Where in a topic the captures of a pattern stand, in the order of the pattern.</summary>
