@@ -66,6 +66,12 @@ public sealed class RecordBatchBuilder : IDisposable
     /// <summary>Bytes of the batch so far, header included, before compression.</summary>
     public int Size => _size;
 
+    /// <summary>
+    /// The timestamp that those of the records count from, Unix milliseconds; null for the first one's. Asked for with the first record,
+    /// forgotten by <see cref="Reset"/>.
+    /// </summary>
+    public long? BaseTimestamp { get; set; }
+
     /// <summary>Adds a record. <paramref name="timestamp"/> is Unix milliseconds.</summary>
     public void Add(long timestamp, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, EncodedHeaders headers) =>
         Add(timestamp, key, hasKey: true, value, hasValue: true, headers.Bytes.Span, headers.Count);
@@ -78,7 +84,7 @@ public sealed class RecordBatchBuilder : IDisposable
     {
         if (Count == 0)
         {
-            _baseTimestamp = timestamp;
+            _baseTimestamp = BaseTimestamp ?? timestamp;
             _maxTimestamp = timestamp;
         }
         long delta = timestamp - _baseTimestamp;
@@ -142,6 +148,7 @@ public sealed class RecordBatchBuilder : IDisposable
     {
         _size = BatchLayout.HeaderSize;
         Count = 0;
+        BaseTimestamp = null;
     }
 
     /// <summary>Gives the buffers back.</summary>
