@@ -94,6 +94,15 @@ internal static partial class LogMessages
     [LoggerMessage(201, LogLevel.Error, "{Topic}-{Partition} can't be opened, its messages are refused: {Reason}")]
     public static partial void PartitionNotOpened(this ILogger logger, string topic, int partition, string reason);
 
+    [LoggerMessage(202, LogLevel.Warning, "Messages of the route '{Route}' go to the topic 'unrouted': the topic '{Topic}' would be one more than the setting buffer:maxTopics allows, {Limit}")]
+    public static partial void TopicOverLimit(this ILogger logger, string route, string topic, int limit);
+
+    [LoggerMessage(203, LogLevel.Information, "The routes file {Path} is in force: {Count} routes")]
+    public static partial void RoutesTaken(this ILogger logger, string path, int count);
+
+    [LoggerMessage(204, LogLevel.Error, "The routes file has changed and is not taken, the former one stays in force: {Reason}")]
+    public static partial void RoutesNotTaken(this ILogger logger, string reason);
+
     // Buffer
 
     [LoggerMessage(220, LogLevel.Information, "{Topic}-{Partition} holds offsets {Start} to {End}")]

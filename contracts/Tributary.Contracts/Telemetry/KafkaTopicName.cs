@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Text;
 
 namespace Tributary.Contracts.Telemetry;
 
@@ -23,6 +24,26 @@ public static class KafkaTopicName
         _ when name.ContainsAnyExcept(Allowed) => "it contains a character other than ASCII letters, digits, '.', '_' and '-'",
         _ => null,
     };
+
+    /// <summary>
+    /// A name that Kafka takes, made of what a device has chosen: other characters become <c>_</c>, it is cut at its longest, and <c>__</c>
+    /// at its beginning, which names Kafka's own topics, becomes <c>-_</c>. Different texts may give the same name.
+    /// </summary>
+    /// <param name="text">UTF-8.</param>
+    public static string Sanitize(ReadOnlySpan<byte> text)
+    {
+        char[] name = Encoding.UTF8.GetString(text).EnumerateRunes()
+            .Select(rune => rune.IsAscii && Allowed.Contains((char)rune.Value) ? (char)rune.Value : '_').Take(MaxLength).ToArray();
+        if (name is [] or ['.'] or ['.', '.'])
+        {
+            name = [.. name.Select(_ => '_'), '_'];
+        }
+        else if (name is ['_', '_', ..])
+        {
+            name[0] = '-';
+        }
+        return new string(name);
+    }
 
     /// <exception cref="FormatException">It is no valid name.</exception>
     public static void Check(string name)

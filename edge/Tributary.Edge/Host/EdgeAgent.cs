@@ -6,13 +6,13 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Access;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Listeners;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Mqtt.Sessions;
+using Tributary.Edge.Routes;
 using Tributary.Edge.Source;
 using Tributary.Edge.Status;
 using Tributary.Edge.Uplink;
@@ -107,14 +107,15 @@ internal sealed class EdgeAgent : IAsyncDisposable
         _stops.Push(buffer.DisposeAsync);
         SessionStore sessions = OpenSessions(buffer, storage); // before anything is trimmed
         EdgeUplink uplink = StartUplink(buffer, storage);
-        var ingest = new Ingestor(RouteTable.Default, buffer, _options.Ingest, _time, _loggers);
+        var ingest = new Ingestor(_options.Routes, buffer, _options.Ingest, _time, _loggers);
+        RoutesWatch? routes = WatchRoutes(ingest);
         IAccess access = OpenAccess();
         var mqtt = new MqttServer(_options.MqttServer, ingest, sessions, _time, _loggers, access);
         _stops.Push(mqtt.DisposeAsync);
         BrokerSource? source = StartSource(ingest, buffer, storage);
         var reader = new StatusReader(
             _options.Id, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}", _options.Buffer, buffer, ingest, mqtt.Metrics, sessions.Count,
-            uplink, _time, source);
+            uplink, _time, source, routes);
         var topics = new SystemTopics(reader.Read, mqtt, _options.MqttServer.SysInterval, _time, _logger);
         _stops.Push(() =>
         {
@@ -209,6 +210,17 @@ internal sealed class EdgeAgent : IAsyncDisposable
         cloud.Start();
         uplink.Start();
         return uplink;
+    }
+
+    private RoutesWatch? WatchRoutes(Ingestor ingest)
+    {
+        if (_options.RoutesFile is not { } file)
+        {
+            return null;
+        }
+        var watch = new RoutesWatch(file, _options.Listeners.FileCheckInterval, ingest, _time, _loggers.CreateLogger<RoutesWatch>());
+        _stops.Push(() => Dispose(watch));
+        return watch;
     }
 
     private BrokerSource? StartSource(Ingestor ingest, EdgeBuffer buffer, FileStorage storage)

@@ -15,6 +15,8 @@ internal static class EdgeCommand
     public const int WrongUsage = 2;
     public const int CannotStart = 3;
 
+    private const string RoutesSetting = "routes:file";
+
     private static readonly Option<string?> Data = Flag("--data", "DIR", "Directory of the log; one agent's for ever.");
     private static readonly Option<string?> Id = Flag("--id", "NAME", "Name of this agent.");
     private static readonly Option<string?> Cloud = Flag("--cloud", "HOST:PORT", "Kafka endpoint of the cloud.");
@@ -34,6 +36,9 @@ internal static class EdgeCommand
     private static readonly Option<string?> Http =
         Flag("--http", "ADDRESS:PORT", $"Where status and metrics are served, 127.0.0.1:{EdgeOptions.DefaultHttpPort} by default.");
 
+    private static readonly Option<string?> Routes =
+        Flag("--routes", "FILE", "Routes in JSON: what becomes of messages. A changed file is taken without a restart.");
+
     private static readonly Option<string?> Config = Flag("--config", "FILE", "Settings in JSON; flags and environment win over them.");
 
     /// <summary>Runs the program.</summary>
@@ -43,10 +48,13 @@ internal static class EdgeCommand
         var run = new Command(
             "run", $"Takes MQTT messages in and ships them to the cloud. Every flag is also an environment variable ({SettingValues.EnvironmentPrefix}…).")
         {
-            Data, Id, Cloud, Mqtt, Mqtts, Ws, Wss, Http, Config,
+            Data, Id, Cloud, Mqtt, Mqtts, Ws, Wss, Http, Routes, Config,
         };
         run.SetAction((parsed, _) => RunAsync(parsed));
-        var root = new RootCommand("The edge agent of Tributary: an MQTT broker that stores, acknowledges and ships to Kafka.") { run, UserCommand.Create() };
+        var root = new RootCommand("The edge agent of Tributary: an MQTT broker that stores, acknowledges and ships to Kafka.")
+        {
+            run, UserCommand.Create(), RouteCommand.Create(),
+        };
         ParseResult parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {
@@ -102,7 +110,8 @@ internal static class EdgeCommand
     private static (EdgeOptions Options, IReadOnlyList<string> Unknown) ReadSettings(ParseResult parsed)
     {
         var values = new SettingValues();
-        values.AddFlags(new[] { Data, Id, Cloud, Mqtt, Mqtts, Ws, Wss, Http, Config }.Select(flag => (flag.Name[2..], flag.Name, parsed.GetValue(flag))));
+        values.AddFlags(new[] { Data, Id, Cloud, Mqtt, Mqtts, Ws, Wss, Http, Routes, Config }.Select(
+            flag => (flag == Routes ? RoutesSetting : flag.Name[2..], flag.Name, parsed.GetValue(flag))));
         values.AddEnvironment(Environment.GetEnvironmentVariables());
         if (values.Text("config") is { } file)
         {

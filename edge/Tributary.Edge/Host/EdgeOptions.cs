@@ -5,6 +5,7 @@ using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Listeners;
 using Tributary.Edge.Mqtt;
+using Tributary.Edge.Routes;
 using Tributary.Edge.Source;
 using Tributary.Edge.Uplink;
 
@@ -43,6 +44,12 @@ internal sealed record EdgeOptions
     /// <summary>The least level that is logged.</summary>
     public required LogLevel LogLevel { get; init; }
 
+    /// <summary>The file that says what becomes of messages; null without one.</summary>
+    public string? RoutesFile { get; init; }
+
+    /// <summary>What becomes of messages, as of the start.</summary>
+    public required RouteTable Routes { get; init; }
+
     /// <summary>Settings under <c>ingest:</c>.</summary>
     public required IngestOptions Ingest { get; init; }
 
@@ -68,7 +75,9 @@ internal sealed record EdgeOptions
         string data = values.Required("data", "--data DIR");
         IngestOptions ingest = Ingesting(values, id);
         EdgeBufferOptions buffer = Buffering(values, ingest.PartitionsPerTopic);
-        Ingestor.CheckSettings(ingest, RouteTable.Default, buffer);
+        string? routesFile = values.Text("routes:file");
+        RouteTable routes = Routing(routesFile);
+        Ingestor.CheckSettings(ingest, routes, buffer);
         SourceOptions? source = SourceSettings.From(values, id);
         return new EdgeOptions
         {
@@ -77,12 +86,26 @@ internal sealed record EdgeOptions
             Listeners = Listening(values, source is not null),
             Http = ListeningToHttp(values),
             LogLevel = values.Word("log:level", LogLevel.Information),
+            RoutesFile = routesFile,
+            Routes = routes,
             Ingest = ingest,
             Buffer = buffer,
             Uplink = Uplinking(values, id),
             MqttServer = Serving(values),
             Source = source,
         };
+    }
+
+    private static RouteTable Routing(string? file)
+    {
+        try
+        {
+            return file is null ? RouteTable.Default : Edge.Routes.RoutesFile.Read(file);
+        }
+        catch (RoutesFileException e)
+        {
+            throw new ArgumentException(e.Message, e);
+        }
     }
 
     private static ListenerOptions Listening(SettingValues values, bool hasSource)

@@ -212,7 +212,8 @@ internal sealed class SettingValues
             && port <= IPEndPoint.MaxPort;
     }
 
-    private static bool TryParseDuration(string text, out TimeSpan value)
+    /// <summary>Reads a duration as settings write them.</summary>
+    internal static bool TryParseDuration(string text, out TimeSpan value)
     {
         ReadOnlySpan<(string Suffix, double Milliseconds)> units =
             [("ms", 1), ("min", 60_000), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];

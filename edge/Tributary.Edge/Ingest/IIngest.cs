@@ -16,7 +16,7 @@ internal interface IIngest
 
     /// <summary>
     /// Takes one message: copies it, and calls <paramref name="listener"/> after a flush that covers it. Messages of one client are
-    /// stored in the order of the calls.
+    /// stored in the order of the calls. One that its route drops or filters is taken too, and not stored: there is nothing to wait for.
     /// </summary>
     /// <returns>Where it stands and its number there, or why it was refused.</returns>
     IngestTicket Accept(IngestClient client, in IngestMessage message, ICommitListener listener);
@@ -32,6 +32,9 @@ internal readonly ref struct IngestMessage(ReadOnlySpan<byte> topic, ReadOnlySpa
 
     /// <summary>The payload as sent.</summary>
     public ReadOnlySpan<byte> Payload { get; } = payload;
+
+    /// <summary>Properties of MQTT 5 as published, checked; empty for none.</summary>
+    public ReadOnlySpan<byte> Properties { get; init; }
 
     /// <summary>One more header, encoded, that the record gets as its last one; empty for none.</summary>
     public ReadOnlySpan<byte> Header { get; init; }
@@ -80,5 +83,12 @@ internal enum IngestRefusal
     Offline,
 }
 
-/// <summary>The outcome of <see cref="IIngest.Accept"/>: acknowledge when <c>Stream.Committed &gt; Number</c>.</summary>
-internal readonly record struct IngestTicket(ICommitStream? Stream, long Number, IngestRefusal Refusal);
+/// <summary>
+/// The outcome of <see cref="IIngest.Accept"/>: acknowledge when <c>Stream.Committed &gt; Number</c>; at once if there is no stream and no
+/// refusal, since the message is not to be stored.
+/// </summary>
+internal readonly record struct IngestTicket(ICommitStream? Stream, long Number, IngestRefusal Refusal)
+{
+    /// <summary>Of a message that is taken, and that no route wants stored.</summary>
+    public static readonly IngestTicket NotStored = new(null, -1, IngestRefusal.None);
+}

@@ -24,22 +24,30 @@ internal sealed class IngestBatch : IDisposable
     /// <summary>Those who wait, each once.</summary>
     public HashSet<ICommitListener> Listeners => _listeners;
 
-    /// <param name="last">A header behind the others, encoded; empty for none.</param>
-    public void Add(
-        long number, long timestamp, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, EncodedHeaders headers, ReadOnlySpan<byte> last,
-        ICommitListener listener)
+    /// <param name="number">Its number in the stream.</param>
+    /// <param name="arrival">When it came, Unix milliseconds: what the batch is dated by, whatever its records say.</param>
+    /// <param name="record">The record.</param>
+    /// <param name="listener">Who waits for it.</param>
+    public void Add(long number, long arrival, in IngestRecord record, ICommitListener listener)
     {
-        if (last.IsEmpty)
+        EncodedHeaders headers = record.Headers;
+        if (Records.Count == 0)
         {
-            Records.Add(timestamp, key, value, headers);
+            Records.BaseTimestamp = arrival;
+        }
+        long timestamp = record.Timestamp ?? arrival;
+        if (record.MoreCount == 0)
+        {
+            Records.Add(timestamp, record.Key, record.Payload, headers);
         }
         else
         {
-            byte[] all = ArrayPool<byte>.Shared.Rent(headers.Bytes.Length + last.Length);
+            int size = headers.Bytes.Length + record.More.Length;
+            byte[] all = ArrayPool<byte>.Shared.Rent(size);
             headers.Bytes.Span.CopyTo(all);
-            last.CopyTo(all.AsSpan(headers.Bytes.Length));
+            record.More.CopyTo(all.AsSpan(headers.Bytes.Length));
             Records.Add(
-                timestamp, key, hasKey: true, value, hasValue: true, all.AsSpan(0, headers.Bytes.Length + last.Length), headers.Count + 1);
+                timestamp, record.Key, hasKey: true, record.Payload, hasValue: true, all.AsSpan(0, size), headers.Count + record.MoreCount);
             ArrayPool<byte>.Shared.Return(all);
         }
         EndNumber = number + 1;
@@ -60,4 +68,29 @@ internal sealed class IngestBatch : IDisposable
     }
 
     public void Dispose() => Records.Dispose();
+}
+
+/// <summary>A message as the record that it becomes: valid during the call only.</summary>
+/// <param name="key">Its key.</param>
+/// <param name="payload">Its value.</param>
+/// <param name="headers">Its headers, as far as they are the same for all messages of its MQTT topic.</param>
+internal ref struct IngestRecord(ReadOnlySpan<byte> key, ReadOnlySpan<byte> payload, EncodedHeaders headers)
+{
+    /// <summary>Its key.</summary>
+    public ReadOnlySpan<byte> Key { readonly get; set; } = key;
+
+    /// <summary>Its value.</summary>
+    public readonly ReadOnlySpan<byte> Payload { get; } = payload;
+
+    /// <summary>Its headers, as far as they are the same for all messages of its MQTT topic.</summary>
+    public readonly EncodedHeaders Headers { get; } = headers;
+
+    /// <summary>Headers behind these, encoded.</summary>
+    public ReadOnlySpan<byte> More { readonly get; set; }
+
+    /// <summary>Number of these.</summary>
+    public int MoreCount { readonly get; set; }
+
+    /// <summary>Unix milliseconds; null for the time of arrival.</summary>
+    public long? Timestamp { readonly get; set; }
 }

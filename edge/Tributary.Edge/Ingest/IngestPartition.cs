@@ -70,10 +70,12 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
     }
 
     /// <summary>Takes a message.</summary>
-    public IngestTicket Accept(ReadOnlySpan<byte> key, in IngestMessage message, EncodedHeaders headers, ICommitListener listener)
+    /// <param name="record">The message as a record.</param>
+    /// <param name="stored">Where it is counted, which belongs to this partition.</param>
+    /// <param name="listener">Who hears of its commit.</param>
+    public IngestTicket Accept(in IngestRecord record, StoredCount stored, ICommitListener listener)
     {
-        ReadOnlySpan<byte> payload = message.Payload;
-        long size = (long)key.Length + payload.Length + headers.Bytes.Length + message.Header.Length + RecordOverhead;
+        long size = (long)record.Key.Length + record.Payload.Length + record.Headers.Bytes.Length + record.More.Length + RecordOverhead;
         if (size + BatchLayout.HeaderSize > _options.MaxRecordBytes)
         {
             return new IngestTicket(null, -1, IngestRefusal.TooLarge);
@@ -94,13 +96,14 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
                 _filling = RentBatch();
             }
             int before = _filling.Records.Count == 0 ? 0 : _filling.Records.Size;
-            _filling.Add(_next, now, key, payload, headers, message.Header, listener);
+            _filling.Add(_next, now, record, listener);
             _room.Take(_filling.Records.Size - before);
             ticket = new IngestTicket(_stream, _next++, IngestRefusal.None);
             schedule = !_scheduled;
             _scheduled = true;
             _messages++;
-            _payloadBytes += payload.Length;
+            _payloadBytes += record.Payload.Length;
+            stored.Add();
         }
         if (schedule)
         {

@@ -27,8 +27,7 @@ internal sealed class TopicCache<T>(long maxBytes)
         }
         if (_old.Lookup.TryGetValue(topic, out found))
         {
-            Add(topic, found.Value, found.Bytes);
-            return found.Value;
+            return Add(topic, found.Value, found.Bytes);
         }
         return null;
     }
@@ -37,12 +36,13 @@ internal sealed class TopicCache<T>(long maxBytes)
     /// <param name="topic">The topic, which is copied.</param>
     /// <param name="value">What is known of it.</param>
     /// <param name="bytes">Bytes that the value holds.</param>
-    public void Add(ReadOnlySpan<byte> topic, T value, int bytes)
+    /// <returns>What is kept: another value, if somebody was faster.</returns>
+    public T Add(ReadOnlySpan<byte> topic, T value, int bytes)
     {
         long size = EntryOverhead + topic.Length + bytes;
         if (size > maxBytes / 2)
         {
-            return;
+            return value;
         }
         lock (_lock)
         {
@@ -55,7 +55,9 @@ internal sealed class TopicCache<T>(long maxBytes)
             if (_young.Entries.TryAdd(topic.ToArray(), new Entry(value, bytes)))
             {
                 _youngBytes += size;
+                return value;
             }
+            return _young.Lookup[topic].Value;
         }
     }
 

@@ -156,7 +156,8 @@ internal sealed partial class MqttConnection
     private Publication TakePlain(Session session, in PublishPacket packet, bool isWanted)
     {
         ICommitListener listener = packet.PacketId != 0 || isWanted ? this : NoListener.Instance;
-        return Publication.Of(_broker.Ingest.Accept(session.Ingest, new IngestMessage(packet.Topic, packet.Payload), listener));
+        var message = new IngestMessage(packet.Topic, packet.Payload) { Properties = packet.Properties };
+        return Publication.Of(_broker.Ingest.Accept(session.Ingest, message, listener));
     }
 
     private void Refuse(in PublishPacket packet, ReasonCode code, MqttDropReason reason)

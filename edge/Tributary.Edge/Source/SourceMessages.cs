@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Threading.Channels;
 using MQTTnet;
+using MQTTnet.Packets;
 using MQTTnet.Protocol;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
@@ -161,7 +162,7 @@ internal sealed class SourceMessages : ICommitListener, IAsyncDisposable
             return true;
         }
         ReadOnlySpan<byte> payload = content.Payload.IsSingleSegment ? content.Payload.FirstSpan : content.Payload.ToArray();
-        IngestTicket ticket = _ingest.Accept(_client, new IngestMessage(topic, payload), this);
+        IngestTicket ticket = _ingest.Accept(_client, new IngestMessage(topic, payload) { Properties = UserPropertiesOf(content) }, this);
         switch (ticket.Refusal)
         {
             case IngestRefusal.None:
@@ -179,6 +180,30 @@ internal sealed class SourceMessages : ICommitListener, IAsyncDisposable
                 _waits = ticket.Refusal == IngestRefusal.Full ? "the disk or its quota is full" : "the partition is offline";
                 return false;
         }
+    }
+
+    /// <summary>The user properties as MQTT 5 encodes them.</summary>
+    private static byte[] UserPropertiesOf(MqttApplicationMessage message)
+    {
+        if (message.UserProperties is not { Count: > 0 } properties)
+        {
+            return [];
+        }
+        var bytes = new List<byte>();
+        foreach (MqttUserProperty property in properties)
+        {
+            bytes.Add((byte)PropertyId.UserProperty);
+            AddText(bytes, property.Name);
+            AddText(bytes, property.ReadValueAsString());
+        }
+        return [.. bytes];
+    }
+
+    private static void AddText(List<byte> bytes, string text)
+    {
+        byte[] utf8 = Encoding.UTF8.GetBytes(text);
+        bytes.AddRange([(byte)(utf8.Length >> 8), (byte)utf8.Length]);
+        bytes.AddRange(utf8);
     }
 
     private void GiveUp(Incoming message, SourceDropReason reason)

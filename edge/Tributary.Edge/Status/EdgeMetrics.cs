@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Tributary.Edge.Ingest;
 
 namespace Tributary.Edge.Status;
 
@@ -22,6 +23,7 @@ internal sealed class EdgeMetrics : IDisposable
         _status = reader.Read();
         AddBacklog();
         AddIngest();
+        AddRoutes();
         AddSessions();
         AddUplink();
         AddSource();
@@ -78,6 +80,41 @@ internal sealed class EdgeMetrics : IDisposable
             },
             "{message}", "Messages that were not taken, by reason.");
     }
+
+    private void AddRoutes()
+    {
+        _meter.CreateObservableCounter(
+            "tributary.edge.route.messages",
+            () => _status.Routes.Messages.SelectMany(route => new Measurement<long>[]
+            {
+                Outcome(route, "stored", route.Stored), Outcome(route, "dropped", route.Dropped), Outcome(route, "sampled", route.Sampled),
+                Outcome(route, "deadband", route.Deadband), Outcome(route, "unrouted", route.Unrouted),
+            }),
+            "{message}", "Messages by route and what became of them; unrouted: their Kafka topic would have been one too many.");
+        CountByRoute("timestamp_fallbacks", route => route.TimestampFallbacks, "{message}", "Messages whose payload had no time that could be.");
+        CountByRoute("key_fallbacks", route => route.KeyFallbacks, "{message}", "Messages whose payload had no key.");
+        CountByRoute("properties_left_out", route => route.PropertiesLeftOut, "{property}", "User properties that did not become headers.");
+        if (_status.Routes.File is null)
+        {
+            return;
+        }
+        _meter.CreateObservableCounter(
+            "tributary.edge.routes.reloads",
+            () => new Measurement<long>[]
+            {
+                new(_status.Routes.File!.Reloads, new KeyValuePair<string, object?>("result", "taken")),
+                new(_status.Routes.File!.Refused, new KeyValuePair<string, object?>("result", "refused")),
+            },
+            "{change}", "Changes of the routes file, by result.");
+
+        static Measurement<long> Outcome(RouteCounts route, string outcome, long count) =>
+            new(count, new KeyValuePair<string, object?>("route", route.Name), new KeyValuePair<string, object?>("outcome", outcome));
+    }
+
+    private void CountByRoute(string name, Func<RouteCounts, long> read, string unit, string description) => _meter.CreateObservableCounter(
+        $"tributary.edge.route.{name}",
+        () => _status.Routes.Messages.Select(route => new Measurement<long>(read(route), new KeyValuePair<string, object?>("route", route.Name))),
+        unit, description);
 
     private void AddSessions()
     {

@@ -1,5 +1,7 @@
 using System.Text.Json.Serialization;
+using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt.Sessions;
+using Tributary.Edge.Routes;
 using Tributary.Edge.Source;
 
 namespace Tributary.Edge.Status;
@@ -19,10 +21,11 @@ namespace Tributary.Edge.Status;
 /// <param name="Mqtt">Clients and packets.</param>
 /// <param name="Events">What befell the local logs.</param>
 /// <param name="Source">The broker that messages are taken from; null without one.</param>
+/// <param name="Routes">What became of messages, by route.</param>
 internal sealed record EdgeStatus(
     string Id, string Version, DateTimeOffset StartedAt, double UptimeSeconds, bool Ready, IReadOnlyList<string> NotReady, LinkStatus Link,
     BacklogStatus Backlog, IReadOnlyList<PartitionStatus> Partitions, DiskStatus Disk, IngestStatus Ingest, MqttStatus Mqtt,
-    EventsStatus Events, SourceStatus? Source);
+    EventsStatus Events, SourceStatus? Source, RoutesStatus Routes);
 
 /// <summary>The connection to the cloud. A cloud that is away does not make the agent less ready.</summary>
 /// <param name="Cloud">HOST:PORT as it was set.</param>
@@ -91,6 +94,11 @@ internal sealed record IngestStatus(long Messages, long PayloadBytes, long Batch
 /// <param name="Full">The disk or the quota was full.</param>
 /// <param name="Offline">The partition took no appends.</param>
 internal sealed record RefusedStatus(long TooLarge, long Full, long Offline);
+
+/// <summary>What became of messages, by route.</summary>
+/// <param name="File">The routes file, null without one.</param>
+/// <param name="Messages">Counts by route, in the order of the routes, <c>unrouted</c> last.</param>
+internal sealed record RoutesStatus(RoutesFileStatus? File, IReadOnlyList<RouteCounts> Messages);
 
 /// <summary>Clients and packets.</summary>
 /// <param name="Connections">Open connections.</param>

@@ -4,6 +4,7 @@ using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Mqtt.Sessions;
+using Tributary.Edge.Routes;
 using Tributary.Edge.Source;
 using Tributary.Log;
 
@@ -23,9 +24,10 @@ namespace Tributary.Edge.Status;
 /// <param name="uplink">The way to the cloud.</param>
 /// <param name="time">All time.</param>
 /// <param name="source">The broker that messages are taken from; null without one.</param>
+/// <param name="routes">The routes file; null without one.</param>
 internal sealed class StatusReader(
     string id, string cloud, EdgeBufferOptions options, EdgeBuffer buffer, Ingestor ingest, MqttMetrics mqtt,
-    Func<SessionCounts> sessions, IUplinkStatus uplink, TimeProvider time, BrokerSource? source = null)
+    Func<SessionCounts> sessions, IUplinkStatus uplink, TimeProvider time, BrokerSource? source = null, RoutesWatch? routes = null)
 {
     private readonly DateTimeOffset _startedAt = time.GetUtcNow();
     private readonly long _started = time.GetTimestamp();
@@ -74,7 +76,7 @@ internal sealed class StatusReader(
             id, Version, _startedAt, Math.Round(time.GetElapsedTime(_started).TotalSeconds, 3), notReady.Count == 0, notReady, DescribeLink(),
             backlog, partitions,
             new DiskStatus(buffer.Space.UsedBytes, options.MaxDiskBytes, buffer.Space.FreeBytes, options.MinFreeBytes, buffer.Space.Reason),
-            DescribeIngest(), DescribeMqtt(), DescribeEvents(), source?.Status);
+            DescribeIngest(), DescribeMqtt(), DescribeEvents(), source?.Status, new RoutesStatus(routes?.Status, ingest.RouteCounts));
     }
 
     private static string ProgramVersion()

@@ -26,4 +26,23 @@ public sealed class KafkaTopicNameTests
         Assert.Null(KafkaTopicName.Fault(new string('x', 249)));
         Assert.NotNull(KafkaTopicName.Fault(new string('x', 250)));
     }
+
+    [Theory]
+    [InlineData("plant-1.a_b", "plant-1.a_b")]
+    [InlineData("a/b c", "a_b_c")]
+    [InlineData("Gerät", "Ger_t")]
+    [InlineData("😀", "_")]
+    [InlineData(".", "__")]
+    [InlineData("..", "___")]
+    [InlineData("", "_")]
+    [InlineData("__consumer_offsets", "-_consumer_offsets")]
+    public void A_name_of_a_devices_choice_becomes_one_that_Kafka_takes(string text, string name)
+    {
+        Assert.Equal(name, KafkaTopicName.Sanitize(System.Text.Encoding.UTF8.GetBytes(text)));
+        Assert.True(KafkaTopicName.IsValid(name));
+    }
+
+    [Fact]
+    public void A_name_of_a_devices_choice_is_cut_at_the_longest_that_Kafka_takes() =>
+        Assert.Equal(new string('x', KafkaTopicName.MaxLength), KafkaTopicName.Sanitize(System.Text.Encoding.UTF8.GetBytes(new string('x', 300))));
 }

@@ -18,7 +18,7 @@ internal sealed class Receipt(long number)
     /// <summary>The record's number in the stream.</summary>
     public long StreamNumber { get; set; }
 
-    /// <summary>Whether its record is durable, apart from <see cref="Stream"/>.</summary>
+    /// <summary>Whether its record is durable, or not wanted, apart from <see cref="Stream"/>.</summary>
     public bool IsInTopic { get; set; }
 
     /// <summary>Offset of its entry in the journal; −1 if there is none.</summary>

@@ -302,6 +302,9 @@ internal ref struct EntryReader(ReadOnlySpan<byte> bytes)
 /// <param name="Number">The receipt's number, which only grows within the session.</param>
 internal readonly record struct ReceiptHeader(long Session, ushort PacketId, long Number)
 {
+    /// <summary>Its name: no other header may have it.</summary>
+    public const string Name = "tributary.mqtt.receipt";
+
     private const int ValueLength = sizeof(long) + sizeof(ushort) + sizeof(long);
 
     /// <summary>Length of the name, name, length of the value.</summary>
@@ -367,7 +370,7 @@ internal readonly record struct ReceiptHeader(long Session, ushort PacketId, lon
 
     private static byte[] EncodePrefix()
     {
-        var whole = new EncodedHeaders([new("tributary.mqtt.receipt", new byte[ValueLength])]);
+        var whole = new EncodedHeaders([new(Name, new byte[ValueLength])]);
         return whole.Bytes[..^ValueLength].ToArray();
     }
 }

@@ -117,6 +117,8 @@ internal sealed partial class SessionStore
                 receipt = session.Receipts.Find(packet.PacketId) is { } made && made.Number == number
                     ? made : session.Receipts.Add(packet.PacketId, number);
                 (receipt.Stream, receipt.StreamNumber, receipt.Offset) = (ticket.Stream, ticket.Number, offset);
+                // One that its route does not want stored is decided on once, unless a crash makes that forgotten.
+                receipt.IsInTopic |= ticket.Stream is null;
                 return new Publication(ReasonCode.Success, IngestRefusal.None, TicketOf(receipt), 0);
             }
             return offset < 0
@@ -225,7 +227,8 @@ internal sealed partial class SessionStore
         {
             new ReceiptHeader(session.Number, packet.PacketId, receipt).Write(header);
         }
-        return ingest.Accept(session.Ingest, new IngestMessage(packet.Topic, packet.Payload) { Header = header }, listener);
+        var message = new IngestMessage(packet.Topic, packet.Payload) { Properties = packet.Properties, Header = header };
+        return ingest.Accept(session.Ingest, message, listener);
     }
 
     /// <summary>Writes the message's entry, if it needs one.</summary>

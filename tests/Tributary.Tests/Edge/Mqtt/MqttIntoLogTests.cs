@@ -7,6 +7,7 @@ using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Mqtt.Sessions;
+using Tributary.Edge.Routes;
 using Tributary.Log;
 using Tributary.Log.Storage;
 using Tributary.Tests.Broker.Support;
@@ -106,6 +107,46 @@ public sealed class MqttIntoLogTests : IAsyncLifetime
             isStored = answer[0] == 0x40 && answer.Length == 4;
         }
         Assert.Equal("d1=2", Records(_buffer, "telemetry")[^1]);
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(5)]
+    public async Task What_a_route_leaves_out_is_acknowledged_in_its_turn_delivered_here_and_retained(int level)
+    {
+        _ingest.Use(RoutesFile.Parse(
+            """
+            { "routes": [
+              { "match": "drop/{x}", "drop": true },
+              { "match": "same/{device}", "topic": "telemetry", "deadband": { "path": "", "change": 1 } },
+              { "match": "{device}/{x}", "topic": "telemetry" }
+            ] }
+            """u8, "routes.json"));
+        ScriptedClient sub = await ScriptedClient.ConnectAsync(_server, level, "sub");
+        await sub.SendAsync(Packets.Subscribe(level, 1, ("#", 1)));
+        await sub.ReceiveAsync();
+        ScriptedClient client = await ScriptedClient.ConnectAsync(_server, level, "dev");
+        await client.SendAsync(Packets.Publish(level, "same/d", "1", 1, 1));
+        await client.ExpectPubAcksAsync(1);
+        await sub.ReceiveAsync();
+        _storage.Close();
+        await client.SendAsync(
+            Packets.Publish(level, "a/b", "2", 1, 2), Packets.Publish(level, "drop/x", "3", 1, 3, retain: true), Packets.Publish(level, "same/d", "1.5", 1, 4),
+            Packets.Publish(level, "same/d", "3", 1, 5), Packets.Publish(level, "drop/x", "6"));
+        await Wait.Until(() => _storage.HeldUp > 0);
+        await client.ExpectNothingAsync(); // those left out wait for those before them
+        await sub.ExpectNothingAsync();
+        _storage.Open();
+        await client.ExpectPubAcksAsync(2, 3, 4, 5);
+        foreach ((string topic, string payload, int qos, int id) in new[] { ("a/b", "2", 1, 2), ("drop/x", "3", 1, 3), ("same/d", "1.5", 1, 4), ("same/d", "3", 1, 5), ("drop/x", "6", 0, 0) })
+        {
+            await sub.ExpectAsync(Packets.Publish(level, topic, payload, qos, id));
+        }
+        Assert.Equal(["d=1", "a=2", "d=3"], Records(_buffer, "telemetry"));
+        ScriptedClient late = await ScriptedClient.ConnectAsync(_server, level, "late");
+        await late.SendAsync(Packets.Subscribe(level, 1, ("drop/#", 1)));
+        await late.ReceiveAsync();
+        await late.ExpectAsync(Packets.Publish(level, "drop/x", "3", 1, 1, retain: true));
     }
 
     [Theory]

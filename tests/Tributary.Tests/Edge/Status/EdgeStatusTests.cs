@@ -1,5 +1,7 @@
 using System.Text.Json;
+using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt.Sessions;
+using Tributary.Edge.Routes;
 using Tributary.Edge.Source;
 using Tributary.Edge.Status;
 using Xunit;
@@ -25,7 +27,8 @@ public sealed class EdgeStatusTests
         new EventsStatus(
             new Dictionary<string, long> { ["hole"] = 43 },
             [new EventStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 6, TimeSpan.Zero), "hole", "telemetry-0", 44, 45, "damaged")]),
-        new SourceStatus("broker:1883", true, ["a/#"], null, "the disk is full", 46, 47, 48, 49, 50, new Dictionary<string, long> { ["tooLarge"] = 51 }));
+        new SourceStatus("broker:1883", true, ["a/#"], null, "the disk is full", 46, 47, 48, 49, 50, new Dictionary<string, long> { ["tooLarge"] = 51 }),
+        new RoutesStatus(new RoutesFileStatus("routes.json", 52, 53, "no"), [new RouteCounts("pumps", 54, 55, 56, 57, 58, 59, 60, 61)]));
 
     /// <summary>What scripts and dashboards of users read: a name changes only with a note in the changelog.</summary>
     [Fact]
@@ -161,6 +164,27 @@ public sealed class EdgeStatusTests
                 "dropped": {
                   "tooLarge": 51
                 }
+              },
+              "routes": {
+                "file": {
+                  "file": "routes.json",
+                  "reloads": 52,
+                  "refused": 53,
+                  "lastError": "no"
+                },
+                "messages": [
+                  {
+                    "name": "pumps",
+                    "stored": 54,
+                    "dropped": 55,
+                    "sampled": 56,
+                    "deadband": 57,
+                    "unrouted": 58,
+                    "timestampFallbacks": 59,
+                    "keyFallbacks": 60,
+                    "propertiesLeftOut": 61
+                  }
+                ]
               }
             }
             """,
