@@ -74,6 +74,14 @@ internal sealed partial class OutboundQueue
     /// </summary>
     private int IndexOf(long sequence)
     {
+        int next = IndexAfter(sequence);
+        return next > 0 && At(next - 1) is { Message.Qos: > 0 } slot && slot.Sequence == sequence && slot.State != OutboundState.Done
+            ? next - 1 : -1;
+    }
+
+    /// <summary>The index of the first one with a higher number.</summary>
+    private int IndexAfter(long sequence)
+    {
         int low = 0;
         int high = _count;
         while (low < high)
@@ -88,8 +96,7 @@ internal sealed partial class OutboundQueue
                 high = middle;
             }
         }
-        return low > 0 && At(low - 1) is { Message.Qos: > 0 } slot && slot.Sequence == sequence && slot.State != OutboundState.Done
-            ? low - 1 : -1;
+        return low;
     }
 
     private void Finish(ref Slot slot)

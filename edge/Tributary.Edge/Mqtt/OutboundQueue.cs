@@ -324,19 +324,29 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
         }
     }
 
-    /// <summary>Tells of all messages that are in the journal and not done with, in their order.</summary>
-    public void ForEachStored(Action<long, OutboundMessage, OutboundState> tell)
+    /// <summary>Tells of messages that are in the journal and not done with, in their order.</summary>
+    /// <param name="tell">Gets number, message and state.</param>
+    /// <param name="from">The first number.</param>
+    /// <param name="most">Most places that are looked at.</param>
+    /// <returns>The number to go on with, <see cref="long.MaxValue"/> if there are no more.</returns>
+    public long ForEachStored(Action<long, OutboundMessage, OutboundState> tell, long from = 0, int most = int.MaxValue)
     {
         lock (_lock)
         {
-            for (int i = 0; i < _count; i++)
+            int first = IndexAfter(from - 1);
+            for (int i = first; i < _count; i++)
             {
                 ref Slot slot = ref At(i);
+                if (i - first >= most && slot.Sequence > At(i - 1).Sequence)
+                {
+                    return slot.Sequence;
+                }
                 if (slot.State != OutboundState.Done && slot.IsStored)
                 {
                     tell(slot.Sequence, slot.Message, slot.State);
                 }
             }
+            return long.MaxValue;
         }
     }
 

@@ -73,6 +73,12 @@ internal sealed class Session : ICommitListener
     /// <summary>Offset of the last entry that changed it, apart from messages; −1 for none in this life.</summary>
     public long LastChange { get; set; } = -1;
 
+    /// <summary>
+    /// Offset of the first journal entry that it does not reflect yet, of one read from a snapshot: those before it, which others need, do
+    /// nothing to it. 0 otherwise.
+    /// </summary>
+    public long ReflectsUpTo { get; set; }
+
     /// <summary>Timestamp since which it has no connection.</summary>
     public long AbsentSince { get; set; }
 

@@ -15,7 +15,7 @@ internal sealed record RetainedMessage(
     byte[] Topic, byte[] Properties, byte[] Payload, int Qos, long ArrivedAt, long ReceivedAt, long Offset)
 {
     /// <summary>What one takes beside its bytes, about: this object, its arrays' headers, its node.</summary>
-    private const int Overhead = 320;
+    private const int Overhead = 368;
 
     /// <summary>Bytes that it takes, about.</summary>
     public long Size => SizeOf(Topic.Length, Properties.Length + Payload.Length);
@@ -49,6 +49,12 @@ internal sealed class RetainedMessages(TimeProvider time)
 {
     private readonly Node _root = new();
 
+    /// <summary>All of them, in the order in which they were set.</summary>
+    private readonly LinkedList<RetainedMessage> _all = [];
+
+    /// <summary>The next one that <see cref="TryTakeNext"/> tells of.</summary>
+    private LinkedListNode<RetainedMessage>? _next;
+
     /// <summary>Those that expire, by when, and some that were replaced since.</summary>
     private readonly PriorityQueue<RetainedMessage, long> _expiring = new();
 
@@ -79,7 +85,7 @@ internal sealed class RetainedMessages(TimeProvider time)
         {
             node = node.GetOrAdd(TopicRules.NextLevel(ref rest, out more));
         }
-        node.Message = message;
+        node.Entry = _all.AddLast(message);
         Count++;
         Bytes += message.Size;
         if (message.Expiry is not null)
@@ -110,6 +116,8 @@ internal sealed class RetainedMessages(TimeProvider time)
     public void Clear()
     {
         _root.Clear();
+        _all.Clear();
+        _next = null;
         _expiring.Clear();
         (Count, Bytes) = (0, 0);
     }
@@ -125,12 +133,25 @@ internal sealed class RetainedMessages(TimeProvider time)
         return found;
     }
 
-    /// <summary>All of them.</summary>
-    public List<RetainedMessage> All()
+    /// <summary>Begins to go through all of them, which <see cref="TryTakeNext"/> does.</summary>
+    public void BeginTaking() => _next = _all.First;
+
+    /// <summary>
+    /// The next one, whatever has changed since the last. One goes through them at a time.
+    /// </summary>
+    /// <param name="end">Offset of a journal entry: none is told of that one or a later one, so that this ends.</param>
+    /// <param name="message">The message.</param>
+    /// <returns>False if there are no more.</returns>
+    public bool TryTakeNext(long end, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out RetainedMessage? message)
     {
-        var all = new List<RetainedMessage>(Count);
-        AddAll(_root, isFirst: false, all);
-        return all;
+        message = _next?.Value;
+        if (message is null || message.Offset >= end)
+        {
+            _next = null;
+            return false;
+        }
+        _next = _next!.Next;
+        return true;
     }
 
     private void AddExpiring(RetainedMessage message)
@@ -139,7 +160,7 @@ internal sealed class RetainedMessages(TimeProvider time)
         if (_expiring.Count > 64 + (2 * Count))
         {
             _expiring.Clear();
-            _expiring.EnqueueRange(All().Where(other => other.Expiry is not null).Select(other => (other, EndOf(other))));
+            _expiring.EnqueueRange(_all.Where(static other => other.Expiry is not null).Select(other => (other, EndOf(other))));
             return;
         }
         _expiring.Enqueue(message, EndOf(message));
@@ -203,13 +224,15 @@ internal sealed class RetainedMessages(TimeProvider time)
     {
         if (!more)
         {
-            if (node.Message is not { } message)
+            if (node.Entry is not { } entry)
             {
                 return false;
             }
-            node.Message = null;
+            node.Entry = null;
+            _next = ReferenceEquals(_next, entry) ? entry.Next : _next;
+            _all.Remove(entry);
             Count--;
-            Bytes -= message.Size;
+            Bytes -= entry.Value.Size;
             return true;
         }
         ReadOnlySpan<byte> level = TopicRules.NextLevel(ref rest, out more);
@@ -229,11 +252,14 @@ internal sealed class RetainedMessages(TimeProvider time)
         private static readonly Dictionary<byte[], Node> None = [];
         private Dictionary<byte[], Node>? _children;
 
-        public RetainedMessage? Message { get; set; }
+        /// <summary>Where the message of the topic that ends here stands, null if it has none.</summary>
+        public LinkedListNode<RetainedMessage>? Entry { get; set; }
+
+        public RetainedMessage? Message => Entry?.Value;
 
         public Dictionary<byte[], Node> Children => _children ?? None;
 
-        public bool IsEmpty => Message is null && Children.Count == 0;
+        public bool IsEmpty => Entry is null && Children.Count == 0;
 
         public Node? Find(ReadOnlySpan<byte> level) =>
             _children is not null && _children.GetAlternateLookup<ReadOnlySpan<byte>>().TryGetValue(level, out Node? child) ? child : null;
@@ -254,7 +280,7 @@ internal sealed class RetainedMessages(TimeProvider time)
         public void Clear()
         {
             _children = null;
-            Message = null;
+            Entry = null;
         }
     }
 }

@@ -108,6 +108,14 @@ internal sealed class EntryWriter
         return this;
     }
 
+    /// <summary>What was written elsewhere.</summary>
+    public EntryWriter Raw(ReadOnlySpan<byte> written)
+    {
+        written.CopyTo(Reserve(written.Length));
+        _length += written.Length;
+        return this;
+    }
+
     public EntryWriter Flag(bool value) => Byte(value ? (byte)1 : (byte)0);
 
     /// <summary>A signed number in as few bytes as it needs.</summary>

@@ -44,18 +44,18 @@ internal sealed class SessionRecovery(
             }
         }
         table.Released = null;
-        table.SkipNumbers();
+        table.Settle();
         return snapshot;
     }
 
     private SnapshotPosition? ReadSnapshot()
     {
-        SnapshotStatus status = file.Load(out ReadOnlyMemory<byte> content);
+        SnapshotStatus status = file.Load(out ReadOnlyMemory<byte> content, out int version);
         if (status == SnapshotStatus.Ok)
         {
             try
             {
-                return table.Read(content.Span);
+                return table.Read(content.Span, version);
             }
             catch (InvalidDataException)
             {
@@ -79,11 +79,11 @@ internal sealed class SessionRecovery(
     private void CheckEnds(SnapshotPosition snapshot)
     {
         long end = journal.AppendedEnd;
-        IsSnapshotAhead = snapshot.Offset > end || topics.Any(topic => FromOf(topic, snapshot) > topic.Log.AppendedEnd);
-        if (snapshot.Offset > end)
+        IsSnapshotAhead = snapshot.End > end || topics.Any(topic => FromOf(topic, snapshot) > topic.Log.AppendedEnd);
+        if (snapshot.End > end)
         {
             int lost = table.GiveUpFrom(end);
-            logger.SessionsDamaged($"the journal ends at {end} and the snapshot reflects it up to {snapshot.Offset}: {lost} messages that waited are lost");
+            logger.SessionsDamaged($"the journal ends at {end} and the snapshot reflects it up to {snapshot.End}: {lost} messages that waited are lost");
         }
     }
 

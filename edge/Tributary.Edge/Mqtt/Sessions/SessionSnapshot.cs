@@ -27,10 +27,15 @@ internal sealed class SessionSnapshot(IStorage storage, string directory)
     /// <summary>Name of the file.</summary>
     public const string FileName = "sessions.snapshot";
 
+    /// <summary>Version that is written. Those before are read too.</summary>
+    public const int Version = 2;
+
+    /// <summary>The first version that is taken in pieces.</summary>
+    public const int InPieces = 2;
+
     private const string TemporarySuffix = ".tmp";
     private const string DamagedSuffix = ".damaged";
     private const uint Magic = 0x54524253; // "TRBS"
-    private const ushort Version = 1;
     private const int CrcPosition = 12;
     private const int HeaderSize = 16;
 
@@ -72,11 +77,11 @@ internal sealed class SessionSnapshot(IStorage storage, string directory)
 
     /// <summary>Reads the snapshot. What is damaged is read twice before that is believed.</summary>
     /// <exception cref="IOException">The file is there and can't be read.</exception>
-    public SnapshotStatus Load(out ReadOnlyMemory<byte> content)
+    public SnapshotStatus Load(out ReadOnlyMemory<byte> content, out int version)
     {
         DeleteTemporary();
-        SnapshotStatus status = LoadOnce(out content);
-        return status == SnapshotStatus.Damaged ? LoadOnce(out content) : status;
+        SnapshotStatus status = LoadOnce(out content, out version);
+        return status == SnapshotStatus.Damaged ? LoadOnce(out content, out version) : status;
     }
 
     /// <summary>Keeps a damaged one under another name.</summary>
@@ -98,9 +103,9 @@ internal sealed class SessionSnapshot(IStorage storage, string directory)
         }
     }
 
-    private SnapshotStatus LoadOnce(out ReadOnlyMemory<byte> content)
+    private SnapshotStatus LoadOnce(out ReadOnlyMemory<byte> content, out int version)
     {
-        content = default;
+        (content, version) = (default, 0);
         byte[] bytes;
         try
         {
@@ -119,8 +124,9 @@ internal sealed class SessionSnapshot(IStorage storage, string directory)
         {
             return SnapshotStatus.Missing;
         }
+        version = BinaryPrimitives.ReadUInt16BigEndian(bytes.AsSpan(4));
         if (BinaryPrimitives.ReadUInt32BigEndian(bytes) != Magic
-            || BinaryPrimitives.ReadUInt16BigEndian(bytes.AsSpan(4)) != Version
+            || version is < 1 or > Version
             || BinaryPrimitives.ReadInt32BigEndian(bytes.AsSpan(8)) != bytes.Length - HeaderSize
             || BinaryPrimitives.ReadUInt32BigEndian(bytes.AsSpan(CrcPosition)) != Checksum(bytes.AsSpan(0, HeaderSize), bytes.AsSpan(HeaderSize)))
         {

@@ -101,6 +101,8 @@ internal sealed partial class SessionStore
             foreach (Passing one in _passing)
             {
                 OutboundMessage message = one.Message;
+                // A snapshot that is being taken may have passed who gets it, and not reached who leaves it.
+                _oldestPassed = message.Offset < 0 ? _oldestPassed : Math.Min(_oldestPassed, message.Offset);
                 long to = one.IsStored ? one.To.Number : 0;
                 entry.Number(one.From).Number(message.Offset).Number(message.Size).Recipients(
                     [new EntryRecipient(to, message.Qos, message.Retain, one.Sequence, message.Share, message.Identifier, null)]);

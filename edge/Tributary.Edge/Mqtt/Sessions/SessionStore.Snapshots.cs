@@ -17,6 +17,9 @@ internal sealed partial class SessionStore
     private const int MovedAtOnce = 10_000;
     private const long MovedBytesAtOnce = 4 << 20;
 
+    /// <summary>Places of a queue that are looked at before others get to it.</summary>
+    private const int LookedAtAtOnce = 1000;
+
     /// <summary>Least time between two snapshots that are made although the journal has not grown.</summary>
     private static readonly TimeSpan HoldInterval = TimeSpan.FromSeconds(10);
 
@@ -29,8 +32,13 @@ internal sealed partial class SessionStore
     /// </summary>
     private const int SmallSnapshotBytes = 128 << 10;
 
+    /// <summary>Bytes of a snapshot that are taken down before others get the lock, about.</summary>
+    private const int DefaultPieceBytes = 64 << 10;
+
     // Under the lock.
     private readonly EntryWriter _snapshotWriter = new();
+    private SnapshotTaking? _taking;
+    private long _oldestPassed;
     private SnapshotPosition? _writing;
     private SnapshotPosition? _saved;
     private long _savedAt;
@@ -52,8 +60,12 @@ internal sealed partial class SessionStore
     /// <summary>Bytes by which the journal grows between two snapshots.</summary>
     private long SnapshotStep => Math.Min(_options.SnapshotBytes, _options.MaxJournalBytes / 4);
 
+    /// <inheritdoc cref="DefaultPieceBytes"/>
+    public int PieceBytes { get; set; } = DefaultPieceBytes;
+
     /// <summary>Does what is due for the journal. Called after <see cref="Sweep"/>, by the same thread.</summary>
-    public void KeepUp()
+    /// <param name="pieces">Most pieces of a snapshot that are taken; the next call goes on.</param>
+    public void KeepUp(int pieces = int.MaxValue)
     {
         bool isWritten;
         lock (_lock)
@@ -64,11 +76,15 @@ internal sealed partial class SessionStore
             }
             _journal.Push();
             _journalBytes = _log.BytesBetween(_log.StartOffset, _log.AppendedEnd);
-            if (_writing is null && IsSnapshotDue())
+            if (_writing is null && _taking is null && IsSnapshotDue())
             {
                 BeginSnapshot();
             }
-            isWritten = _writing is not null && _journal.Committed >= _writing.Offset;
+        }
+        TakePieces(pieces);
+        lock (_lock)
+        {
+            isWritten = _writing is not null && !_journal.IsLost && _journal.Committed >= _writing.End;
         }
         try
         {
@@ -123,17 +139,41 @@ internal sealed partial class SessionStore
             || (_buffer.Space.IsFull && partitions.Any(partition => partition.Hold.IsHolding));
     }
 
-    /// <summary>Takes everything down as it is now. It may be saved when the journal is durable up to here. Under the lock.</summary>
+    /// <summary>Begins to take everything down. Under the lock.</summary>
     private void BeginSnapshot()
     {
         // First: what is known to be durable by then need not be searched, and what is not is found behind it.
         TopicOffset[] topics = [.. _buffer.Partitions.Select(p => new TopicOffset(p.Topic, p.Index, p.ToldEnd))];
-        SnapshotPosition position = _table.Write(_snapshotWriter.Begin(), _journal.Next, topics);
-        // What is lent now may go to a durable session before the snapshot is saved.
-        _writing = position with { Oldest = Math.Min(position.Oldest, OldestLent()) };
+        _taking = new SnapshotTaking(_snapshotWriter, _table, _journal.Next, topics);
+        (_writing, _oldestPassed) = (null, long.MaxValue);
         _savedMessages = QueuedMessages;
         _isWanted = false;
-        _journal.Push();
+    }
+
+    /// <summary>Takes pieces of the snapshot that was begun. It may be saved when the journal is durable up to the end of the last.</summary>
+    private void TakePieces(int most)
+    {
+        for (bool hasMore = true; hasMore && most > 0; most--)
+        {
+            SnapshotTaking taking;
+            lock (_lock)
+            {
+                if (_taking is null || _journal.IsLost)
+                {
+                    return;
+                }
+                taking = _taking;
+                hasMore = taking.TryTake(_journal.Next, PieceBytes);
+                if (!hasMore)
+                {
+                    // What is lent now may go to a durable session before the snapshot is saved.
+                    long oldest = Math.Min(taking.Position.Oldest, Math.Min(_oldestPassed, OldestLent()));
+                    (_taking, _writing) = (null, taking.Position with { Oldest = oldest });
+                    _journal.Push();
+                }
+            }
+            taking.Keep();
+        }
     }
 
     /// <summary>Saves the snapshot that was begun, and gives up what it makes superfluous.</summary>
@@ -151,7 +191,7 @@ internal sealed partial class SessionStore
             {
                 return;
             }
-            _holdsTopics = _table.Sessions.Any(session => session.UsesReceipts);
+            _holdsTopics = position.UsesReceipts || _table.Sessions.Any(session => session.UsesReceipts);
             foreach (BufferPartition partition in _buffer.Partitions)
             {
                 partition.Hold.Release(partition.Log, _holdsTopics ? LimitOf(partition) : long.MaxValue);
@@ -194,15 +234,19 @@ internal sealed partial class SessionStore
     /// </summary>
     private void MoveOldMessages()
     {
-        List<(long Offset, List<EntryRecipient> Recipients)> old;
+        Session[] all;
         lock (_lock)
         {
-            old = FindOldest(_border);
-            if (old.Count == 0)
+            all = [.. _table.Sessions];
+        }
+        List<(long Offset, List<EntryRecipient> Recipients)> old = FindOldest(all, _border);
+        if (old.Count == 0)
+        {
+            lock (_lock)
             {
                 (_border, _isWanted) = (None, true);
-                return;
             }
+            return;
         }
         using var reader = new JournalReader(_log, Messages);
         var sessions = new HashSet<Session>(ReferenceEqualityComparer.Instance);
@@ -235,34 +279,39 @@ internal sealed partial class SessionStore
         }
     }
 
-    /// <summary>The oldest messages that somebody has not taken, up to an offset, with those who wait for them. Under the lock.</summary>
-    private List<(long Offset, List<EntryRecipient> Recipients)> FindOldest(long upTo)
+    /// <summary>The oldest messages that somebody has not taken, up to an offset, with those who wait for them.</summary>
+    private static List<(long Offset, List<EntryRecipient> Recipients)> FindOldest(Session[] sessions, long upTo)
     {
         var offsets = new SortedSet<long>();
         var found = new Dictionary<long, List<EntryRecipient>>();
-        foreach (Session session in _table.Sessions)
+        foreach (Session session in sessions)
         {
-            session.Outbound.ForEachStored((sequence, message, state) =>
+            for (long at = 0; at != long.MaxValue;)
             {
-                if (message.Offset > upTo || state == OutboundState.Received)
+                at = session.Outbound.ForEachStored((sequence, message, state) => Look(session, sequence, message, state), at, LookedAtAtOnce);
+            }
+        }
+
+        void Look(Session session, long sequence, in OutboundMessage message, OutboundState state)
+        {
+            if (message.Offset > upTo || state == OutboundState.Received)
+            {
+                return;
+            }
+            if (offsets.Add(message.Offset))
+            {
+                found.Add(message.Offset, []);
+                if (offsets.Count > MovedAtOnce)
                 {
-                    return;
+                    found.Remove(offsets.Max);
+                    offsets.Remove(offsets.Max);
+                    upTo = offsets.Max;
                 }
-                if (offsets.Add(message.Offset))
-                {
-                    found.Add(message.Offset, []);
-                    if (offsets.Count > MovedAtOnce)
-                    {
-                        found.Remove(offsets.Max);
-                        offsets.Remove(offsets.Max);
-                        upTo = offsets.Max;
-                    }
-                }
-                if (message.Offset <= upTo)
-                {
-                    found[message.Offset].Add(new EntryRecipient(session.Number, 0, false, sequence, null, 0, null));
-                }
-            });
+            }
+            if (message.Offset <= upTo)
+            {
+                found[message.Offset].Add(new EntryRecipient(session.Number, 0, false, sequence, null, 0, null));
+            }
         }
         return [.. offsets.Select(offset => (offset, found[offset]))];
     }

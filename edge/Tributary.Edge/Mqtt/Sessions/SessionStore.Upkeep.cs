@@ -63,7 +63,7 @@ internal sealed partial class SessionStore
         if (recovery.IsSnapshotAhead)
         {
             position = _table.Write(
-                _snapshotWriter.Begin(), _log.AppendedEnd,
+                _snapshotWriter, _log.AppendedEnd,
                 [.. _buffer.Partitions.Select(p => new TopicOffset(p.Topic, p.Index, p.Log.FlushedEnd))]);
             _log.SaveBeside(() => _file.Save(_snapshotWriter.Written));
         }
@@ -104,7 +104,7 @@ internal sealed partial class SessionStore
         }
         _logger.SessionsLost("a write failed");
         _table.Clear();
-        (_writing, _border) = (null, None);
+        (_taking, _writing, _border) = (null, null, None);
         try
         {
             Recover();

@@ -321,6 +321,7 @@ internal sealed partial class SessionStore : IAsyncDisposable
                 {
                     BeginSnapshot();
                 }
+                TakePieces(int.MaxValue);
                 await journal.WaitAsync(journal.Next - 1);
                 FinishSnapshot();
             }

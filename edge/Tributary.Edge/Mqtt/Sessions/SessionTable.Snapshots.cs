@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Tributary.Edge.Mqtt.Protocol;
 
 namespace Tributary.Edge.Mqtt.Sessions;
@@ -7,50 +6,43 @@ namespace Tributary.Edge.Mqtt.Sessions;
 internal readonly record struct TopicOffset(string Topic, int Index, long Offset);
 
 /// <summary>What a snapshot says of the journal and the topics.</summary>
-/// <param name="Offset">Offset of the first entry that is not in it.</param>
+/// <param name="Offset">Offset of the first entry that may not be in it: from there on the journal is read.</param>
+/// <param name="End">Offset of the first entry that is in no piece of it.</param>
 /// <param name="Topics">By local partition, the offset from which receipts have to be searched.</param>
 /// <param name="Oldest">Offset of the oldest entry that it refers to, <paramref name="Offset"/> if there is none.</param>
 /// <param name="LiveBytes">Bytes of the messages that it refers to, as entries, about.</param>
-internal sealed record SnapshotPosition(long Offset, IReadOnlyList<TopicOffset> Topics, long Oldest, long LiveBytes);
+/// <param name="UsesReceipts">Whether a session in it has receipts in topics.</param>
+internal sealed record SnapshotPosition(
+    long Offset, long End, IReadOnlyList<TopicOffset> Topics, long Oldest, long LiveBytes, bool UsesReceipts);
 
 /// <summary>The table as a snapshot and back. The layout is in FORMAT.md.</summary>
 internal sealed partial class SessionTable
 {
-    /// <summary>What an entry takes beside its message, and beside that for each who gets it, about.</summary>
-    private const int EntryBytes = 28;
-    private const int RecipientBytes = 12;
-
-    /// <summary>Writes everything as it is now.</summary>
+    /// <summary>Writes everything as it is now, all at once.</summary>
     /// <param name="to">Where it goes.</param>
     /// <param name="offset">Offset of the next entry.</param>
     /// <param name="topics">The durable ends of the topics, taken before.</param>
     public SnapshotPosition Write(EntryWriter to, long offset, IReadOnlyList<TopicOffset> topics)
     {
-        to.Number(offset).Number(NextNumber).Number(topics.Count);
-        foreach (TopicOffset topic in topics)
+        var taking = new SnapshotTaking(to, this, offset, topics);
+        bool hasMore;
+        do
         {
-            to.Text(topic.Topic).Number(topic.Index).Number(topic.Offset);
+            hasMore = taking.TryTake(offset, int.MaxValue);
+            taking.Keep();
         }
-        to.Number(Retained.Count);
-        foreach (RetainedMessage retained in Retained.All())
-        {
-            to.Byte((byte)retained.Qos).Number(retained.ArrivedAt).Bytes(retained.Topic).Bytes(retained.Properties).Bytes(retained.Payload);
-        }
-        to.Number(_byNumber.Count);
-        var referred = new Dictionary<long, int>();
-        foreach (Session session in _byNumber.Values)
-        {
-            WriteSession(to, session, referred);
-        }
-        return new SnapshotPosition(
-            offset, topics, referred.Count == 0 ? offset : referred.Keys.Min(), referred.Values.Sum(static size => (long)size));
+        while (hasMore);
+        return taking.Position;
     }
 
     /// <summary>Fills an empty table from a snapshot.</summary>
+    /// <param name="snapshot">What it contains.</param>
+    /// <param name="version">Version of its layout.</param>
     /// <exception cref="InvalidDataException">It is no snapshot.</exception>
-    public SnapshotPosition Read(ReadOnlySpan<byte> snapshot)
+    public SnapshotPosition Read(ReadOnlySpan<byte> snapshot, int version = SessionSnapshot.Version)
     {
         var from = new EntryReader(snapshot);
+        bool isWhole = version < SessionSnapshot.InPieces;
         long offset = from.Number();
         NextNumber = from.Number();
         var topics = new TopicOffset[from.Count()];
@@ -58,16 +50,17 @@ internal sealed partial class SessionTable
         {
             topics[i] = new TopicOffset(from.Text(), (int)from.Number(), from.Number());
         }
-        for (int left = from.Count(); left > 0; left--)
+        for (long left = isWhole ? from.Count() : 0; isWhole ? left > 0 : from.Flag(); left--)
         {
             ReadRetained(ref from);
         }
-        for (int left = from.Count(); left > 0; left--)
+        for (long left = isWhole ? from.Count() : 0; isWhole ? left > 0 : from.Flag(); left--)
         {
-            ReadSession(ref from);
+            ReadSession(ref from, isWhole);
         }
+        long end = isWhole ? offset : from.Number();
         return from.AtEnd
-            ? new SnapshotPosition(offset, topics, offset, 0)
+            ? new SnapshotPosition(offset, end, topics, offset, 0, false)
             : throw new InvalidDataException("bytes stand after the end of a snapshot");
     }
 
@@ -79,46 +72,12 @@ internal sealed partial class SessionTable
             from.Bytes().ToArray(), from.Bytes().ToArray(), from.Bytes().ToArray(), qos, arrivedAt, ReceivedAt(arrivedAt), -1));
     }
 
-    private static void WriteSession(EntryWriter to, Session session, Dictionary<long, int> referred)
+    private void ReadSession(ref EntryReader from, bool isWhole)
     {
-        to.Number(session.Number).Text(session.ClientId).User(session.User).Number(session.Expiry).Flag(session.UsesReceipts)
-            .Number(session.Receipts.Next).Number(session.Outbound.NextSequence).Flag(session.Will is not null);
-        if (session.Will is { } will)
-        {
-            WriteWill(to, will);
-        }
-        to.Number(session.SubscriptionCount);
-        foreach (Subscription subscription in session.Subscriptions)
-        {
-            to.Bytes(subscription.Key).Byte(subscription.Options.ToByte()).Number(subscription.Identifier);
-        }
-        to.Number(session.Receipts.Count);
-        foreach ((ushort packetId, Receipt receipt) in session.Receipts.Pending)
-        {
-            // A record that is not durable yet stands behind the topic's offset in this snapshot, and is found there.
-            to.Number(packetId).Number(receipt.Number).Flag(receipt.IsCommitted).Number(receipt.Offset);
-        }
-        session.Outbound.ForEachStored((sequence, message, state) =>
-        {
-            to.Flag(true).Number(sequence).Number(message.Offset).Number(message.Size).Byte((byte)state).Byte((byte)message.Qos)
-                .Flag(message.Retain).Flag(message.Share is not null);
-            if (message.Share is { } share)
-            {
-                to.Bytes(share);
-            }
-            to.Identifiers(message.Identifier, message.MoreIdentifiers);
-            if (state != OutboundState.Received)
-            {
-                ref int size = ref CollectionsMarshal.GetValueRefOrAddDefault(referred, message.Offset, out bool isKnown);
-                size += (isKnown ? 0 : message.Size + EntryBytes) + RecipientBytes + (message.Share?.Length ?? 0);
-            }
-        });
-        to.Flag(false);
-    }
-
-    private void ReadSession(ref EntryReader from)
-    {
-        Session session = Open(from.Number(), from.Text(), from.User());
+        long number = from.Number();
+        long reflectsUpTo = isWhole ? 0 : from.Number();
+        Session session = Open(number, from.Text(), from.User());
+        session.ReflectsUpTo = reflectsUpTo;
         session.Expiry = (uint)from.Number();
         session.UsesReceipts = from.Flag();
         session.ReceiptsSince = -1;

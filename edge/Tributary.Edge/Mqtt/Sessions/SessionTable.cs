@@ -31,7 +31,7 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
     /// <summary>The session of that number, null for none.</summary>
     public Session? Find(long number) => _byNumber.GetValueOrDefault(number);
 
-    /// <summary>Does what an entry says.</summary>
+    /// <summary>Does what an entry says, to those who don't reflect it yet.</summary>
     /// <param name="entry">The entry.</param>
     /// <param name="offset">Its offset.</param>
     /// <param name="live">The message that it is about, if that is in memory.</param>
@@ -75,10 +75,18 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
     }
 
     /// <summary>
-    /// Gives the next session a number that none had which damage made unknown: topics may hold receipts of such. Numbers grow by less than
-    /// one in a millisecond.
+    /// Everything is read. From now on each entry is new to every session, also where the journal has lost its end; and the next session
+    /// gets a number that none had which damage made unknown, for topics may hold receipts of such. Numbers grow by less than one in a
+    /// millisecond.
     /// </summary>
-    public void SkipNumbers() => NextNumber = Math.Max(NextNumber, time.GetUtcNow().ToUnixTimeMilliseconds());
+    public void Settle()
+    {
+        foreach (Session session in _byNumber.Values)
+        {
+            session.ReflectsUpTo = 0;
+        }
+        NextNumber = Math.Max(NextNumber, time.GetUtcNow().ToUnixTimeMilliseconds());
+    }
 
     /// <summary>The journal has lost its end: messages that stood there are lost, and receipts are known by the snapshot alone.</summary>
     /// <param name="end">The offset that the next entry gets.</param>
@@ -110,6 +118,9 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
         return count;
     }
 
+    /// <summary>The session that an entry is about; null if there is none, or it reflects the entry.</summary>
+    private Session? Find(long number, long offset) => Find(number) is { } session && offset >= session.ReflectsUpTo ? session : null;
+
     private Session Open(long number, string clientId, string? user)
     {
         if (_byClient.TryGetValue(clientId, out Session? former))
@@ -138,7 +149,7 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
     private void ApplyToSession(EntryKind kind, ref EntryReader reader, long offset)
     {
         long number = reader.Number();
-        if (Find(number) is not { } session)
+        if (Find(number, offset) is not { } session)
         {
             return; // it has ended
         }
@@ -193,11 +204,11 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
         for (int left = reader.Count(); left > 0; left--)
         {
             EntryRecipient to = reader.Recipient();
-            Find(to.Session)?.Outbound.Store(
+            Find(to.Session, offset)?.Outbound.Store(
                 to.Sequence, new OutboundMessage(live, to.Qos, to.Retain, to.Identifier, to.MoreIdentifiers) { Offset = offset, Size = size, Share = to.Share },
                 isReserved);
         }
-        if ((message.Flags & MessageFlags.HasReceipt) != 0 && Find(message.Publisher) is { } publisher)
+        if ((message.Flags & MessageFlags.HasReceipt) != 0 && Find(message.Publisher, offset) is { } publisher)
         {
             Receipt receipt = publisher.Receipts.Find(message.PacketId) is { } known && known.Number == message.Receipt
                 ? known
@@ -224,14 +235,14 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
         for (int left = reader.Count(); left > 0; left--)
         {
             EntryRecipient to = reader.Recipient(isKnown: true);
-            Find(to.Session)?.Outbound.Move(to.Sequence, offset);
+            Find(to.Session, offset)?.Outbound.Move(to.Sequence, offset);
         }
     }
 
     /// <summary>Messages of a session that ends, which are in the journal already, are another one's now, or nobody's.</summary>
     private void ApplyPassed(ref EntryReader reader, long offset, bool isReserved)
     {
-        Session? from = Find(reader.Number());
+        Session? from = Find(reader.Number(), offset);
         for (int left = reader.Count(); left > 0; left--)
         {
             long sequence = reader.Number();
@@ -240,7 +251,7 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
             int size = (int)reader.Number();
             reader.Count();
             EntryRecipient to = reader.Recipient();
-            Find(to.Session)?.Outbound.Store(
+            Find(to.Session, offset)?.Outbound.Store(
                 to.Sequence, new OutboundMessage(null, to.Qos, to.Retain, to.Identifier, to.MoreIdentifiers)
                 {
                     Offset = at,

@@ -65,6 +65,12 @@ internal enum PlantedBug
     /// <summary>A will does not wait for its delay.</summary>
     PublishesWillAtOnce,
 
+    /// <summary>A piece of a snapshot does not say up to which entry it was taken: those before are done again.</summary>
+    MarksNoPieces,
+
+    /// <summary>What has changed while a snapshot was taken is not read again.</summary>
+    ReadsOnFromTheEnd,
+
     /// <summary>What waits for a member of a shared subscription ends with its session.</summary>
     EndsWhatIsShared,
 

@@ -149,6 +149,9 @@ internal sealed partial class SessionSimulation
     /// <summary>Whether something comes between a flush and those who wait for it.</summary>
     public bool Interrupts() => Happens(6);
 
+    /// <summary>How many pieces of a snapshot are taken before something else comes between.</summary>
+    public int Pieces() => Happens(3) ? int.MaxValue : 1 + _random.Next(6);
+
     private bool Happens(int oneIn) => _random.Next(oneIn) == 0;
 
     private void Start()

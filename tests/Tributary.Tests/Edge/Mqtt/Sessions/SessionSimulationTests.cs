@@ -74,6 +74,8 @@ public sealed class SessionSimulationTests(ITestOutputHelper output)
     [InlineData(nameof(PlantedBug.PublishesWillAtOnce))]
     [InlineData(nameof(PlantedBug.EndsWhatIsShared))]
     [InlineData(nameof(PlantedBug.LosesCheckpoint))]
+    [InlineData(nameof(PlantedBug.MarksNoPieces))]
+    [InlineData(nameof(PlantedBug.ReadsOnFromTheEnd))]
     public void A_planted_bug_is_found(string bug)
     {
         PlantedBug planted = Enum.Parse<PlantedBug>(bug);

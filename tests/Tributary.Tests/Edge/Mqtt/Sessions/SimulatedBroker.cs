@@ -17,6 +17,9 @@ namespace Tributary.Tests.Edge.Mqtt.Sessions;
 /// <summary>A life of the agent, without threads: buffer, ingest and sessions on a storage, and the connections to it.</summary>
 internal sealed class SimulatedBroker : IIngest
 {
+    /// <summary>A session, or a few messages of one.</summary>
+    private const int PieceBytes = 48;
+
     private static readonly EdgeBufferOptions BufferOptions = new() { SegmentBytes = 64 << 10, MinFreeBytes = 0, TailCacheBytes = 4 << 10 };
     private readonly SessionSimulation _simulation;
     private readonly LogDirectory _directory;
@@ -34,6 +37,7 @@ internal sealed class SimulatedBroker : IIngest
         {
             PlantedBug.FlushesNothing => new PlantedStorage(storage, Tests.Log.Support.PlantedBug.FlushesNothing),
             PlantedBug.FlushesNoSnapshot => new PlantedStorage(storage, Tests.Log.Support.PlantedBug.FlushesNoState),
+            PlantedBug.MarksNoPieces or PlantedBug.ReadsOnFromTheEnd => new PlantedSnapshots(storage, simulation.Bug),
             _ => storage,
         };
         var events = new BufferEvents(simulation.Time, NullLogger.Instance);
@@ -42,6 +46,7 @@ internal sealed class SimulatedBroker : IIngest
         Buffer.Subscribe(partition => partition.Log.Subscribe(new Between(this, partition))); // it hears of flushes before ingest does
         MqttOptions options = simulation.Options with { MaxOutboundInFlight = window };
         Store = SessionStore.Open(Buffer, used, options, simulation.Time, NullLoggerFactory.Instance);
+        Store.PieceBytes = PieceBytes;
         _ingest = new Ingestor(
             RouteTable.Default, Buffer, new IngestOptions { EdgeId = "e", MaxBatchBytes = 4 << 10, MaxRecordBytes = 4 << 10 }, simulation.Time,
             NullLoggerFactory.Instance);
@@ -146,7 +151,7 @@ internal sealed class SimulatedBroker : IIngest
     {
         if (Bug != PlantedBug.NeverKeepsUp)
         {
-            Store.KeepUp();
+            Store.KeepUp(_simulation.Pieces());
         }
     }
 
