@@ -48,6 +48,9 @@ internal static partial class LogMessages
     [LoggerMessage(108, LogLevel.Error, "MQTT sessions can't be stored, and are read anew from the disk: {Reason}")]
     public static partial void SessionsLost(this ILogger logger, string reason);
 
+    [LoggerMessage(114, LogLevel.Error, "MQTT sessions are not served, which is tried again in {Pause}: {Reason}")]
+    public static partial void SessionsNotBegun(this ILogger logger, string reason, TimeSpan pause);
+
     [LoggerMessage(109, LogLevel.Warning, "The snapshot of the MQTT sessions could not be saved and is tried again: {Reason}")]
     public static partial void SnapshotNotSaved(this ILogger logger, string reason);
 

@@ -42,13 +42,21 @@ internal sealed class SessionJournal : IAppendSource, ILogListener, ICommitStrea
 
     private long _committed;
 
-    public SessionJournal(PartitionLog log, EdgeBuffer buffer, TimeProvider time)
+    /// <param name="log">Where the entries stand.</param>
+    /// <param name="buffer">Whose writer thread appends.</param>
+    /// <param name="time">Time of the entries.</param>
+    /// <param name="lost">Why it has ended before it begins: then it takes nothing; null for one that does.</param>
+    public SessionJournal(PartitionLog log, EdgeBuffer buffer, TimeProvider time, string? lost = null)
     {
         Log = log;
         _buffer = buffer;
         _time = time;
         _next = _committed = log.AppendedEnd;
-        log.Subscribe(this);
+        _lost = lost;
+        if (lost is null)
+        {
+            log.Subscribe(this);
+        }
     }
 
     /// <summary>Where the entries stand.</summary>
@@ -70,7 +78,10 @@ internal sealed class SessionJournal : IAppendSource, ILogListener, ICommitStrea
     public long Committed => Volatile.Read(ref _committed);
 
     /// <summary>Whether it has ended.</summary>
-    public bool IsLost => Volatile.Read(ref _lost) is not null;
+    public bool IsLost => LossReason is not null;
+
+    /// <summary>Why it has ended, null if it has not.</summary>
+    public string? LossReason => Volatile.Read(ref _lost);
 
     /// <summary>Adds an entry.</summary>
     /// <param name="entry">The entry; copied.</param>

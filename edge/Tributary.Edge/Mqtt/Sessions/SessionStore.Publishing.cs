@@ -83,7 +83,7 @@ internal sealed partial class SessionStore
             {
                 return new Publication(ReasonCode.Success, IngestRefusal.None, TicketOf(receipt), 0, IsRepeated: true);
             }
-            if (_journal.IsLost)
+            if (_journal.IsLost && (packet.IsRetained || (hasReceipt && session.IsDurable) || IsForDurable(packet, matches)))
             {
                 return new Publication(ReasonCode.Unspecified, IngestRefusal.Offline, null, 0);
             }
@@ -312,6 +312,23 @@ internal sealed partial class SessionStore
                 Metrics.MessageDropped(MqttDropReason.QueueFull);
             }
         }
+    }
+
+    /// <summary>Whether a durable session gets a message with QoS 1 or 2, or may by a shared subscription.</summary>
+    private bool IsForDurable(in PublishPacket packet, Matches matches)
+    {
+        if (packet.Qos == 0 || !Subscriptions.HasSpecial)
+        {
+            return false;
+        }
+        Subscriptions.Match(packet.Topic, matches);
+        bool isFor = matches.Groups.Any(static group => Array.Exists(group.Members, static member => member.IsDurable));
+        foreach (Subscription subscription in matches.Subscriptions)
+        {
+            isFor |= subscription.IsDurable;
+        }
+        matches.Clear();
+        return isFor;
     }
 
     private void AddRecipient(Session session, in OutboundMessage outbound, int size, byte[]? share)

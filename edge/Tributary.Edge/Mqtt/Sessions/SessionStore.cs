@@ -51,7 +51,7 @@ internal sealed partial class SessionStore : IAsyncDisposable
     private readonly LineLimit<MqttDropReason> _lines;
 
     // Under the lock.
-    private readonly SessionTable _table;
+    private SessionTable _table;
     private readonly EntryWriter _writer = new();
     private SessionJournal _journal;
     private bool _isClosed;
@@ -68,12 +68,11 @@ internal sealed partial class SessionStore : IAsyncDisposable
         Messages = new LocalMessages(options, Metrics, time);
         _system = new RetainedMessages(time);
         Delivery = new LocalDelivery(Subscriptions, Metrics, PassOn);
-        _table = new SessionTable(options, Subscriptions, Metrics, time);
         _log = buffer.OpenJournal(options.MaxPacketBytes);
         _file = new SessionSnapshot(storage, $"{buffer.Directory.Path}/{EdgeBuffer.JournalName}");
         try
         {
-            _journal = Recover();
+            Adopt(Read());
         }
         catch
         {
