@@ -79,8 +79,14 @@ internal sealed class Session : ICommitListener
     /// </summary>
     public long ReflectsUpTo { get; set; }
 
-    /// <summary>Timestamp since which it has no connection.</summary>
+    /// <summary>Timestamp since which it has no connection, in this process: a will's delay counts from there.</summary>
     public long AbsentSince { get; set; }
+
+    /// <summary>Timestamp from which its expiry counts: the same, or before this process began.</summary>
+    public long ExpiresFrom { get; set; }
+
+    /// <summary>Unix milliseconds since which it has no connection as is stored; 0 if it has one, or nobody can tell.</summary>
+    public long LeftAt { get; set; }
 
     /// <summary>Whose it is; null of an anonymous client. Of a durable session only.</summary>
     public string? User { get; init; }

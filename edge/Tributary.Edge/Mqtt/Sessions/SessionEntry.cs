@@ -21,6 +21,7 @@ internal enum EntryKind : byte
     UsesReceipts = 12,
     Released = 13,
     Passed = 14,
+    Left = 15,
 }
 
 /// <summary>Bits of the flags of a message entry.</summary>

@@ -47,6 +47,7 @@ internal sealed partial class SessionStore
             {
                 session.Outbound.MarkSent(_options.MaxOutboundInFlight);
                 session.AbsentSince = _time.GetTimestamp();
+                session.ExpiresFrom = table.ExpiresFromOf(session);
                 session.IsWillDue = session.Will is not null;
             }
             return new Recovered(table, position, unsaved);

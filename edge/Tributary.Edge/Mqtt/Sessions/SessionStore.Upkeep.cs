@@ -8,7 +8,13 @@ namespace Tributary.Edge.Mqtt.Sessions;
 /// <summary>What is done from time to time: wills, sessions and retained messages whose time is over.</summary>
 internal sealed partial class SessionStore
 {
+    /// <summary>What the wall's clock may gain or lose in comparison with the other one before it is taken for set.</summary>
+    private static readonly TimeSpan ClockTolerance = TimeSpan.FromSeconds(10);
+
     private volatile bool _holdsTopics;
+
+    /// <summary>When the clock that never jumps was zero, in Unix milliseconds by the wall's clock.</summary>
+    private long? _startedAt;
 
     /// <summary>Ends what has lived long enough. <see cref="KeepUp"/> follows.</summary>
     /// <returns>Wills to be published if <see cref="IsStillDue"/>; <see cref="WillPublished"/> follows.</returns>
@@ -23,6 +29,7 @@ internal sealed partial class SessionStore
             if (!_journal.IsLost)
             {
                 _table.Retained.RemoveExpired();
+                LookAtClock();
                 return ExpireSessions();
             }
             if (!MayBeginAnew())
@@ -32,6 +39,23 @@ internal sealed partial class SessionStore
         }
         BeginAnew();
         return [];
+    }
+
+    /// <summary>
+    /// When the clock is set, what is stored of the times when sessions lost their connections is wrong: the next snapshot has them by the
+    /// new one.
+    /// </summary>
+    private void LookAtClock()
+    {
+        long startedAt = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_time.GetElapsedTime(0).TotalMilliseconds;
+        if (_startedAt is not { } before)
+        {
+            _startedAt = startedAt;
+        }
+        else if (Math.Abs(startedAt - before) > ClockTolerance.TotalMilliseconds)
+        {
+            (_startedAt, _isWanted) = (startedAt, true);
+        }
     }
 
     /// <summary>From now on topics are not trimmed beyond what a recovery has to search. Under the lock.</summary>
@@ -72,7 +96,7 @@ internal sealed partial class SessionStore
                 continue;
             }
             double absent = _time.GetElapsedTime(session.AbsentSince).TotalSeconds;
-            bool isOver = absent >= session.Expiry;
+            bool isOver = _time.GetElapsedTime(session.ExpiresFrom).TotalSeconds >= session.Expiry;
             if (session is { IsWillDue: true, Will: { } will } && (isOver || absent >= will.DelaySeconds))
             {
                 session.IsWillDue = false;

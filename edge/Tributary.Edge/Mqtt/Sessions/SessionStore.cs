@@ -152,6 +152,11 @@ internal sealed partial class SessionStore : IAsyncDisposable
             {
                 offset = Change(_writer.Begin(EntryKind.SessionChanged).Number(session.Number).Number(expiry), null);
             }
+            if (session.LeftAt != 0)
+            {
+                // It is durable before the client is told, or a crash would count its absence from too early.
+                offset = Change(_writer.Begin(EntryKind.Left).Number(session.Number).Number(0), null);
+            }
             session.IsWillDue = false;
             offset = Math.Max(offset, SetWill(session, start.Will));
             offset = Changed(session, offset);
@@ -187,7 +192,7 @@ internal sealed partial class SessionStore : IAsyncDisposable
                 return;
             }
             session.Connection = null;
-            session.AbsentSince = _time.GetTimestamp();
+            session.AbsentSince = session.ExpiresFrom = _time.GetTimestamp();
             if (!session.IsDurable)
             {
                 EndVolatile(session);
@@ -208,6 +213,10 @@ internal sealed partial class SessionStore : IAsyncDisposable
                 if (session.Expiry == 0)
                 {
                     EndDurable(session);
+                }
+                else if (_table.LeftAtOf(session) is > 0 and var at)
+                {
+                    Change(_writer.Begin(EntryKind.Left).Number(session.Number).Number(at), null, isLazy: true);
                 }
             }
         }

@@ -79,6 +79,7 @@ internal sealed partial class SessionTable
         Session session = Open(number, from.Text(), from.User());
         session.ReflectsUpTo = reflectsUpTo;
         session.Expiry = (uint)from.Number();
+        session.LeftAt = isWhole ? 0 : from.Number();
         session.UsesReceipts = from.Flag();
         session.ReceiptsSince = -1;
         session.Receipts.Next = from.Number();

@@ -10,6 +10,9 @@ namespace Tributary.Edge.Mqtt.Sessions;
 /// </summary>
 internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie trie, MqttMetrics metrics, TimeProvider time)
 {
+    /// <summary>Unix milliseconds: a clock that tells less was never set. It is the beginning of 2024.</summary>
+    private const long FirstTrustedTime = 1_704_067_200_000;
+
     private readonly Dictionary<string, Session> _byClient = new(StringComparer.Ordinal);
     private readonly Dictionary<long, Session> _byNumber = [];
 
@@ -132,6 +135,7 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
         {
             User = user,
             AbsentSince = time.GetTimestamp(),
+            ExpiresFrom = time.GetTimestamp(),
         };
         _byClient[clientId] = session;
         _byNumber[number] = session;
@@ -166,6 +170,9 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
                 break;
             case EntryKind.Unsubscribed:
                 session.Unsubscribe(reader.Bytes());
+                break;
+            case EntryKind.Left:
+                session.LeftAt = reader.Number();
                 break;
             case EntryKind.WillSet:
                 session.Will = ReadWill(ref reader);
@@ -261,6 +268,28 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
                 },
                 isReserved);
         }
+    }
+
+    /// <summary>
+    /// Since when a session has no connection, as it is stored: it is counted by a clock that never jumps, and told by the wall's clock.
+    /// </summary>
+    /// <returns>Unix milliseconds; 0 if it has one, or the wall's clock was never set.</returns>
+    public long LeftAtOf(Session session)
+    {
+        long now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        return session.Connection is not null || now < FirstTrustedTime
+            ? 0 : now - (long)time.GetElapsedTime(session.ExpiresFrom).TotalMilliseconds;
+    }
+
+    /// <summary>
+    /// From when the expiry of a session counts that was read from the disk. It begins anew when the clock was set back since, or was never
+    /// set: nothing ends early by a clock that is wrong.
+    /// </summary>
+    public long ExpiresFromOf(Session session)
+    {
+        long now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        bool isKnown = session.LeftAt >= FirstTrustedTime && now >= session.LeftAt;
+        return time.GetTimestamp() - (isKnown ? (long)((now - session.LeftAt) / 1000.0 * time.TimestampFrequency) : 0);
     }
 
     /// <summary>When a message came, as a timestamp of this process. A clock that was set back makes nothing younger than new.</summary>

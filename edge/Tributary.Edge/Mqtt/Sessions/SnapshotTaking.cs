@@ -139,9 +139,10 @@ internal sealed class SnapshotTaking
     private void TakeState(Session session, long next)
     {
         (_sequence, _sequenceEnd) = (0, session.Outbound.NextSequence);
+        session.LeftAt = _table.LeftAtOf(session);
         Position = Position with { UsesReceipts = Position.UsesReceipts || session.UsesReceipts };
         _piece.Flag(true).Number(session.Number).Number(next).Text(session.ClientId).User(session.User).Number(session.Expiry)
-            .Flag(session.UsesReceipts).Number(session.Receipts.Next).Number(_sequenceEnd).Flag(session.Will is not null);
+            .Number(session.LeftAt).Flag(session.UsesReceipts).Number(session.Receipts.Next).Number(_sequenceEnd).Flag(session.Will is not null);
         if (session.Will is { } will)
         {
             SessionTable.WriteWill(_piece, will);

@@ -64,7 +64,8 @@ internal sealed class PlantedSnapshots(IStorage inner, PlantedBug bug) : IStorag
     {
         to.Number(from.Number());
         long reflectsUpTo = from.Number();
-        to.Number(bug == PlantedBug.MarksNoPieces ? 0 : reflectsUpTo).Text(from.Text()).User(from.User()).Number(from.Number());
+        to.Number(bug == PlantedBug.MarksNoPieces ? 0 : reflectsUpTo).Text(from.Text()).User(from.User()).Number(from.Number())
+            .Number(from.Number());
         CopyFlag(ref from, to);
         to.Number(from.Number()).Number(from.Number());
         if (CopyFlag(ref from, to))

@@ -212,6 +212,70 @@ public sealed class SessionUpkeepTests
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_age_of_a_session_goes_on_when_the_agent_is_started_again(bool hasSnapshot)
+    {
+        var bench = new SessionBench(new MqttOptions { SnapshotBytes = 4 << 10 }, new MemoryStorage());
+        bench.Connect("away", expiry: 100).Leave();
+        BenchClient there = bench.Connect("there", expiry: 100);
+        there.Leave();
+        bench.Sweep(60);
+        there = bench.Connect("there", expiry: 100);
+        Assert.True(there.Given.IsPresent);
+        if (hasSnapshot)
+        {
+            bench.Publish(there, "r", new string('r', 3800), 1, retain: true);
+            bench.Publish(there, "r", new string('r', 3800), 1, retain: true);
+            bench.Write();
+            bench.Sweep(3);
+            Assert.True(bench.Buffer.OpenJournal().StartOffset > 3, "there is no snapshot");
+        }
+        bench = bench.Restart();
+        bench.Sweep(30);
+        bench = bench.Restart();
+        bench.Sweep(5);
+        Assert.Equal(2, bench.Store.Count().Sessions);
+        bench.Sweep(20);
+        Assert.Equal(1, bench.Store.Count().Sessions);
+        Assert.True(bench.Connect("there").Given.IsPresent);
+    }
+
+    [Theory]
+    [InlineData(-7200, 100)]
+    [InlineData(-7200, 7000)]
+    public void The_age_of_a_session_begins_anew_when_the_clock_was_set_back(int jump, int expiry)
+    {
+        var clock = new SetClock(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
+        var bench = new SessionBench(new MqttOptions(), new MemoryStorage(), clock);
+        bench.Connect("away", expiry: (uint)expiry).Leave();
+        bench.Sweep();
+        clock.Jump(TimeSpan.FromSeconds(jump));
+        bench = bench.Restart();
+        bench.Sweep(99);
+        Assert.Equal(1, bench.Store.Count().Sessions);
+    }
+
+    [Theory]
+    [InlineData(1970)]
+    [InlineData(2025)]
+    public void A_clock_that_is_set_while_a_session_is_away_does_not_end_it(int year)
+    {
+        var clock = new SetClock(new DateTimeOffset(year, 1, 1, 0, 0, 0, TimeSpan.Zero));
+        var bench = new SessionBench(new MqttOptions(), new MemoryStorage(), clock);
+        bench.Sweep();
+        bench.Connect("away", expiry: 1000).Leave();
+        bench.Sweep(10);
+        clock.Jump(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero) - clock.GetUtcNow());
+        bench.Sweep(3);
+        bench = bench.Restart();
+        bench.Sweep(900);
+        Assert.Equal(1, bench.Store.Count().Sessions);
+        bench.Sweep(100);
+        Assert.Equal(0, bench.Store.Count().Sessions);
+    }
+
     [Fact]
     public void A_snapshot_knows_whose_a_session_is()
     {
@@ -314,6 +378,20 @@ public sealed class SessionUpkeepTests
         using var builder = new Tributary.Contracts.Records.RecordBatchBuilder();
         builder.Add(0, default, hasKey: false, "?"u8, hasValue: true, default, headerCount: 0);
         return builder.Build(Tributary.Contracts.Records.BatchProducer.None).ToArray();
+    }
+
+    /// <summary>A clock that somebody sets; the one that never jumps goes on.</summary>
+    private sealed class SetClock(DateTimeOffset start) : Microsoft.Extensions.Time.Testing.FakeTimeProvider(start)
+    {
+        private TimeSpan _jumped;
+
+        public void Jump(TimeSpan by) => _jumped += by;
+
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + _jumped;
+
+        public override long GetTimestamp() => base.GetUtcNow().Ticks;
+
+        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
     }
 
     /// <summary>Does something once, when a flush is done and nobody else knows of it.</summary>
