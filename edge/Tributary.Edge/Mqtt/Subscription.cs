@@ -83,26 +83,34 @@ internal sealed class SharedGroup(byte[] name)
         set => _members = value;
     }
 
-    /// <summary>Whose turn it is: a member that is connected, if there is one, else one that has a durable session.</summary>
+    /// <summary>Whose turn it is, and who is next if that one has no room: members that are connected, then those that have a durable session.</summary>
     /// <param name="except">One that does not get it.</param>
-    public Subscription? Choose(Session? except = null)
+    public Turns InTurn(Session? except = null) => new(_members, Interlocked.Increment(ref _turn), except);
+
+    /// <summary>Members in their order.</summary>
+    internal ref struct Turns(Subscription[] members, uint turn, Session? except)
     {
-        Subscription[] members = _members;
-        uint turn = Interlocked.Increment(ref _turn);
-        Subscription? absent = null;
-        for (int i = 0; i < members.Length; i++)
+        private int _at = -1;
+
+        public Subscription Current { get; private set; } = null!;
+
+        public readonly Turns GetEnumerator() => this;
+
+        public bool MoveNext()
         {
-            Subscription member = members[(int)((turn + (uint)i) % (uint)members.Length)];
-            if (ReferenceEquals(member.Session, except))
+            // Twice round: those that are connected, and the others.
+            while (++_at < 2 * members.Length)
             {
-                continue;
+                Subscription member = members[(int)((turn + (uint)_at) % (uint)members.Length)];
+                bool isConnected = member.Session.Connection is not null;
+                bool isNext = _at < members.Length ? isConnected : !isConnected && member.Session.IsDurable;
+                if (isNext && !ReferenceEquals(member.Session, except))
+                {
+                    Current = member;
+                    return true;
+                }
             }
-            if (member.Session.Connection is not null)
-            {
-                return member;
-            }
-            absent ??= member.Session.IsDurable ? member : null;
+            return false;
         }
-        return absent;
     }
 }

@@ -24,6 +24,12 @@ internal sealed class Receipt(long number)
     /// <summary>Offset of its entry in the journal; −1 if there is none.</summary>
     public long Offset { get; set; } = -1;
 
+    /// <summary>
+    /// Those who get it by shared subscriptions and have no durable session; null for none. They get it with the record, however often that
+    /// has to be written.
+    /// </summary>
+    public List<Subscription>? Chosen { get; set; }
+
     /// <summary>Whether the record need not be written, again.</summary>
     public bool HasRecord => IsInTopic || Stream is { IsLost: false } || IsCommitted;
 

@@ -119,6 +119,11 @@ internal sealed partial class SessionStore
                 (receipt.Stream, receipt.StreamNumber, receipt.Offset) = (ticket.Stream, ticket.Number, offset);
                 // One that its route does not want stored is decided on once, unless a crash makes that forgotten.
                 receipt.IsInTopic |= ticket.Stream is null;
+                if (hasEntry && local is not null)
+                {
+                    local.Chosen = receipt.Chosen;
+                }
+                receipt.Chosen = local?.Chosen ?? receipt.Chosen;
                 return new Publication(ReasonCode.Success, IngestRefusal.None, TicketOf(receipt), 0);
             }
             return offset < 0
@@ -287,30 +292,53 @@ internal sealed partial class SessionStore
                 && LocalDelivery.Unite(found[..same], packet.Qos, packet.IsRetained, ReferenceEquals(session, publisher), null)
                     is { Qos: > 0 } outbound)
             {
-                AddRecipient(session, outbound, size, null);
+                if (!TryAddRecipient(session, outbound, size, null))
+                {
+                    QueueFull(session);
+                }
             }
             found = found[same..];
         }
         foreach (SharedGroup group in matches.Groups)
         {
-            if (group.Choose() is not { } chosen)
+            GiveToOne(group, packet, local, size);
+        }
+    }
+
+    /// <summary>Gives a message to a member that has room for it.</summary>
+    private void GiveToOne(SharedGroup group, in PublishPacket packet, LocalMessage? local, int size)
+    {
+        Session? full = null;
+        bool isKept = true;
+        foreach (Subscription member in group.InTurn())
+        {
+            int qos = Math.Min(packet.Qos, member.Qos);
+            if (member.Session.IsDurable && qos > 0)
             {
-                continue;
-            }
-            int qos = Math.Min(packet.Qos, chosen.Qos);
-            if (chosen.Session.IsDurable && qos > 0)
-            {
-                var outbound = new OutboundMessage(null, qos, packet.IsRetained && chosen.RetainAsPublished, chosen.Identifier, null);
-                AddRecipient(chosen.Session, outbound, size, chosen.Key);
+                var outbound = new OutboundMessage(null, qos, packet.IsRetained && member.RetainAsPublished, member.Identifier, null);
+                if (TryAddRecipient(member.Session, outbound, size, member.Key))
+                {
+                    return;
+                }
+                full ??= member.Session;
             }
             else if (local is not null)
             {
-                (local.Chosen ??= []).Add(chosen);
+                (local.Chosen ??= []).Add(member);
+                return;
             }
             else
             {
-                Metrics.MessageDropped(MqttDropReason.QueueFull);
+                isKept = false;
             }
+        }
+        if (full is not null)
+        {
+            QueueFull(full);
+        }
+        else if (!isKept)
+        {
+            Metrics.MessageDropped(MqttDropReason.QueueFull);
         }
     }
 
@@ -331,14 +359,13 @@ internal sealed partial class SessionStore
         return isFor;
     }
 
-    private void AddRecipient(Session session, in OutboundMessage outbound, int size, byte[]? share)
+    private bool TryAddRecipient(Session session, in OutboundMessage outbound, int size, byte[]? share)
     {
         int bytes = RecipientBytes + (share?.Length ?? 0) + (IdentifierBytes * (outbound.MoreIdentifiers?.Length ?? 0));
         if (_journalBytes > _options.MaxJournalBytes || _recipientBytes + bytes > MaxRecipientBytes
             || !session.Outbound.TryReserve(size, _options, out long sequence))
         {
-            QueueFull(session);
-            return;
+            return false;
         }
         _recipientBytes += bytes;
         _recipients.Add(
@@ -347,6 +374,7 @@ internal sealed partial class SessionStore
         {
             _listening.Add(session);
         }
+        return true;
     }
 
     private void QueueFull(Session session)

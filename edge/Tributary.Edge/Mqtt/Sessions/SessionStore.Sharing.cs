@@ -40,9 +40,9 @@ internal sealed partial class SessionStore
                 var shared = new Subscription(from, share, default, 0);
                 groups.Add(share, group = Subscriptions.FindGroup(shared.Filter, shared.Group));
             }
-            if (group?.Choose(except: from) is { } to)
+            if (group is not null)
             {
-                PassOn(message, from, to);
+                PassOn(message, from, group);
             }
         }
         Pass(from);
@@ -52,13 +52,31 @@ internal sealed partial class SessionStore
         }
     }
 
-    private void PassOn(in LeftMessage left, Session from, Subscription to)
+    /// <summary>Gives a message to another member that has room for it.</summary>
+    private void PassOn(in LeftMessage left, Session from, SharedGroup group)
     {
-        OutboundMessage before = left.Message;
-        if (before.Message is null && before.Offset < 0)
+        if (left.Message is { Message: null, Offset: < 0 })
         {
             return; // it was sent, and too large to be kept beside others
         }
+        Session? full = null;
+        foreach (Subscription to in group.InTurn(except: from))
+        {
+            if (TryPassOn(left, from, to))
+            {
+                return;
+            }
+            full ??= to.Session;
+        }
+        if (full is not null)
+        {
+            QueueFull(full);
+        }
+    }
+
+    private bool TryPassOn(in LeftMessage left, Session from, Subscription to)
+    {
+        OutboundMessage before = left.Message;
         var message = new OutboundMessage(before.Message, Math.Min(before.Qos, to.Qos), before.Retain, to.Identifier, null)
         {
             Offset = before.Offset,
@@ -71,20 +89,24 @@ internal sealed partial class SessionStore
             && (_journal.IsLost || _journalBytes > _options.MaxJournalBytes
                 || !to.Session.Outbound.TryReserve(message.Size, _options, out sequence)))
         {
-            QueueFull(to.Session);
-            return;
+            return false;
+        }
+        if (!isStored && Metrics.DeliveryBytes > _options.MaxDeliveryBytes / 2)
+        {
+            return false; // it would not be queued
         }
         if (isStored && message.Offset < 0)
         {
             Pass(from); // in their order
             Write(to.Session, sequence, message);
-            return;
+            return true;
         }
         _passing.Add(new Passing(left.Sequence, message, to.Session, sequence));
         if (_passing.Count == PassedAtOnce)
         {
             Pass(from);
         }
+        return true;
     }
 
     /// <summary>Passes on what is gathered.</summary>

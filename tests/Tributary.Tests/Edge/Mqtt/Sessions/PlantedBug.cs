@@ -71,6 +71,9 @@ internal enum PlantedBug
     /// <summary>What has changed while a snapshot was taken is not read again.</summary>
     ReadsOnFromTheEnd,
 
+    /// <summary>What was lent to a member that has no durable session ends with its connection.</summary>
+    EndsWhatIsLent,
+
     /// <summary>What waits for a member of a shared subscription ends with its session.</summary>
     EndsWhatIsShared,
 

@@ -106,7 +106,8 @@ internal sealed partial class SessionSimulation
         {
             return null;
         }
-        int since = members[0].SubscribedAt;
+        // What a member without a durable session had is gone with the process.
+        int since = Math.Max(members[0].SubscribedAt, members.Exists(member => member.IsVolatile) ? _lostAt : -1);
         SimulatedMessage? missing = _clients.SelectMany(client => client.Published).FirstOrDefault(message => IsOwed(message, since)
             && message.Qos > 0 && !members.Exists(member => member.EverTaken.Contains(message.Payload)));
         return missing is null ? null : $"no member, subscribed since {since}, ever got {missing.Payload} of {missing.SentAt} with QoS {missing.Qos}";

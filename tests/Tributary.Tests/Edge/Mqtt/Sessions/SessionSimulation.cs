@@ -13,7 +13,7 @@ namespace Tributary.Tests.Edge.Mqtt.Sessions;
 /// and take over each other, clients that are slow or away for long, QoS 2 messages that are sent twice, topics that uplinks ship and
 /// trim over a link that is cut. In the end everything is well: what each client was told, and got, is compared with what the
 /// specification promises it, and the cloud has each record that was durable, once and in order. With some seeds two clients share a
-/// subscription, with others messages are large, a subscriber stays away, and the journal is full at times.
+/// subscription, or three, one of whose sessions ends with its connection; with others messages are large, a subscriber stays away, and the journal is full at times.
 /// </summary>
 internal sealed partial class SessionSimulation
 {
@@ -33,6 +33,9 @@ internal sealed partial class SessionSimulation
     private SimulatedBroker? _broker;
     private string? _fault;
 
+    /// <summary>Step of the last crash, or in which the journal had ended.</summary>
+    private int _lostAt;
+
     /// <summary>Step up to which the disk is slow.</summary>
     private int _slowUntil;
 
@@ -48,6 +51,7 @@ internal sealed partial class SessionSimulation
             .. Enumerable.Range(0, 1 + _random.Next(2)).Select(i => new SimulatedClient(this, $"s{i}", 1 + _random.Next(2))),
             new SimulatedClient(this, "both", _random.Next(3)),
             .. Enumerable.Range(0, seed % 2 * 2).Select(i => new SimulatedClient(this, $"m{i}", 1, "$share/g/t/#")),
+            .. Enumerable.Range(0, seed % 4 / 3).Select(_ => new SimulatedClient(this, "v", 1, "$share/g/t/#", isVolatile: true)),
         ];
         Filling = seed % 4 == 0 ? 3500 : 0;
         _crashRate = 10 + _random.Next(60);
@@ -181,6 +185,7 @@ internal sealed partial class SessionSimulation
     private void Restart()
     {
         Crashes++;
+        _lostAt = Step;
         SimulatedBroker ended = _broker!;
         NoteDrops();
         ended.Storage.CrashNow(PowerCut.Random(_random));
@@ -269,6 +274,7 @@ internal sealed partial class SessionSimulation
 
     private void Work()
     {
+        _lostAt = _broker!.Store.Count().Unavailable is null ? _lostAt : Step;
         if (Step >= _slowUntil && Happens(2))
         {
             _broker!.RunWriter();

@@ -76,6 +76,9 @@ internal sealed class SimulatedBroker : IIngest
 
     public SimulatedUplinks Uplinks => _uplinks;
 
+    /// <summary>Broken ones that have something to deliver yet.</summary>
+    public List<SimulatedLink> Resting { get; } = [];
+
     /// <summary>Where the last message went.</summary>
     public ICommitStream? LastStream { get; private set; }
 
@@ -118,6 +121,7 @@ internal sealed class SimulatedBroker : IIngest
         while (_directory.Writer.RunRound())
         {
         }
+        Resting.RemoveAll(static link => !link.DeliverRest());
     }
 
     public void Sweep()

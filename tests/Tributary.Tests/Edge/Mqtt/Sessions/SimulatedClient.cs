@@ -41,7 +41,8 @@ internal sealed class SimulatedMessage(
 /// A client as the specification has it: it keeps its own state, sends again after a reconnect what was not acknowledged, in order, and
 /// takes a QoS 2 message once. What it remembers is what the broker must have kept to.
 /// </summary>
-internal sealed class SimulatedClient(SessionSimulation simulation, string name, int subscribedQos, string filter = "t/#")
+internal sealed class SimulatedClient(
+    SessionSimulation simulation, string name, int subscribedQos, string filter = "t/#", bool isVolatile = false)
 {
     public const int MaxInFlight = 4;
     private readonly List<SimulatedMessage> _inFlight = [];
@@ -62,6 +63,9 @@ internal sealed class SimulatedClient(SessionSimulation simulation, string name,
 
     /// <summary>Whether it shares its subscription.</summary>
     public bool IsMember { get; } = filter[0] == '$';
+
+    /// <summary>Whether its session ends with its connection.</summary>
+    public bool IsVolatile { get; } = isVolatile;
 
     /// <summary>Whether it publishes.</summary>
     public bool IsPublisher { get; } = name[0] is 'p' or 'b';
@@ -97,6 +101,7 @@ internal sealed class SimulatedClient(SessionSimulation simulation, string name,
 
     public void Connect(bool clean)
     {
+        clean |= IsVolatile;
         Link = simulation.NewLink(this);
         IsIn = false;
         _answers.Clear();

@@ -25,6 +25,9 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
     private long _waitFor = -1;
     private bool _isLost;
 
+    /// <summary>Messages that are to be delivered after the end of the connection.</summary>
+    private int _rest;
+
     /// <summary>Whether it has to look for something to send: it does so only when it was woken.</summary>
     private bool _isAwake = true;
 
@@ -60,13 +63,18 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
         {
             return;
         }
-        _acks.Clear();
+        _rest = _acks.KeepLocal();
+        broker.Resting.Add(this);
         bool isLater = _will is { Delay: > 0 } && broker.Bug != PlantedBug.PublishesWillAtOnce;
         if (_isAccepted && _will is not null && !isLater)
         {
             broker.PublishWill(new DueWill(session, WillOf(_will)));
         }
         _will?.Begin(broker.Now);
+        if (Client.IsVolatile && broker.Bug == PlantedBug.EndsWhatIsLent)
+        {
+            session.Outbound.End();
+        }
         broker.Store.Disconnect(session, this, keepsWill: isLater, null);
         if (broker.Bug == PlantedBug.ForgetsQueue)
         {
@@ -79,6 +87,20 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
                 session.Receipts.Remove(id);
             }
         }
+    }
+
+    /// <summary>Those without durable sessions get what came before the connection ended, when it is committed.</summary>
+    /// <returns>False if nothing is left.</returns>
+    public bool DeliverRest()
+    {
+        Span<byte> unused = stackalloc byte[AckQueue.PubAckBytes];
+        while (_acks.TakeReady(unused, out _, out PendingAck entry))
+        {
+            broker.Delivery.Deliver(entry.Local!, _matches);
+            _rest--;
+        }
+        _rest -= _acks.DropLost();
+        return _rest > 0;
     }
 
     /// <summary>The client takes a packet that has arrived.</summary>
@@ -263,7 +285,7 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
         }
         Will? will = packet.Will is null || broker.Bug == PlantedBug.ForgetsWill ? null : WillOf(packet.Will);
         SessionGiven given = broker.Store.Connect(
-            new SessionStart(Client.Name, null, packet.Flag, uint.MaxValue, will), this, broker.Window);
+            new SessionStart(Client.Name, null, packet.Flag, Client.IsVolatile ? 0 : uint.MaxValue, will), this, broker.Window);
         _session = given.Session;
         _will = packet.Will;
         Client.Return(packet.Will, packet.Flag);

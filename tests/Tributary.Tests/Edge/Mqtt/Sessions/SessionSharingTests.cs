@@ -1,0 +1,66 @@
+using Tributary.Edge.Mqtt;
+using Tributary.Log.Storage;
+using Xunit;
+using BenchClient = Tributary.Tests.Edge.Mqtt.Sessions.SessionBench.BenchClient;
+
+namespace Tributary.Tests.Edge.Mqtt.Sessions;
+
+/// <summary>Shared subscriptions of durable sessions that have no room.</summary>
+public sealed class SessionSharingTests
+{
+    private static readonly MqttOptions FiveEach = new() { MaxQueuedMessages = 5 };
+
+    [Fact]
+    public void A_message_is_dropped_only_when_no_member_has_room()
+    {
+        var bench = new SessionBench(FiveEach, new MemoryStorage());
+        Join(bench, "first").Leave();
+        Join(bench, "second").Leave();
+        BenchClient publisher = bench.Connect("publisher");
+        Publish(bench, publisher, 0, 10);
+        Assert.Equal(0, bench.Store.Metrics.Dropped(MqttDropReason.SessionFull));
+        Publish(bench, publisher, 10, 1);
+        Assert.Equal(1, bench.Store.Metrics.Dropped(MqttDropReason.SessionFull));
+        BenchClient second = bench.Connect("second");
+        Assert.Equal(5, second.Take().Count);
+        second.Leave();
+        Publish(bench, publisher, 11, 5);
+        Assert.Equal(1, bench.Store.Metrics.Dropped(MqttDropReason.SessionFull));
+        Assert.Equal(["11", "12", "13", "14", "15"], bench.Connect("second").Take());
+        Assert.Equal(5, bench.Connect("first").Take().Count);
+    }
+
+    [Fact]
+    public void What_a_member_leaves_goes_to_those_who_have_room()
+    {
+        var bench = new SessionBench(FiveEach, new MemoryStorage());
+        BenchClient full = Join(bench, "full");
+        BenchClient publisher = bench.Connect("publisher");
+        Publish(bench, publisher, 0, 4);
+        full.Leave();
+        Join(bench, "leaving");
+        Publish(bench, publisher, 4, 5);
+        Join(bench, "other").Leave();
+        bench.Connect("leaving", isClean: true);
+        bench.Write();
+        Assert.Equal(0, bench.Store.Metrics.Dropped(MqttDropReason.SessionFull));
+        List<string> all = [.. bench.Connect("full").Take(), .. bench.Connect("other").Take()];
+        Assert.Equal(Enumerable.Range(0, 9).Select(i => $"{i}"), all.Order());
+    }
+
+    private static BenchClient Join(SessionBench bench, string clientId)
+    {
+        BenchClient member = bench.Connect(clientId);
+        member.Subscribe("$share/g/t", 1);
+        return member;
+    }
+
+    private static void Publish(SessionBench bench, BenchClient publisher, int from, int count)
+    {
+        for (int i = from; i < from + count; i++)
+        {
+            bench.Publish(publisher, "t", $"{i}", 1);
+        }
+        bench.Write();
+    }
+}
