@@ -39,6 +39,9 @@ internal static partial class LogMessages
     public static partial void MqttDenied(
         this ILogger logger, AccessDenial denial, string topic, string user, string clientId, string note);
 
+    [LoggerMessage(115, LogLevel.Warning, "The will of MQTT client '{ClientId}' is not published: its user may not any more{Note}")]
+    public static partial void MqttWillDenied(this ILogger logger, string clientId, string note);
+
     [LoggerMessage(112, LogLevel.Error, "MQTT sessions: {What}")]
     public static partial void SessionsDamaged(this ILogger logger, string what);
 

@@ -51,6 +51,11 @@ internal interface IAccess
     /// <param name="cancellation">The client has gone.</param>
     /// <exception cref="OperationCanceledException">It has.</exception>
     ValueTask<Admission> AdmitAsync(ClientIdentity identity, CancellationToken cancellation);
+
+    /// <summary>What a client may do that was let in before and is not here: what it has left is done in its name.</summary>
+    /// <param name="user">Whose it is; null for an anonymous one.</param>
+    /// <param name="clientId">The client identifier.</param>
+    ClientRights RightsOf(string? user, string clientId);
 }
 
 /// <summary>Everybody may do everything.</summary>
@@ -67,4 +72,7 @@ internal sealed class OpenAccess : IAccess
 
     /// <inheritdoc/>
     public ValueTask<Admission> AdmitAsync(ClientIdentity identity, CancellationToken cancellation) => new(ClientRights.All);
+
+    /// <inheritdoc/>
+    public ClientRights RightsOf(string? user, string clientId) => ClientRights.All;
 }

@@ -23,4 +23,7 @@ internal sealed class ListenerAccess(AccessMetrics metrics) : IAccess
         metrics.Refused(AccessRefusal.NotAuthorized);
         return new ValueTask<Admission>(AccessRefusal.NotAuthorized);
     }
+
+    /// <inheritdoc/>
+    public ClientRights RightsOf(string? user, string clientId) => ClientRights.All;
 }

@@ -67,6 +67,9 @@ internal sealed class UserAccess : IAccess, IUserList, IDisposable
     }
 
     /// <inheritdoc/>
+    public ClientRights RightsOf(string? user, string clientId) => new(this, user, clientId, null);
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         _watch.Dispose();

@@ -71,6 +71,18 @@ internal sealed class BrokerPublisher(MqttContext broker) : ICommitListener
 
     private void PublishLocked(DueWill due)
     {
+        // Of a client that is gone nobody has looked since what it may do has changed.
+        if (!broker.Access.RightsOf(due.Session.User, due.Session.ClientId).MayPublish(due.Will.Topic))
+        {
+            broker.Metrics.PublishDenied();
+            broker.Metrics.MessageDropped(MqttDropReason.Will);
+            if (broker.DenialLines.TryPass(AccessDenial.Publish, out string note))
+            {
+                broker.Logger.MqttWillDenied(due.Session.ClientId, note);
+            }
+            broker.Sessions.WillPublished(due);
+            return;
+        }
         PublishPacket packet = PublishPacket.Of(due.Will);
         LocalMessage? local = broker.Subscriptions.HasMatch(packet.Topic) && _waiting.Count < MaxWaiting
             ? broker.Messages.Keep(due.Session, packet) : null;

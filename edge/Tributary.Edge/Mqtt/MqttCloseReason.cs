@@ -132,4 +132,7 @@ internal enum MqttDropReason
 
     /// <summary>A message of a durable session that can't be read any more.</summary>
     Unreadable,
+
+    /// <summary>It waited for a subscriber that may not have it any more.</summary>
+    NoLongerAllowed,
 }

@@ -12,6 +12,12 @@ internal sealed partial class MqttConnection
     private volatile ClientRights? _rights;
     private volatile bool _accessChanged;
 
+    /// <summary>Whether something may wait for the client that came when it had other rights.</summary>
+    private volatile bool _mayHoldForbidden;
+
+    /// <summary>The client's rights as the sending side asks for them.</summary>
+    private ClientRights? _sendRights;
+
     /// <summary>The client's user; null for an anonymous one, and before it is let in.</summary>
     public string? User => _rights?.User;
 
@@ -31,6 +37,7 @@ internal sealed partial class MqttConnection
             return;
         }
         _accessChanged = true;
+        _mayHoldForbidden = true;
         // In a thread of its own, as at the end.
         ThreadPool.UnsafeQueueUserWorkItem(static connection => connection._connection.Transport.Input.CancelPendingRead(), this, preferLocal: false);
     }
@@ -123,6 +130,25 @@ internal sealed partial class MqttConnection
         return false;
     }
 
+    /// <summary>
+    /// Whether the client may have a message that waited for it: by what it may subscribe to now, not when the message came. On the sending
+    /// side.
+    /// </summary>
+    private bool MayReceive(LocalMessage message)
+    {
+        if (!_mayHoldForbidden)
+        {
+            return true;
+        }
+        _sendRights ??= _broker.Access.RightsOf(User, _clientId!);
+        if (_sendRights.MaySubscribe(message.Topic))
+        {
+            return true;
+        }
+        LogDenied(AccessDenial.Receive, message.Topic);
+        return false;
+    }
+
     /// <summary>After a change: takes away what the client may not have any more.</summary>
     private void ApplyAccess()
     {
@@ -173,4 +199,7 @@ internal enum AccessDenial
 {
     Publish,
     Subscribe,
+
+    /// <summary>To get a message that waited for it.</summary>
+    Receive,
 }

@@ -216,9 +216,13 @@ internal sealed partial class MqttConnection
         MqttDropReason? reason = MqttDropReason.Unreadable;
         if (message is not null)
         {
-            TimeSpan waited = _broker.Time.GetElapsedTime(message.ReceivedAt);
-            reason = PublishWriter.TryWrite(Output, outbound with { Message = message }, packetId, _recipient, waited, out int bytes);
-            _unflushed += bytes;
+            reason = MqttDropReason.NoLongerAllowed;
+            if (MayReceive(message))
+            {
+                TimeSpan waited = _broker.Time.GetElapsedTime(message.ReceivedAt);
+                reason = PublishWriter.TryWrite(Output, outbound with { Message = message }, packetId, _recipient, waited, out int bytes);
+                _unflushed += bytes;
+            }
             message.Release();
         }
         if (reason is null)

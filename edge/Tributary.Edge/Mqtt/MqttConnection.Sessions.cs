@@ -137,6 +137,7 @@ internal sealed partial class MqttConnection
         _session = given.Session;
         if (given.IsPresent)
         {
+            _mayHoldForbidden = true;
             ApplyAccess(); // it may have had other rights then
         }
         if (given.Due is { } due)

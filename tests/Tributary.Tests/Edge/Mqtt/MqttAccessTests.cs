@@ -13,6 +13,7 @@ public sealed class MqttAccessTests : MqttTest
 {
     private static readonly string Secret = PasswordHash.Create("secret"u8, 1000).ToString();
     private static readonly string Other = PasswordHash.Create("other"u8, 1000).ToString();
+    private static readonly byte[] Hour = [0x11, 0, 0, 0x0E, 0x10];
     private readonly TemporaryDirectory _directory = new();
     private readonly AccessMetrics _metrics = new();
     private readonly UserAccess _users;
@@ -249,6 +250,55 @@ public sealed class MqttAccessTests : MqttTest
             await client.HangUpAsync();
         }
         Assert.Empty(Ingest.Messages);
+    }
+
+    [Fact]
+    public async Task What_waited_for_a_session_is_not_delivered_when_its_user_may_not_have_it_any_more()
+    {
+        ScriptedClient client = await KeepAsync(isPresent: false);
+        await client.SendAsync(Packets.Subscribe(5, 1, [("news", 1), ("commands/c1/a", 1)]));
+        Assert.Equal(0x90, (await client.ReceiveAsync())[0]);
+        await client.HangUpAsync();
+        await Wait.Until(() => Server.Sessions.Count().Connected == 0);
+        ScriptedClient publisher = await OpenAsync(Packets.Connect(5, "p"), 5, new ClientOrigin(false, "by certificate"));
+        await publisher.ReceiveAsync();
+        await publisher.SendAsync(Packets.Publish(5, "news", "1", 1, 1), Packets.Publish(5, "commands/c1/a", "2", 1, 2));
+        await publisher.ExpectPubAcksAsync(1, 2);
+        Assert.Equal(2, Server.Sessions.Count().QueuedMessages);
+        WriteUsers($$"""{ "password": "{{Secret}}", "publish": [], "subscribe": ["commands/%c/#"] }""");
+        Time.Advance(TimeSpan.FromSeconds(3));
+        client = await KeepAsync(isPresent: true);
+        await client.ExpectAsync(Packets.Publish(5, "commands/c1/a", "2", 1, 2));
+        await client.SendAsync(Packets.PubAck(2));
+        await Wait.Until(() => Server.Sessions.Count().QueuedMessages == 0);
+        Assert.Equal(1, Server.Metrics.Dropped(MqttDropReason.NoLongerAllowed));
+    }
+
+    [Fact]
+    public async Task A_will_whose_user_may_not_publish_it_any_more_when_its_delay_is_over_is_not_published()
+    {
+        ScriptedClient client = await OpenAsync(
+            Packets.Connect(
+                5, "c1", clean: false, properties: Hour, will: ("devices/pump/state", "gone", 1, false), willProperties: [0x18, 0, 0, 0, 10],
+                user: "pump", password: "secret"), 5, null);
+        Assert.Equal(0, (await client.ReceiveAsync())[3]);
+        await client.HangUpAsync();
+        await Wait.Until(() => Server.Sessions.Count().Connected == 0);
+        WriteUsers($$"""{ "password": "{{Secret}}", "publish": ["other/#"], "subscribe": [] }""");
+        Time.Advance(TimeSpan.FromSeconds(3));
+        Time.Advance(TimeSpan.FromSeconds(11));
+        Time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Empty(Ingest.Messages);
+        Assert.Equal((1, 1), (Server.Metrics.PublishesDenied, Server.Metrics.Dropped(MqttDropReason.Will)));
+    }
+
+    private async Task<ScriptedClient> KeepAsync(bool isPresent)
+    {
+        ScriptedClient client = await OpenAsync(
+            Packets.Connect(5, "c1", clean: false, properties: Hour, user: "pump", password: "secret"), 5, null);
+        byte[] answer = await client.ReceiveAsync();
+        Assert.Equal((0x20, isPresent ? 1 : 0, 0), (answer[0], answer[2], answer[3]));
+        return client;
     }
 
     private async Task<ScriptedClient> OpenAsync(byte[] connect, int level, ClientOrigin? origin)

@@ -129,6 +129,8 @@ public sealed class MqttAllocationTests
         public ValueTask<Admission> AdmitAsync(ClientIdentity identity, CancellationToken cancellation) =>
             new(new ClientRights(_users, "user", identity.ClientId, null));
 
+        public ClientRights RightsOf(string? user, string clientId) => new(_users, user, clientId, null);
+
         private sealed class UserList : IUserList
         {
             public Users Users { get; } = new(

@@ -166,6 +166,8 @@ public sealed class MqttFlushTests : MqttTest
         public ValueTask<Admission> AdmitAsync(ClientIdentity identity, CancellationToken cancellation) =>
             new(new ClientRights(this, "user", identity.ClientId, null));
 
+        public ClientRights RightsOf(string? user, string clientId) => new(this, user, clientId, null);
+
         private static Users UsersOf(string topic) => new([new User("user", null, new Permissions([TopicGrant.Parse(topic)], []))], null);
     }
 }
