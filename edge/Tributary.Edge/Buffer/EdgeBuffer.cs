@@ -67,6 +67,9 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     /// <summary>Room in an entry of the journal for what stands beside a message, such as who gets it.</summary>
     private const int JournalRoom = 1 << 20;
 
+    /// <summary>What the batch of one entry takes beside it, at most.</summary>
+    private const int BatchRoom = 1 << 10;
+
     /// <summary>The log takes no larger segment.</summary>
     private const int LargestSegment = 1 << 30;
 
@@ -146,10 +149,18 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
         lock (_lock)
         {
             int bytes = Math.Min(LargestSegment, Math.Max(Options.SegmentBytes, maxMessageBytes) + JournalRoom);
-            return _journal ??= Directory.OpenPartition(
-                JournalName, Options.ToPartitionOptions() with { SegmentBytes = bytes, MaxBatchBytes = bytes });
+            if (_journal is null)
+            {
+                _journal = Directory.OpenPartition(
+                    JournalName, Options.ToPartitionOptions() with { SegmentBytes = bytes, MaxBatchBytes = bytes });
+                MaxJournalEntryBytes = bytes - BatchRoom;
+            }
+            return _journal;
         }
     }
+
+    /// <summary>Largest entry that the journal takes. There may be larger ones, of a time when it took them.</summary>
+    public int MaxJournalEntryBytes { get; private set; }
 
     /// <summary>The partition, which is opened or made if need be.</summary>
     /// <exception cref="LogException">There would be more topics than the setting allows.</exception>

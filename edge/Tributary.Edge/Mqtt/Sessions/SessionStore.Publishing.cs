@@ -412,8 +412,9 @@ internal sealed partial class SessionStore
                 continue;
             }
             int qos = Math.Min(retained.Qos, options.Qos);
-            if (!session.IsDurable || qos == 0)
+            if (!session.IsDurable || qos == 0 || retained.Size + RecipientBytes > _buffer.MaxJournalEntryBytes)
             {
+                // Also one of a time when larger packets were taken: it is sent for as long as the connection lasts.
                 SendRetained(session, retained, qos, identifier);
                 continue;
             }

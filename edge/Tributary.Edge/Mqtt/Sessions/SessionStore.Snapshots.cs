@@ -53,6 +53,7 @@ internal sealed partial class SessionStore
 
     /// <summary>What stands before it is being appended anew; <see cref="None"/> for nothing.</summary>
     private long _border = None;
+    private bool _hasMoved;
 
     /// <summary>Whether one is to be made whatever has grown: messages were moved since, or the last could not be saved.</summary>
     private bool _isWanted;
@@ -198,6 +199,7 @@ internal sealed partial class SessionStore
             }
             _log.AdvanceStart(Math.Min(Math.Min(position.Oldest, OldestLent()), _log.FlushedEnd));
             _journalBytes = _log.BytesBetween(_log.StartOffset, _log.AppendedEnd);
+            _hasMoved = false;
             _border = IsMovingWorthwhile(position) ? position.Oldest + ((position.Offset - position.Oldest) / 2) : None;
         }
     }
@@ -244,7 +246,7 @@ internal sealed partial class SessionStore
         {
             lock (_lock)
             {
-                (_border, _isWanted) = (None, true);
+                (_border, _isWanted) = (None, _isWanted || _hasMoved);
             }
             return;
         }
@@ -280,7 +282,7 @@ internal sealed partial class SessionStore
     }
 
     /// <summary>The oldest messages that somebody has not taken, up to an offset, with those who wait for them.</summary>
-    private static List<(long Offset, List<EntryRecipient> Recipients)> FindOldest(Session[] sessions, long upTo)
+    private List<(long Offset, List<EntryRecipient> Recipients)> FindOldest(Session[] sessions, long upTo)
     {
         var offsets = new SortedSet<long>();
         var found = new Dictionary<long, List<EntryRecipient>>();
@@ -294,7 +296,8 @@ internal sealed partial class SessionStore
 
         void Look(Session session, long sequence, in OutboundMessage message, OutboundState state)
         {
-            if (message.Offset > upTo || state == OutboundState.Received)
+            // One of a time when larger packets were taken stays where it is.
+            if (message.Offset > upTo || state == OutboundState.Received || message.Size + MaxRecipientBytes > _buffer.MaxJournalEntryBytes)
             {
                 return;
             }
@@ -340,6 +343,7 @@ internal sealed partial class SessionStore
                 return true;
             }
             long arrivedAt = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_time.GetElapsedTime(message.ReceivedAt).TotalMilliseconds;
+            _hasMoved = true;
             Change(
                 _writer.Begin(EntryKind.MessageMoved)
                     .Message(MessageFlags.None, message.Qos, 0, 0, -1, arrivedAt, message.Topic, message.Properties, message.Payload)

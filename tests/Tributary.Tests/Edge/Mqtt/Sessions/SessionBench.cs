@@ -55,10 +55,10 @@ internal sealed class SessionBench
     public long Refused { get; private set; }
 
     /// <summary>The process ends without a word, and another one begins.</summary>
-    public SessionBench Restart(IStorage? storage = null)
+    public SessionBench Restart(IStorage? storage = null, MqttOptions? options = null)
     {
         Buffer.DisposeAsync().AsTask().GetAwaiter().GetResult();
-        return new SessionBench(Options, storage ?? _storage, Time);
+        return new SessionBench(options ?? Options, storage ?? _storage, Time);
     }
 
     public BenchClient Connect(string clientId, string? user = null, bool isClean = false, uint expiry = uint.MaxValue, Will? will = null)

@@ -141,6 +141,33 @@ public sealed class SessionSpaceTests
     }
 
     [Fact]
+    public void Messages_of_a_time_when_larger_packets_were_taken_are_kept_and_delivered()
+    {
+        var bench = new SessionBench(new MqttOptions { MaxPacketBytes = 4 << 20, SnapshotBytes = 4 << 10 }, new MemoryStorage());
+        BenchClient client = bench.Connect("client");
+        client.Subscribe("t", 1);
+        byte[] property = [0x26, 0, 1, (byte)'n', 0xFF, 0xFF, .. Encoding.UTF8.GetBytes(new string('v', ushort.MaxValue))];
+        byte[] properties = [.. Enumerable.Repeat(property, 40).SelectMany(static bytes => bytes)];
+        bench.Publish(client, "t", "x", 1, retain: true, properties: properties);
+        bench.Write();
+        client.Leave();
+        bench = bench.Restart(options: new MqttOptions { MaxPacketBytes = 1 << 10, SnapshotBytes = 4 << 10, MaxJournalBytes = 8 << 20 });
+        Assert.Equal(1, bench.Store.Count().Retained);
+        BenchClient other = bench.Connect("other");
+        other.Subscribe("t", 1);
+        Assert.Equal(["x"], other.Take());
+        for (int i = 0; i < 2000; i++)
+        {
+            bench.Publish(other, "r", Filling, 1, retain: true); // so that what is old would be moved
+            bench.Write();
+            bench.Sweep(i % 100 == 0 ? 3 : 0);
+        }
+        Assert.Null(bench.Store.Count().Unavailable);
+        bench = bench.Restart();
+        Assert.Equal(["x"], bench.Connect("client").Take());
+    }
+
+    [Fact]
     public void Names_of_shared_subscriptions_count_in_the_size_of_an_entry()
     {
         const int Sessions = 6;
