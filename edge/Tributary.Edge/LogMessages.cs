@@ -109,6 +109,9 @@ internal static partial class LogMessages
     [LoggerMessage(204, LogLevel.Error, "The routes file has changed and is not taken, the former one stays in force: {Reason}")]
     public static partial void RoutesNotTaken(this ILogger logger, string reason);
 
+    [LoggerMessage(205, LogLevel.Warning, "The routes file {Path} is in force, and messages for topics beyond the limit go to 'unrouted': {Reason}")]
+    public static partial void RoutesOverLimit(this ILogger logger, string path, string reason);
+
     // Buffer
 
     [LoggerMessage(220, LogLevel.Information, "{Topic}-{Partition} holds offsets {Start} to {End}")]

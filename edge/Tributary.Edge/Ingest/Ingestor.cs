@@ -261,9 +261,14 @@ internal sealed class Ingestor : IIngest
         {
             return true;
         }
-        if (!routes.Topics.Contains(topic))
+        IReadOnlySet<string> named = routes.Topics;
+        if (!named.Contains(topic))
         {
-            known.UnionWith(routes.Topics);
+            known.UnionWith(named);
+        }
+        else if (named.Contains(RouteTable.UnroutedTopic))
+        {
+            known.Add(RouteTable.UnroutedTopic); // or what is beyond the limit would be refused
         }
         return known.Count < _buffer.Options.MaxTopics;
     }

@@ -9,7 +9,7 @@ namespace Tributary.Edge.Routes;
 /// <param name="File">Its path.</param>
 /// <param name="Reloads">Changes that were taken.</param>
 /// <param name="Refused">Changes that were not.</param>
-/// <param name="LastError">Why the file as it is now is not in force, null if it is.</param>
+/// <param name="LastError">Why the file as it is now is not in force, or not wholly; null if it is.</param>
 internal sealed record RoutesFileStatus(string File, long Reloads, long Refused, string? LastError);
 
 /// <summary>
@@ -38,11 +38,8 @@ internal sealed class RoutesWatch : IDisposable
         _status = new RoutesFileStatus(path, 0, 0, null);
         // First the stamps, then the content once more: a change since the first look is seen.
         _watch = new FileWatch([path], interval, time, logger);
-        if (TryTake())
-        {
-            _status = _status with { Reloads = 0 };
-        }
-        _watch.Start(() => TryTake());
+        Begin();
+        _watch.Start(Take);
     }
 
     /// <summary>How it stands.</summary>
@@ -51,7 +48,30 @@ internal sealed class RoutesWatch : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _watch.Dispose();
 
-    private bool TryTake()
+    /// <summary>
+    /// At the start there is no former file: with routes that lead to too many topics, since others are left from before, the agent begins
+    /// nevertheless, and what is beyond them goes to <c>unrouted</c>.
+    /// </summary>
+    private void Begin()
+    {
+        try
+        {
+            RouteTable routes = RoutesFile.Read(_path);
+            _ingest.Use(routes);
+            _logger.RoutesTaken(_path, routes.Routes.Count);
+        }
+        catch (RoutesFileException e)
+        {
+            Refuse(e);
+        }
+        catch (ArgumentException e)
+        {
+            _status = _status with { LastError = e.Message };
+            _logger.RoutesOverLimit(_path, e.Message);
+        }
+    }
+
+    private void Take()
     {
         try
         {
@@ -59,13 +79,16 @@ internal sealed class RoutesWatch : IDisposable
             _ingest.Use(routes);
             _status = _status with { Reloads = _status.Reloads + 1, LastError = null };
             _logger.RoutesTaken(_path, routes.Routes.Count);
-            return true;
         }
         catch (Exception e) when (e is RoutesFileException or ArgumentException)
         {
-            _status = _status with { Refused = _status.Refused + 1, LastError = e.Message };
-            _logger.RoutesNotTaken(e.Message);
-            return false;
+            Refuse(e);
         }
+    }
+
+    private void Refuse(Exception reason)
+    {
+        _status = _status with { Refused = _status.Refused + 1, LastError = reason.Message };
+        _logger.RoutesNotTaken(reason.Message);
     }
 }

@@ -3,6 +3,7 @@ using Tributary.Edge.Ingest;
 using Tributary.Edge.Routes;
 using Tributary.Tests.Cloud.Support;
 using Tributary.Tests.Edge.Ingest;
+using Tributary.Tests.Edge.Support;
 using Tributary.Tests.Support;
 using Xunit;
 
@@ -86,15 +87,33 @@ public sealed class RoutesWatchTests : IAsyncDisposable
     }
 
     [Fact]
+    public void Topics_left_from_before_do_not_keep_an_agent_from_starting_and_what_is_beyond_the_limit_is_unrouted()
+    {
+        foreach (string left in new[] { "left1", "left2", "left3" })
+        {
+            _bench.Buffer.OpenPartition(left, 0);
+        }
+        using RoutesWatch watch = Watch();
+        Assert.Contains("it would be 5: first, left1, left2, left3, unrouted", watch.Status.LastError, StringComparison.Ordinal);
+        Assert.Equal((0, 0), (watch.Status.Reloads, watch.Status.Refused));
+        Assert.Contains(_logger.Lines, line => line.Text.Contains("is in force, and messages", StringComparison.Ordinal));
+        Accept("1");
+        Assert.Equal(["1"], _bench.Stored("unrouted").Select(record => record.Value));
+        Assert.Equal(1, _bench.Ingestor.RouteCounts[0].Unrouted);
+    }
+
+    [Fact]
     public async Task Under_traffic_nothing_is_lost_or_doubled_and_order_is_kept()
     {
-        const int Clients = 3, Messages = 3000;
+        const int Clients = 3, Changes = 20, AtLeast = 500;
+        int[] sent = new int[Clients];
         using RoutesWatch watch = Watch();
-        using var stop = new CancellationTokenSource();
         Task changing = Task.Run(() =>
         {
-            for (int i = 0; !stop.IsCancellationRequested; i++)
+            for (int i = 0; i < Changes; i++)
             {
+                int before = Volatile.Read(ref sent[0]);
+                Blocking.Until(() => Volatile.Read(ref sent[0]) > before, "there is traffic between two changes");
                 Write(i % 2 == 0 ? "second" : "first");
                 _time.Advance(Interval);
             }
@@ -103,27 +122,27 @@ public sealed class RoutesWatchTests : IAsyncDisposable
         {
             IngestClient client = _bench.Ingestor.Connect($"c{number}");
             var listener = new RecordingListener();
-            for (int i = 0; i < Messages; i++)
+            while (!changing.IsCompleted || sent[number] < AtLeast)
             {
-                IngestTicket ticket = _bench.Accept(client, $"a/{number}", $"{i:D5}", listener);
-                if (i % 100 == 99)
+                IngestTicket ticket = _bench.Accept(client, $"a/{number}", $"{sent[number]:D7}", listener);
+                Volatile.Write(ref sent[number], sent[number] + 1);
+                if (sent[number] % 100 == 0)
                 {
                     listener.WaitForCommit(ticket);
                 }
             }
         })));
-        await stop.CancelAsync();
         await changing;
         _listener.WaitForCommit(_bench.Accept(_bench.Ingestor.Connect("c"), "a/last", "x", _listener));
 
-        List<StoredRecord>[] topics = [_bench.Stored("first"), _bench.Buffer.Partitions.Any(p => p.Topic == "second") ? _bench.Stored("second") : []];
+        List<StoredRecord>[] topics = [_bench.Stored("first"), _bench.Stored("second")];
         for (int number = 0; number < Clients; number++)
         {
             string[][] stored = [.. topics.Select(topic => topic.Where(record => record.Key == $"{number}").Select(record => record.Value).ToArray())];
             Assert.All(stored, values => Assert.Equal(values.Order(StringComparer.Ordinal), values));
-            Assert.Equal(Enumerable.Range(0, Messages).Select(i => $"{i:D5}"), stored.SelectMany(values => values).Order(StringComparer.Ordinal));
+            Assert.Equal(Enumerable.Range(0, sent[number]).Select(i => $"{i:D7}"), stored.SelectMany(values => values).Order(StringComparer.Ordinal));
         }
-        Assert.True(watch.Status.Reloads > 1, "there was no change under traffic");
+        Assert.Equal(Changes, watch.Status.Reloads);
     }
 
     private RoutesWatch Watch() => new(Path, Interval, _bench.Ingestor, _time, _logger);
