@@ -85,6 +85,64 @@ public sealed partial class PartitionLog
         ReportExpired(from, start);
     }
 
+    /// <summary>Whether something is being given up: its space is there soon.</summary>
+    public bool IsTrimming
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return IsTrimDue();
+            }
+        }
+    }
+
+    /// <summary>
+    /// Gives the oldest closed segment up to make room, whether or not anybody has read it, and tells of it as
+    /// <see cref="LogEventKind.Expired"/>.
+    /// </summary>
+    /// <param name="limit">An offset that the start must not pass.</param>
+    /// <param name="why">The end of a sentence: "by the setting …".</param>
+    /// <returns>Records given up; 0 if there is no closed segment below the limit.</returns>
+    public long DropOldestSegment(long limit, string why)
+    {
+        long from;
+        long to;
+        lock (_lock)
+        {
+            LogSegment? oldest = _closed ? null : _segments.Find(segment => segment.EndOffset > _start);
+            if (oldest is null || oldest == _active || oldest.EndOffset > Math.Min(limit, _flushedEnd))
+            {
+                return 0;
+            }
+            (from, to) = (_start, oldest.EndOffset);
+            AdvanceStartLocked(to);
+        }
+        Report(LogEventKind.Expired, from, to, $"offsets {from} to {to} were given up {why}");
+        return to - from;
+    }
+
+    /// <summary>
+    /// The offset up to which all segments are closed and had their last append before <paramref name="time"/>; the start if there is none.
+    /// </summary>
+    public long EndOfSegmentsBefore(DateTimeOffset time)
+    {
+        long before = time.ToUnixTimeMilliseconds();
+        lock (_lock)
+        {
+            long end = _start;
+            foreach (LogSegment segment in _segments)
+            {
+                if (segment == _active || segment.LastAppendMs >= before)
+                {
+                    break;
+                }
+                end = Math.Max(end, segment.EndOffset);
+            }
+            return end;
+        }
+    }
+
     /// <summary>
     /// Cuts the log so that it ends at <paramref name="offset"/>, or at the start of the batch that contains it; durable before it
     /// returns. For followers. Listeners are told that what lay behind is gone.

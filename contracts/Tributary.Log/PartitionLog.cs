@@ -127,6 +127,9 @@ public sealed partial class PartitionLog
         }
     }
 
+    /// <summary>Those of <see cref="SizeBytes"/> that are files without records, kept for the next segments.</summary>
+    public long SpareBytes => _store.SpareBytes;
+
     /// <summary>Adds a listener for flushes. They are told in the order of subscription.</summary>
     public void Subscribe(ILogListener listener)
     {

@@ -129,6 +129,12 @@ internal static partial class LogMessages
     [LoggerMessage(223, LogLevel.Information, "Messages are taken again: the buffer takes {Used} bytes, {Free} are free on the disk")]
     public static partial void DiskHasRoom(this ILogger logger, long used, long free);
 
+    [LoggerMessage(226, LogLevel.Information, "Messages of topic {Topic} are taken again: it takes {Used} bytes on disk")]
+    public static partial void TopicHasRoom(this ILogger logger, string topic, long used);
+
+    [LoggerMessage(227, LogLevel.Error, "{Count} events for the cloud could not be stored and are tried again: {Reason}")]
+    public static partial void EventsNotStored(this ILogger logger, int count, string reason);
+
     [LoggerMessage(EventId = 225, Message = "{Kind} in {Partition} at {From} to {To}: {Text}")]
     public static partial void LogEvent(
         this ILogger logger, LogLevel level, LogEventKind kind, string partition, long from, long to, string text);

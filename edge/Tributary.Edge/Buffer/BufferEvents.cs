@@ -51,7 +51,8 @@ internal sealed class BufferEvents(TimeProvider time, ILogger logger) : ILogEven
 
     private static LogLevel SeverityOf(LogEventKind kind) => kind switch
     {
-        LogEventKind.TailCut or LogEventKind.Rebuilt or LogEventKind.Expired => LogLevel.Information,
+        LogEventKind.TailCut or LogEventKind.Rebuilt => LogLevel.Information,
+        LogEventKind.Expired => LogLevel.Warning,
         _ => LogLevel.Error,
     };
 }

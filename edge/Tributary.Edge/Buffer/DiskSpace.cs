@@ -1,16 +1,20 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Tributary.Log.Storage;
 
 namespace Tributary.Edge.Buffer;
 
 /// <summary>
-/// Whether the disk takes more: quota and floor of free space, looked at after every megabyte (or segment, if that is less) and every
-/// second. A partition grows by up to a segment at once, so it is full when another one of each would not fit in the quota; what is
-/// gathered by then is still appended. Callable from any thread; <see cref="IsFull"/> is a plain read.
+/// Whether the disk takes more: quota, quotas of topics and floor of free space, looked at after every megabyte (or quarter of a
+/// segment, if that is less) and every second. A partition grows by up to a segment at once, so it is full when another one of each would not fit in the
+/// quota; what is gathered by then is still appended. One segment earlier room is made, a segment in each look: first of records that
+/// are only kept for a time, then of topics whose policy is to drop the oldest, the largest partition first.
+/// Callable from any thread; whether it is full is a plain read.
 /// </summary>
 internal sealed class DiskSpace : IDisposable
 {
     private const long LongestStep = 1 << 20;
+    private const int LooksPerSegment = 4;
 
     private readonly IStorage _storage;
     private readonly string _path;
@@ -20,14 +24,16 @@ internal sealed class DiskSpace : IDisposable
     private readonly ILogger _logger;
     private readonly ITimer _timer;
     private readonly Lock _lock = new();
+    private readonly ConcurrentDictionary<string, TopicSpace> _topics = new();
     private volatile string? _reason;
+    private volatile bool _needsRoom;
     private long _sinceLook;
     private long _usedBytesSeen;
     private long _freeBytesSeen;
 
     /// <param name="storage">Where the buffer stands.</param>
     /// <param name="path">Its directory.</param>
-    /// <param name="options">Quota, floor and segment size.</param>
+    /// <param name="options">Quotas, floor, policies and segment size.</param>
     /// <param name="usage">Tells what is on disk.</param>
     /// <param name="time">Clock of the looks.</param>
     /// <param name="logger">Told when it becomes full and when it no longer is.</param>
@@ -38,23 +44,32 @@ internal sealed class DiskSpace : IDisposable
         _path = path;
         _options = options;
         _usage = usage;
-        _step = Math.Min(LongestStep, options.SegmentBytes);
+        _step = Math.Min(LongestStep, options.SegmentBytes / LooksPerSegment);
         _logger = logger;
         Look();
         _timer = time.CreateTimer(static state => ((DiskSpace)state!).Look(), this, options.SpaceCheckInterval, options.SpaceCheckInterval);
     }
 
-    /// <summary>Whether messages are refused for want of space.</summary>
+    /// <summary>Whether messages of all topics are refused for want of space.</summary>
     public bool IsFull => _reason is not null;
 
     /// <summary>A sentence when it is full.</summary>
     public string? Reason => _reason;
+
+    /// <summary>Whether it is full, or nearly so.</summary>
+    public bool NeedsRoom => _needsRoom;
 
     /// <summary>Bytes on disk at the last look.</summary>
     public long UsedBytes => Volatile.Read(ref _usedBytesSeen);
 
     /// <summary>Bytes free on the file system at the last look, −1 if it could not be asked.</summary>
     public long FreeBytes => Volatile.Read(ref _freeBytesSeen);
+
+    /// <summary>The topics that have a quota of their own and are full, with a sentence each.</summary>
+    public IEnumerable<string> FullTopics => _topics.Values.Select(topic => topic.Reason).OfType<string>();
+
+    /// <summary>The space of one topic.</summary>
+    public TopicSpace Of(string topic) => _topics.GetOrAdd(topic, static _ => new TopicSpace());
 
     /// <summary>So many bytes were appended.</summary>
     public void Appended(long bytes)
@@ -73,29 +88,107 @@ internal sealed class DiskSpace : IDisposable
     {
         lock (_lock)
         {
-            (long used, int partitions) = _usage();
+            DiskUsage usage = _usage();
             long free = Free();
-            Volatile.Write(ref _usedBytesSeen, used);
+            Volatile.Write(ref _usedBytesSeen, usage.Bytes);
             Volatile.Write(ref _freeBytesSeen, free);
-            string? reason = null;
-            if (used > _options.MaxDiskBytes - ((long)Math.Max(1, partitions) * _options.SegmentBytes))
+            foreach (BufferPartition partition in usage.Open)
             {
-                reason = $"the buffer takes {used} bytes on disk, and another segment of {_options.SegmentBytes} bytes for each of its "
-                    + $"{partitions} partitions would not fit in its quota of {_options.MaxDiskBytes} (setting buffer:maxDiskBytes)";
+                partition.Hold.Look();
             }
-            else if (free >= 0 && free < _options.MinFreeBytes)
+            LookAtTopics(usage.Open);
+            LookAtAll(usage, free);
+        }
+    }
+
+    private void LookAtAll(in DiskUsage usage, long free)
+    {
+        int growing = Math.Max(1, usage.Open.Count + usage.OthersGrowing);
+        long line = _options.MaxDiskBytes - ((long)growing * _options.SegmentBytes);
+        // A partition with a spare file grows into that.
+        long used = usage.OtherBytes + usage.Open.Sum(BytesOf);
+        bool isNearQuota = used > line - _options.SegmentBytes;
+        bool isNearFloor = free >= 0 && free - _options.SegmentBytes < _options.MinFreeBytes;
+        _needsRoom = isNearQuota || isNearFloor;
+        if (_needsRoom)
+        {
+            MakeRoom(usage.Open, isNearQuota ? "by the quota of the setting buffer:maxDiskBytes" : "to keep space free (setting buffer:minFreeBytes)");
+        }
+        string? reason = null;
+        if (used > line)
+        {
+            reason = $"the buffer takes {usage.Bytes} bytes on disk, and another segment of {_options.SegmentBytes} bytes for each of its "
+                + $"{growing} partitions would not fit in its quota of {_options.MaxDiskBytes} (setting buffer:maxDiskBytes)";
+        }
+        else if (free >= 0 && free < _options.MinFreeBytes)
+        {
+            reason = $"{free} bytes are free on the disk and {_options.MinFreeBytes} must stay free (setting buffer:minFreeBytes)";
+        }
+        if (reason is not null && _reason is null)
+        {
+            _logger.DiskFull(reason);
+        }
+        else if (reason is null && _reason is not null)
+        {
+            _logger.DiskHasRoom(usage.Bytes, free);
+        }
+        _reason = reason;
+    }
+
+    private void LookAtTopics(IReadOnlyList<BufferPartition> open)
+    {
+        foreach (IGrouping<string, BufferPartition> topic in open.GroupBy(partition => partition.Topic))
+        {
+            if (_options.MaxBytesOf(topic.Key) is not { } most)
             {
-                reason = $"{free} bytes are free on the disk and {_options.MinFreeBytes} must stay free (setting buffer:minFreeBytes)";
+                continue;
             }
-            if (reason is not null && _reason is null)
+            BufferPartition[] partitions = [.. topic];
+            long line = most - ((long)partitions.Length * _options.SegmentBytes);
+            long used = partitions.Sum(BytesOf);
+            if (used > line - _options.SegmentBytes)
+            {
+                MakeRoom(partitions, $"by the quota of the setting topics:{topic.Key}:maxBytes");
+            }
+            string? reason = used > line
+                ? $"topic {topic.Key} takes {used} bytes on disk, and another segment of {_options.SegmentBytes} bytes for each of its "
+                    + $"{partitions.Length} partitions would not fit in its quota of {most} (setting topics:{topic.Key}:maxBytes)"
+                : null;
+            TopicSpace space = Of(topic.Key);
+            if (reason is not null && space.Reason is null)
             {
                 _logger.DiskFull(reason);
             }
-            else if (reason is null && _reason is not null)
+            else if (reason is null && space.Reason is not null)
             {
-                _logger.DiskHasRoom(used, free);
+                _logger.TopicHasRoom(topic.Key, used);
             }
-            _reason = reason;
+            space.Reason = reason;
+        }
+    }
+
+    private long BytesOf(BufferPartition partition) =>
+        partition.Log.SizeBytes - Math.Min(partition.Log.SpareBytes, _options.SegmentBytes);
+
+    /// <summary>Gives one segment up, unless one is being given up already: its space is there soon.</summary>
+    private void MakeRoom(IReadOnlyList<BufferPartition> partitions, string why)
+    {
+        if (partitions.Any(partition => partition.Log.IsTrimming))
+        {
+            return;
+        }
+        BufferPartition[] largestFirst = [.. partitions.OrderByDescending(partition => partition.Log.SizeBytes)];
+        if (Array.Exists(largestFirst, partition => partition.Hold.DropKept($"{why}; the cloud has them")))
+        {
+            return;
+        }
+        // One that may not be dropped now is asked for: whoever holds it lets go when room is needed.
+        foreach (BufferPartition partition in largestFirst)
+        {
+            if (_options.PolicyOf(partition.Topic) == FullPolicy.DropOldest && partition.Hold.DropOldest($"{why}; not all of them are in the cloud"))
+            {
+                return;
+            }
         }
     }
 
@@ -113,7 +206,21 @@ internal sealed class DiskSpace : IDisposable
     }
 }
 
+/// <summary>Whether a topic's messages are taken. Callable from any thread.</summary>
+internal sealed class TopicSpace
+{
+    private volatile string? _reason;
+
+    /// <summary>A sentence when its own quota is full; its messages are refused then.</summary>
+    public string? Reason { get => _reason; set => _reason = value; }
+}
+
 /// <summary>What the buffer takes.</summary>
-/// <param name="Bytes">Bytes on disk, everything counted.</param>
-/// <param name="Partitions">Partitions that may take another segment at any time.</param>
-internal readonly record struct DiskUsage(long Bytes, int Partitions);
+/// <param name="Open">The open partitions.</param>
+/// <param name="OtherBytes">Bytes on disk of everything else.</param>
+/// <param name="OthersGrowing">Other logs that may take another segment at any time.</param>
+internal readonly record struct DiskUsage(IReadOnlyList<BufferPartition> Open, long OtherBytes, int OthersGrowing)
+{
+    /// <summary>Bytes on disk, everything counted.</summary>
+    public long Bytes => OtherBytes + Open.Sum(partition => partition.Log.SizeBytes);
+}

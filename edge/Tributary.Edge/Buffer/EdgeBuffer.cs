@@ -20,8 +20,8 @@ internal sealed record BufferPartition(string Topic, int Index, PartitionLog Log
 {
     private long _toldEnd;
 
-    /// <summary>What keeps its records from being given up.</summary>
-    public TrimHold Hold { get; } = new();
+    /// <summary>Decides when its records are given up.</summary>
+    public TrimHold Hold { get; init; } = new(Log, TimeSpan.Zero, TimeProvider.System);
 
     /// <summary>
     /// The offset below which whoever waits for a record knows that it is durable. The log's own end may be beyond it for a moment.
@@ -70,10 +70,14 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
     /// <summary>What the batch of one entry takes beside it, at most.</summary>
     private const int BatchRoom = 1 << 10;
 
+    /// <summary>Segments of the topic of events, of which there are few.</summary>
+    private const int EventsSegmentBytes = 1 << 20;
+
     /// <summary>The log takes no larger segment.</summary>
     private const int LargestSegment = 1 << 30;
 
     private static readonly TimeSpan OpenInterval = TimeSpan.FromMinutes(1);
+    private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
     private readonly List<Action<BufferPartition>> _subscribers = [];
@@ -88,6 +92,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
         Directory = directory;
         Events = events;
         Options = options;
+        _time = time;
         _logger = logger;
         try
         {
@@ -176,8 +181,8 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
             {
                 return open;
             }
-            int topics = _partitions.Select(p => p.Topic).Append(topic).Distinct().Count();
-            if (topics > Options.MaxTopics)
+            int topics = _partitions.Select(p => p.Topic).Append(topic).Where(name => name != Options.EventsTopic).Distinct().Count();
+            if (topics > Options.MaxTopics && topic != Options.EventsTopic)
             {
                 throw new LogException(
                     $"topic {topic} would be number {topics} in the buffer; the setting buffer:maxTopics allows {Options.MaxTopics}");
@@ -218,19 +223,19 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
         await Directory.DisposeAsync().ConfigureAwait(false);
     }
 
-    private DiskUsage Usage()
-    {
-        BufferPartition[] partitions = _partitions;
-        return new DiskUsage(
-            partitions.Sum(partition => partition.Log.SizeBytes) + DeadLetters.SizeBytes + (_journal?.SizeBytes ?? 0),
-            partitions.Length + (_journal is null ? 0 : 1));
-    }
+    private DiskUsage Usage() => new(_partitions, DeadLetters.SizeBytes + (_journal?.SizeBytes ?? 0), _journal is null ? 0 : 1);
 
     private BufferPartition Open(string topic, int index)
     {
         string name = NameOf(topic, index);
-        PartitionLog log = Directory.OpenPartition(name, Options.ToPartitionOptions());
-        return new BufferPartition(topic, index, log, $"{Directory.Path}/{name}") { ToldEnd = log.FlushedEnd };
+        PartitionLogOptions options = Options.ToPartitionOptions();
+        int most = topic == Options.EventsTopic ? Math.Min(options.SegmentBytes, EventsSegmentBytes) : options.SegmentBytes;
+        PartitionLog log = Directory.OpenPartition(name, options with { SegmentBytes = most });
+        return new BufferPartition(topic, index, log, $"{Directory.Path}/{name}")
+        {
+            ToldEnd = log.FlushedEnd,
+            Hold = new TrimHold(log, Options.KeepOf(topic), _time),
+        };
     }
 
     private static string NameOf(string topic, int index) => string.Create(CultureInfo.InvariantCulture, $"{topic}-{index}");

@@ -1,3 +1,4 @@
+using Tributary.Contracts.Telemetry;
 using Tributary.Log;
 
 namespace Tributary.Edge.Buffer;
@@ -14,6 +15,7 @@ internal sealed record EdgeBufferOptions
     /// <summary>The part of the quota that records which were refused may take: one in so many bytes.</summary>
     private const int DeadLetterShare = 8;
 
+    private static readonly TimeSpan LongestKeep = TimeSpan.FromDays(3650);
     private readonly long? _deadLetterBytes;
 
     /// <summary>
@@ -23,6 +25,18 @@ internal sealed record EdgeBufferOptions
 
     /// <summary>Floor: bytes that stay free on the file system. Below it messages are refused.</summary>
     public long MinFreeBytes { get; init; } = 256L << 20;
+
+    /// <summary>What becomes of messages when there is no room, unless the topic says otherwise.</summary>
+    public FullPolicy Policy { get; init; }
+
+    /// <summary>
+    /// How long records stay after the cloud has acknowledged them, unless the topic says otherwise: they are sent again if the cloud turns
+    /// out to have lost them. Counted by segment, from its last record. They go first when room is needed.
+    /// </summary>
+    public TimeSpan Keep { get; init; }
+
+    /// <summary>Topics with settings of their own.</summary>
+    public IReadOnlyDictionary<string, TopicOptions> Topics { get; init; } = new Dictionary<string, TopicOptions>();
 
     /// <summary>Size of a segment file, bytes: the step in which space is given back after the cloud has acknowledged.</summary>
     public int SegmentBytes { get; init; } = 16 << 20;
@@ -63,6 +77,21 @@ internal sealed record EdgeBufferOptions
     /// <summary>Time between two looks at the free space while little is written.</summary>
     public TimeSpan SpaceCheckInterval { get; init; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>What becomes of a topic's messages when there is no room.</summary>
+    public FullPolicy PolicyOf(string topic) => Topics.GetValueOrDefault(topic)?.Policy ?? Policy;
+
+    /// <summary>Most bytes on disk of a topic's partitions; null for no limit of its own.</summary>
+    public long? MaxBytesOf(string topic) => Topics.GetValueOrDefault(topic)?.MaxBytes;
+
+    /// <summary>How long a topic's records stay after the cloud has acknowledged them.</summary>
+    public TimeSpan KeepOf(string topic) => Topics.GetValueOrDefault(topic)?.Keep ?? Keep;
+
+    /// <summary>
+    /// Kafka topic to which gaps and other events of the way to the cloud are sent; empty for none. It does not count as one of
+    /// <see cref="MaxTopics"/>.
+    /// </summary>
+    public string EventsTopic { get; init; } = "edge.events";
+
     /// <summary>Checks every setting.</summary>
     /// <exception cref="ArgumentException">One is out of range; the message names it and says what it may be.</exception>
     public EdgeBufferOptions Validate()
@@ -73,6 +102,18 @@ internal sealed record EdgeBufferOptions
         Settings.Check(MaxDiskBytes >= least, "buffer:maxDiskBytes",
             $"is {MaxDiskBytes}; it must be at least {least}: {SegmentsHeld} segments of {SegmentBytes} bytes for each of "
             + $"{MaxTopics} topics with {PartitionsPerTopic} partitions (see buffer:segmentBytes and buffer:maxTopics)");
+        Settings.Check(
+            EventsTopic.Length == 0 || KafkaTopicName.IsValid(EventsTopic), "buffer:eventsTopic",
+            $"is '{EventsTopic}', which is no name that a Kafka topic can have");
+        Settings.Range("buffer:keep", Keep, TimeSpan.Zero, LongestKeep);
+        foreach ((string topic, TopicOptions own) in Topics)
+        {
+            long leastOfTopic = (long)SegmentsHeld * SegmentBytes * PartitionsPerTopic;
+            Settings.Check(own.MaxBytes is not { } most || most >= leastOfTopic, $"topics:{topic}:maxBytes",
+                $"is {own.MaxBytes}; it must be at least {leastOfTopic}: {SegmentsHeld} segments of {SegmentBytes} bytes for each of "
+                + $"{PartitionsPerTopic} partitions (see buffer:segmentBytes)");
+            Settings.Range($"topics:{topic}:keep", own.Keep ?? TimeSpan.Zero, TimeSpan.Zero, LongestKeep);
+        }
         Settings.Range("buffer:minFreeBytes", MinFreeBytes, 0, long.MaxValue);
         Settings.Range("buffer:deadLetterBytes", DeadLetterBytes, 64L << 10, MaxDiskBytes / DeadLetterShare);
         Settings.Range("buffer:maxUnflushedBytes", MaxUnflushedBytes, 64L << 10, 1L << 30);

@@ -3,44 +3,97 @@ using Tributary.Log;
 namespace Tributary.Edge.Buffer;
 
 /// <summary>
-/// Keeps a partition's records from being given up while somebody may have to look for them after a crash. Callable from any thread.
+/// Decides when a partition's records are given up: when the cloud has acknowledged them, the time to keep them has passed, and nobody may
+/// have to look for them after a crash. When room is needed they go before that time, and even unacknowledged ones if the topic's
+/// policy says so; never those that may be looked for. Callable from any thread.
 /// </summary>
-internal sealed class TrimHold
+internal sealed class TrimHold(PartitionLog log, TimeSpan keep, TimeProvider time)
 {
     private readonly Lock _lock = new();
     private long _limit = long.MaxValue;
     private long _wanted;
+    private bool _isBlocked;
+    private long _dropped;
 
-    /// <summary>Whether records are kept that nobody else needs.</summary>
+    /// <summary>Whether records are kept that nobody else needs, since somebody may have to look for them.</summary>
     public bool IsHolding
     {
         get
         {
             lock (_lock)
             {
-                return _wanted > _limit;
+                return _isBlocked || Wanted() > _limit;
             }
         }
     }
 
-    /// <summary>Gives up what lies before the offset, as far as it may be.</summary>
+    /// <summary>Records that were given up without an acknowledgement, since the start.</summary>
+    public long Dropped => Volatile.Read(ref _dropped);
+
+    /// <summary>The cloud has what lies before the offset: it is given up as far as it may be.</summary>
     /// <exception cref="OffsetOutOfRangeException">Above the log's flushed end.</exception>
-    public void Advance(PartitionLog log, long offset)
+    public void Advance(long offset)
     {
         lock (_lock)
         {
             _wanted = Math.Max(_wanted, offset);
-            log.AdvanceStart(Math.Min(offset, _limit));
+            AdvanceLocked();
         }
     }
 
-    /// <summary>What lies before the offset may be given up, and is if somebody wanted it.</summary>
-    public void Release(PartitionLog log, long limit)
+    /// <summary>What lies before the offset is not looked for any more, and is given up if nobody else needs it.</summary>
+    public void Release(long limit)
     {
         lock (_lock)
         {
             _limit = limit;
-            log.AdvanceStart(Math.Min(_wanted, limit));
+            _isBlocked = false;
+            AdvanceLocked();
         }
     }
+
+    /// <summary>Looks whether the time to keep something has passed.</summary>
+    public void Look()
+    {
+        if (keep > TimeSpan.Zero)
+        {
+            lock (_lock)
+            {
+                AdvanceLocked();
+            }
+        }
+    }
+
+    /// <summary>Gives records up that the cloud has, though they were to be kept for a time.</summary>
+    /// <param name="why">The end of a sentence.</param>
+    /// <returns>Whether there were any.</returns>
+    public bool DropKept(string why)
+    {
+        lock (_lock)
+        {
+            return log.DropOldestSegment(Math.Min(_wanted, _limit), why) > 0;
+        }
+    }
+
+    /// <summary>Gives the oldest segment up, acknowledged or not.</summary>
+    /// <param name="why">The end of a sentence.</param>
+    /// <returns>Whether there was one that could go.</returns>
+    public bool DropOldest(string why)
+    {
+        lock (_lock)
+        {
+            long from = Math.Max(_wanted, log.StartOffset);
+            if (log.DropOldestSegment(_limit, why) == 0)
+            {
+                _isBlocked = _limit != long.MaxValue;
+                return false;
+            }
+            Volatile.Write(ref _dropped, _dropped + Math.Max(0, log.StartOffset - from));
+            return true;
+        }
+    }
+
+    private long Wanted() => keep > TimeSpan.Zero ? Math.Min(_wanted, log.EndOfSegmentsBefore(time.GetUtcNow() - keep)) : _wanted;
+
+    private void AdvanceLocked() => log.AdvanceStart(Math.Min(Wanted(), _limit));
 }

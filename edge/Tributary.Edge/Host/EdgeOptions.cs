@@ -189,6 +189,10 @@ internal sealed record EdgeOptions
             PartitionsPerTopic = partitionsPerTopic,
             MaxDiskBytes = otherwise.MaxDiskBytes,
             MinFreeBytes = values.Size64("buffer:minFreeBytes", otherwise.MinFreeBytes),
+            Policy = values.Word("buffer:policy", otherwise.Policy),
+            Keep = values.Duration("buffer:keep", otherwise.Keep),
+            Topics = Topics(values),
+            EventsTopic = values.Text("buffer:eventsTopic") ?? otherwise.EventsTopic,
             SegmentBytes = values.Size32("buffer:segmentBytes", otherwise.SegmentBytes),
             MaxTopics = values.Int32("buffer:maxTopics", otherwise.MaxTopics),
             AllowVolatile = values.Flag("buffer:allowVolatile", otherwise.AllowVolatile),
@@ -199,6 +203,21 @@ internal sealed record EdgeOptions
             FlushTogetherFrom = values.Int32("buffer:flushTogetherFrom", otherwise.FlushTogetherFrom),
             SpaceCheckInterval = values.Duration("buffer:spaceCheckInterval", otherwise.SpaceCheckInterval),
         }.Validate();
+    }
+
+    /// <summary>Topics with settings of their own, under <c>topics:NAME:</c>.</summary>
+    private static Dictionary<string, TopicOptions> Topics(SettingValues values)
+    {
+        var topics = new Dictionary<string, TopicOptions>(StringComparer.Ordinal);
+        foreach (string topic in values.Sections("topics"))
+        {
+            Settings.Check(KafkaTopicName.IsValid(topic), $"topics:{topic}", "is no name that a Kafka topic can have");
+            topics.Add(topic, new TopicOptions(
+                values.WordIfSet<FullPolicy>($"topics:{topic}:policy"),
+                values.Text($"topics:{topic}:maxBytes") is null ? null : values.Size64($"topics:{topic}:maxBytes", 0),
+                values.Text($"topics:{topic}:keep") is null ? null : values.Duration($"topics:{topic}:keep", TimeSpan.Zero)));
+        }
+        return topics;
     }
 
     private static UplinkOptions Uplinking(SettingValues values, string id)

@@ -107,6 +107,20 @@ internal sealed class SettingValues
         return value.Text;
     }
 
+    /// <summary>
+    /// The names of the sections under a section: with <c>topics:a:keep</c> and <c>topics:b:policy</c> there are a and b under topics.
+    /// </summary>
+    public IReadOnlyList<string> Sections(string section)
+    {
+        string prefix = section + ":";
+        return
+        [
+            .. _values.Keys.Where(name => name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase) && name.IndexOf(':', prefix.Length) > 0)
+                .Select(name => name[prefix.Length..name.IndexOf(':', prefix.Length)])
+                .Distinct(StringComparer.OrdinalIgnoreCase).Order(StringComparer.Ordinal),
+        ];
+    }
+
     /// <summary>Several values: a list in the file, or text with commas between them.</summary>
     public IReadOnlyList<string> List(string name, IReadOnlyList<string> otherwise)
     {
@@ -138,11 +152,16 @@ internal sealed class SettingValues
     public TimeSpan Duration(string name, TimeSpan otherwise) => Parse<TimeSpan>(
         name, otherwise, "a duration such as 500ms, 30s, 5min, 12h, 7d or 00:00:30", TryParseDuration);
 
-    /// <summary>One of an enumeration's words.</summary>
+    /// <summary>One of an enumeration's words, with or without the hyphens between their parts.</summary>
     public T Word<T>(string name, T otherwise)
         where T : struct, Enum => Parse(name, otherwise, "one of " + string.Join(", ", Enum.GetNames<T>().Select(Lower)),
             (string text, out T value) =>
-                Enum.TryParse(text, ignoreCase: true, out value) && Enum.IsDefined(value) && !char.IsAsciiDigit(text[0]));
+                Enum.TryParse(text.Replace("-", "", StringComparison.Ordinal), ignoreCase: true, out value) && Enum.IsDefined(value) && !char.IsAsciiDigit(text[0]));
+
+    /// <inheritdoc cref="Word"/>
+    /// <returns>Null if it is not set.</returns>
+    public T? WordIfSet<T>(string name)
+        where T : struct, Enum => Text(name) is null ? null : Word<T>(name, default);
 
     /// <summary>HOST:PORT of somebody else, with a name or an address; <c>[…]</c> around IPv6 addresses.</summary>
     public (string Host, int Port) Remote(string name, string flag)

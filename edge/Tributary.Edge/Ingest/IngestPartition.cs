@@ -22,6 +22,7 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
     private readonly Lock _lock = new();
     private readonly BufferPartition _partition;
     private readonly EdgeBuffer _buffer;
+    private readonly TopicSpace _space;
     private readonly IngestOptions _options;
     private readonly IngestRoom _room;
     private readonly TimeProvider _time;
@@ -49,6 +50,7 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
     {
         _partition = partition;
         _buffer = buffer;
+        _space = buffer.Space.Of(partition.Topic);
         _options = options;
         _room = room;
         _time = time;
@@ -84,6 +86,10 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
             || (Volatile.Read(ref _offlineSince) is not 0 and long since && _time.GetElapsedTime(since) < _options.OfflineRetry))
         {
             return new IngestTicket(null, -1, IngestRefusal.Offline);
+        }
+        if (_space.Reason is not null)
+        {
+            return new IngestTicket(null, -1, IngestRefusal.Full);
         }
         long now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         IngestTicket ticket;

@@ -50,6 +50,7 @@ internal sealed class EdgeMetrics : IDisposable
             "Time since the oldest of these records was stored.");
         GaugeByPartition("tributary.edge.log.size", p => p.SizeBytes, "By", "Bytes of a partition on disk, everything counted.");
         CountByPartition("tributary.edge.log.flushed", p => p.FlushedOffset, "{record}", "Offset after the last durable record.");
+        CountByPartition("tributary.edge.log.dropped", p => p.DroppedRecords, "{record}", "Records given up to make room before the cloud had them.");
         GaugeByPartition("tributary.edge.log.offline", p => p.Offline is null ? 0 : 1, "", "1 while a partition takes no messages.");
         _meter.CreateObservableCounter(
             "tributary.edge.log.events",

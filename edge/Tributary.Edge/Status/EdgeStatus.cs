@@ -54,11 +54,12 @@ internal sealed record BacklogStatus(long Records, long Bytes, double AgeSeconds
 /// <param name="AppendedOffset">The offset that the next record gets.</param>
 /// <param name="Backlog">What lies between acknowledged and flushed offset.</param>
 /// <param name="SizeBytes">Bytes on disk, everything counted.</param>
+/// <param name="DroppedRecords">Records given up to make room before the cloud had them, since the start.</param>
 /// <param name="Offline">Why it takes no messages, null if it does.</param>
 /// <param name="Uplink">Its way to the cloud.</param>
 internal sealed record PartitionStatus(
     string Topic, int Partition, long StartOffset, long AckedOffset, long FlushedOffset, long AppendedOffset, BacklogStatus Backlog,
-    long SizeBytes, string? Offline, UplinkStatus Uplink);
+    long SizeBytes, long DroppedRecords, string? Offline, UplinkStatus Uplink);
 
 /// <summary>The way of a local partition to the cloud.</summary>
 /// <param name="State">As in <see cref="UplinkPartitionStatus"/>.</param>

@@ -47,6 +47,7 @@ internal sealed class StatusReader(
         {
             reasons.Add(full);
         }
+        reasons.AddRange(buffer.Space.FullTopics);
         foreach (BufferPartition partition in buffer.Partitions)
         {
             if (partition.Log.OfflineReason is { } offline)
@@ -103,6 +104,7 @@ internal sealed class StatusReader(
         long appended = Math.Max(flushed, log.AppendedEnd);
         return new PartitionStatus(
             partition.Topic, partition.Index, start, acked, flushed, appended, DescribeBacklog(log, acked, flushed), log.SizeBytes,
+            partition.Hold.Dropped,
             log.OfflineReason,
             way is null
                 ? new UplinkStatus("starting", null, -1, -1, 0, 0, 0, 0)

@@ -16,6 +16,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
     private readonly IEdgeBuffer _buffer;
     private readonly IStorage _storage;
     private readonly DeadLetters _deadLetters;
+    private readonly EdgeEvents? _happenings;
     private readonly UplinkOptions _options;
     private readonly ICloud _cloud;
     private readonly UplinkCounters _counters;
@@ -33,13 +34,15 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
     /// <param name="counters">What the cloud's connections and the partitions count.</param>
     /// <param name="time">All time.</param>
     /// <param name="loggers">Where it logs.</param>
+    /// <param name="happenings">Sends what happens to the cloud; null for nobody.</param>
     public EdgeUplink(
         IEdgeBuffer buffer, IStorage storage, DeadLetters deadLetters, UplinkOptions options, ICloud cloud, UplinkCounters counters,
-        TimeProvider time, ILoggerFactory loggers)
+        TimeProvider time, ILoggerFactory loggers, EdgeEvents? happenings = null)
     {
         _buffer = buffer;
         _storage = storage;
         _deadLetters = deadLetters;
+        _happenings = happenings;
         _options = options.Validate();
         _cloud = cloud;
         _counters = counters;
@@ -139,7 +142,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
         {
             var uplink = new PartitionUplink(
                 partition, new LogSource(partition.Log, partition.Hold), entry.EndAtStart, new CheckpointFile(_storage, partition.Directory), _deadLetters,
-                _cloud, _options, _time, _counters, _logger, new Random());
+                _happenings, _cloud, _options, _time, _counters, _logger, new Random());
             entry.Uplink = uplink;
             uplink.Start();
             return true;

@@ -30,6 +30,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new();
     private readonly Dictionary<ICloudNode, int> _inFlight = [];
     private readonly RefusedRecords _refused;
+    private readonly EdgeEvents? _happenings;
     private Task _loop = Task.CompletedTask;
     private Task _asking = Task.CompletedTask;
     private volatile UplinkPartitionStatus _status;
@@ -46,6 +47,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     /// </param>
     /// <param name="file">Its checkpoint.</param>
     /// <param name="deadLetters">Where records are kept that the cloud refuses for good.</param>
+    /// <param name="happenings">Sends what happens to the cloud; null for nobody.</param>
     /// <param name="cloud">Where the records go.</param>
     /// <param name="options">Settings.</param>
     /// <param name="time">All time.</param>
@@ -55,7 +57,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     /// <exception cref="UplinkStoppedException">The checkpoint is damaged and the settings say to stop.</exception>
     /// <exception cref="IOException">The checkpoint can't be read or written.</exception>
     public PartitionUplink(
-        BufferPartition partition, IUplinkSource source, long endAtStart, CheckpointFile file, DeadLetters deadLetters, ICloud cloud,
+        BufferPartition partition, IUplinkSource source, long endAtStart, CheckpointFile file, DeadLetters deadLetters, EdgeEvents? happenings, ICloud cloud,
         UplinkOptions options, TimeProvider time, UplinkCounters counters, ILogger logger, Random random)
     {
         _partition = partition;
@@ -65,13 +67,13 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         _counters = counters;
         _logger = logger;
         _notices = new UplinkNoticeLog(partition, logger);
+        _happenings = happenings;
         _source = source;
         _file = file;
-        UplinkCheckpoint begun = UplinkState.Begin(Load(file, options, source.StartOffset), source.StartOffset, endAtStart);
-        if (begun.ProducerId >= 0)
-        {
-            source.SaveBeside(() => file.Save(begun)); // on a full disk too: only what the uplink sends makes room
-        }
+        UplinkCheckpoint begun = UplinkState.Begin(Load(file, options, source.StartOffset), endAtStart);
+        // On a full disk too: only what the uplink sends makes room. Before the first answer of the cloud as well: records may be given up
+        // by then, and a log that begins later without a checkpoint has lost it.
+        source.SaveBeside(() => file.Save(begun));
         _refused = new RefusedRecords(partition, source, deadLetters, options.ReadBytes, begun.Refused, logger);
         _reader = new RoundReader(source, options);
         _state = new UplinkState(options, begun, source.StartOffset, source.FlushedEnd, random, TimeSpan.Zero);
@@ -141,7 +143,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private static UplinkCheckpoint Load(CheckpointFile file, UplinkOptions options, long startOffset)
     {
         CheckpointStatus status = file.Load(out UplinkCheckpoint checkpoint);
-        // Trimming goes by the checkpoint: a log that was trimmed has had one.
+        // There is one before the first record is given up.
         bool isLost = status == CheckpointStatus.Missing && startOffset > 0;
         if (status != CheckpointStatus.Damaged && !isLost)
         {
@@ -149,7 +151,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         }
         if (options.OnCheckpointDamaged == OnDamaged.Resend)
         {
-            return new UplinkCheckpoint();
+            return new UplinkCheckpoint { Acked = startOffset, EpochStart = startOffset };
         }
         throw new UplinkStoppedException(
             $"the checkpoint {file.Path} is {(isLost ? "missing" : "damaged")}, so nobody can tell what the cloud has: restore it, or set uplink:onCheckpointDamaged to "
@@ -173,6 +175,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
                     continue;
                 }
                 Report();
+                await StoreHappeningsAsync();
                 await WaitAsync();
             }
         }
@@ -399,6 +402,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         {
             Report();
             await _refused.KeepAsync(checkpoint.Refused);
+            await StoreHappeningsAsync(); // before a checkpoint passes over what is missing
             _source.SaveBeside(() => _file.Save(checkpoint));
             return null;
         }
@@ -437,6 +441,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             {
                 _refused.Explain(notice.Offset, notice.Message);
             }
+            Tell(notice);
             _mayRepeat += notice.Kind == UplinkNoticeKind.MayRepeat ? 1 : 0;
             _notices.Log(notice, Now);
         }
@@ -444,6 +449,29 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         ClusterId = ClusterOf(_state.ClusterId);
         _status = DescribeStatus();
     }
+
+    /// <summary>Doubts that pass are no news for the cloud.</summary>
+    private void Tell(UplinkNotice notice)
+    {
+        string? kind = notice.Kind switch
+        {
+            UplinkNoticeKind.Gap => "gap",
+            UplinkNoticeKind.Refused => "refused",
+            UplinkNoticeKind.MayRepeat => "mayRepeat",
+            UplinkNoticeKind.PartitionCount => "partitionCount",
+            UplinkNoticeKind.Stopped => "stopped",
+            _ => null,
+        };
+        if (kind is not null)
+        {
+            (long from, long to) = notice.Kind == UplinkNoticeKind.Refused ? (notice.Offset, notice.Offset + 1)
+                : notice.From >= 0 ? (notice.From, notice.Offset) : (-1, -1);
+            _happenings?.Add(new EdgeEvent(
+                _time.GetUtcNow(), kind, _partition.Topic, _partition.Index, from, to, notice.Records, notice.Message));
+        }
+    }
+
+    private ValueTask StoreHappeningsAsync() => _happenings?.StoreAsync() ?? ValueTask.CompletedTask;
 
     private UplinkPartitionStatus DescribeStatus() => new(
         _partition.Topic, _partition.Index, Word(), _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,

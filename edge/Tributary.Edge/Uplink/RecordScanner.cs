@@ -50,7 +50,7 @@ internal sealed class LogSource(PartitionLog log, TrimHold? hold = null) : IUpli
             log.AdvanceStart(offset);
             return;
         }
-        hold.Advance(log, offset);
+        hold.Advance(offset);
     }
 
     /// <inheritdoc/>

@@ -113,7 +113,8 @@ internal enum UplinkNoticeKind
 /// <param name="Message">A sentence.</param>
 /// <param name="Records">Records concerned, 0 if that does not apply.</param>
 /// <param name="Offset">Local offset concerned.</param>
-internal sealed record UplinkNotice(UplinkNoticeKind Kind, string Message, long Records, long Offset);
+/// <param name="From">Of a gap, the first offset that is in it; −1 if it is none between two offsets.</param>
+internal sealed record UplinkNotice(UplinkNoticeKind Kind, string Message, long Records, long Offset, long From = -1);
 
 /// <summary>Errors of Produce by what they mean for the records.</summary>
 internal static class ProduceErrors

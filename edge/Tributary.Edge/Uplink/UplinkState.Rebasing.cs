@@ -105,7 +105,8 @@ internal sealed partial class UplinkState
             Notice(UplinkNoticeKind.MayRepeat, "records behind a hole in the local log may come twice", offset: hole.To);
         }
         _covered = behind;
-        string message = $"records {hole.From} to {hole.To - 1} can't be read from the local log";
+        string why = hole.To <= _startOffset ? "were given up to make room before the cloud had them" : "can't be read from the local log";
+        string message = $"records {hole.From} to {hole.To - 1} {why}";
         LocateResume(RebaseCause.Hole, hole.To, new long[behind.Length], gap, message);
     }
 
@@ -306,7 +307,8 @@ internal sealed partial class UplinkState
     {
         if (plan.Message.Length > 0)
         {
-            Notice(UplinkNoticeKind.Gap, plan.Message, plan.Gap, plan.Start);
+            long from = plan.Cause == RebaseCause.Hole && _pending is { } hole ? hole.From : -1;
+            Notice(UplinkNoticeKind.Gap, plan.Message, plan.Gap, plan.Start, from);
         }
         if (plan.Cause != RebaseCause.Restarted)
         {

@@ -151,11 +151,11 @@ internal sealed partial class UplinkState
     /// <summary>
     /// What to write down at a start, before anything is taken in: the end of the log, unless an earlier start is not resolved yet.
     /// </summary>
-    public static UplinkCheckpoint Begin(UplinkCheckpoint checkpoint, long startOffset, long flushedEnd)
+    public static UplinkCheckpoint Begin(UplinkCheckpoint checkpoint, long flushedEnd)
     {
         if (checkpoint.ProducerId < 0)
         {
-            return checkpoint with { Acked = startOffset, EpochStart = startOffset };
+            return checkpoint;
         }
         long end = checkpoint.UnresolvedEnd < 0 ? flushedEnd : Math.Min(checkpoint.UnresolvedEnd, flushedEnd);
         return checkpoint with { UnresolvedEnd = end, Starts = checkpoint.Starts + 1 };
@@ -213,11 +213,11 @@ internal sealed partial class UplinkState
         return null;
     }
 
-    private void Notice(UplinkNoticeKind kind, string message, long records = 0, long offset = -1)
+    private void Notice(UplinkNoticeKind kind, string message, long records = 0, long offset = -1, long from = -1)
     {
         if (_notices.Count < MaxNotices)
         {
-            _notices.Enqueue(new UplinkNotice(kind, message, records, offset));
+            _notices.Enqueue(new UplinkNotice(kind, message, records, offset, from));
         }
     }
 

@@ -46,11 +46,8 @@ internal sealed class UplinkDriver(SimulatedNetwork network, ISimulatedTopic top
         {
             throw new InvalidOperationException("the checkpoint is damaged");
         }
-        UplinkCheckpoint begun = UplinkState.Begin(checkpoint, source.StartOffset, source.FlushedEnd);
-        if (begun.ProducerId >= 0)
-        {
-            source.SaveBeside(() => file.Save(begun));
-        }
+        UplinkCheckpoint begun = UplinkState.Begin(checkpoint, source.FlushedEnd);
+        source.SaveBeside(() => file.Save(begun));
         _life++;
         _incarnation = NewGuid();
         _nextWake = TimeSpan.MaxValue;

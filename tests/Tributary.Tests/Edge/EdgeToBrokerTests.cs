@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text;
+using System.Text.Json;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging.Abstractions;
 using Tributary.Broker.Metadata;
@@ -69,7 +70,53 @@ public sealed class EdgeToBrokerTests
         Assert.Equal((0L, 0L), edge.Losses);
         await edge.DisposeAsync();
 
-        sent.Check(ReadAll(broker));
+        sent.Check([.. ReadAll(broker, RouteTable.TelemetryTopic, Partitions).Select(record => (record.Key, int.Parse(record.Value)))]);
+    }
+
+    [Fact]
+    public async Task What_was_dropped_while_the_cloud_was_away_is_told_in_a_topic_of_its_own_and_the_rest_comes()
+    {
+        await using var broker = new TestBroker(time: TimeProvider.System);
+        await broker.CreateTopicAsync(RouteTable.TelemetryTopic, Partitions);
+        await broker.CreateTopicAsync("edge.events", 1);
+        await using var link = await BrokerLink.StartAsync(broker);
+        link.IsUp = false;
+        var sent = new Sent();
+        var storage = new MemoryStorage();
+        EdgeBufferOptions small = EdgeParts.Buffer with { MaxTopics = 2, MaxDiskBytes = 1 << 20, Policy = FullPolicy.DropOldest };
+        EdgeParts edge = EdgeParts.Start(storage, link.Port, small);
+        for (int i = 0; i < 4; i++)
+        {
+            for (int n = 0; n < 5000; n++)
+            {
+                sent.Publish(edge.Ingest, n % Devices);
+                if (n % 100 == 0)
+                {
+                    await Waiting.Until(() => sent.AllCommitted);
+                }
+            }
+            sent.Settle();
+            await edge.DisposeAsync(); // records are given up before the cloud has ever answered, and after a start
+            edge = EdgeParts.Start(storage, link.Port, small);
+        }
+        link.IsUp = true;
+        await Waiting.Until(() => edge.IsDrained && edge.Losses.Gap > 0);
+        long gap = edge.Losses.Gap;
+        await Waiting.Until(() => edge.IsDrained);
+        await edge.DisposeAsync();
+
+        List<(string Device, int Number)> stored = [.. ReadAll(broker, RouteTable.TelemetryTopic, Partitions).Select(record => (record.Key, int.Parse(record.Value)))];
+        Assert.Equal(stored.Count, stored.Distinct().Count());
+        Assert.All(stored.GroupBy(record => record.Device), device => Assert.Equal(device.Order(), device));
+        Assert.InRange(gap, 5000, 19_999);
+        Assert.Equal(20_000 - gap, stored.Count);
+        using JsonDocument told = JsonDocument.Parse(Assert.Single(ReadAll(broker, "edge.events", 1)).Value);
+        Assert.Equal("gap", told.RootElement.GetProperty("event").GetString());
+        Assert.Equal("edge-1", told.RootElement.GetProperty("edge").GetString());
+        Assert.Equal(RouteTable.TelemetryTopic, told.RootElement.GetProperty("topic").GetString());
+        Assert.Equal((0, gap, gap), (
+            told.RootElement.GetProperty("from").GetInt64(), told.RootElement.GetProperty("to").GetInt64(),
+            told.RootElement.GetProperty("records").GetInt64()));
     }
 
     /// <summary>What was not flushed is gone. The old agent must not send any more once the new disk is what it is.</summary>
@@ -85,13 +132,13 @@ public sealed class EdgeToBrokerTests
         return (EdgeParts.Start(later, link.Port), later);
     }
 
-    private static List<(string Device, int Number)> ReadAll(TestBroker broker)
+    private static List<(string Key, string Value)> ReadAll(TestBroker broker, string topic, int partitions)
     {
-        var records = new List<(string, int)>();
+        var records = new List<(string, string)>();
         byte[]? decompressed = null;
-        for (int index = 0; index < Partitions; index++)
+        for (int index = 0; index < partitions; index++)
         {
-            Partition partition = broker.Partition(RouteTable.TelemetryTopic, index);
+            Partition partition = broker.Partition(topic, index);
             for (long at = 0; at < partition.HighWatermark;)
             {
                 using LogRead read = partition.Log.Read(at, 1 << 20, partition.HighWatermark);
@@ -108,7 +155,7 @@ public sealed class EdgeToBrokerTests
                     var reader = new RecordReader(payload, batch.RecordCount);
                     while (reader.Read(out Contracts.Records.Record record))
                     {
-                        records.Add((Encoding.UTF8.GetString(record.Key), int.Parse(record.Value)));
+                        records.Add((Encoding.UTF8.GetString(record.Key), Encoding.UTF8.GetString(record.Value)));
                     }
                     bytes = bytes[batch.Size..];
                 }
@@ -187,7 +234,9 @@ public sealed class EdgeToBrokerTests
         public (long Refused, long Gap) Losses =>
             (_uplink.Partitions.Sum(partition => partition.Refused), _uplink.Partitions.Sum(partition => partition.GapRecords));
 
-        public static EdgeParts Start(MemoryStorage storage, int cloudPort)
+        public static EdgeBufferOptions Buffer { get; } = new() { SegmentBytes = 64 << 10 };
+
+        public static EdgeParts Start(MemoryStorage storage, int cloudPort, EdgeBufferOptions? bufferOptions = null)
         {
             var options = new UplinkOptions
             {
@@ -202,11 +251,12 @@ public sealed class EdgeToBrokerTests
                 PipelineRecords = 8,
             };
             EdgeBuffer buffer = EdgeBuffer.Open(
-                storage, "data", new EdgeBufferOptions { SegmentBytes = 64 << 10 }, TimeProvider.System, NullLoggerFactory.Instance);
+                storage, "data", bufferOptions ?? Buffer, TimeProvider.System, NullLoggerFactory.Instance);
             var counters = new UplinkCounters();
             var cloud = new KafkaCloud(options, counters, TimeProvider.System, NullLoggerFactory.Instance);
             var uplink = new EdgeUplink(
-                buffer, storage, buffer.DeadLetters, options, cloud, counters, TimeProvider.System, NullLoggerFactory.Instance);
+                buffer, storage, buffer.DeadLetters, options, cloud, counters, TimeProvider.System, NullLoggerFactory.Instance,
+                new EdgeEvents(buffer, "edge-1", NullLogger.Instance));
             uplink.Start();
             var ingest = new Ingestor(
                 RouteTable.Default, buffer,

@@ -137,7 +137,7 @@ internal sealed partial class SessionStore
     {
         IReadOnlyList<BufferPartition> partitions = _buffer.Partitions;
         return partitions.Sum(partition => partition.Log.BytesBetween(LimitOf(partition), partition.Log.AppendedEnd)) >= SnapshotStep
-            || (_buffer.Space.IsFull && partitions.Any(partition => partition.Hold.IsHolding));
+            || (_buffer.Space.NeedsRoom && partitions.Any(partition => partition.Hold.IsHolding));
     }
 
     /// <summary>Begins to take everything down. Under the lock.</summary>
@@ -195,7 +195,7 @@ internal sealed partial class SessionStore
             _holdsTopics = position.UsesReceipts || _table.Sessions.Any(session => session.UsesReceipts);
             foreach (BufferPartition partition in _buffer.Partitions)
             {
-                partition.Hold.Release(partition.Log, _holdsTopics ? LimitOf(partition) : long.MaxValue);
+                partition.Hold.Release(_holdsTopics ? LimitOf(partition) : long.MaxValue);
             }
             _log.AdvanceStart(Math.Min(Math.Min(position.Oldest, OldestLent()), _log.FlushedEnd));
             _journalBytes = _log.BytesBetween(_log.StartOffset, _log.AppendedEnd);

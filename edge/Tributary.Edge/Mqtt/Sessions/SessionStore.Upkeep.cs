@@ -68,7 +68,7 @@ internal sealed partial class SessionStore
         _holdsTopics = true;
         foreach (BufferPartition partition in _buffer.Partitions)
         {
-            partition.Hold.Release(partition.Log, LimitOf(partition));
+            partition.Hold.Release(LimitOf(partition));
         }
     }
 
@@ -77,7 +77,7 @@ internal sealed partial class SessionStore
     {
         if (_holdsTopics)
         {
-            partition.Hold.Release(partition.Log, LimitOf(partition));
+            partition.Hold.Release(LimitOf(partition));
         }
     }
 

@@ -93,7 +93,7 @@ public sealed class EdgeAgentTests : IAsyncLifetime
         JsonElement page = JsonDocument.Parse(await _http.GetStringAsync($"http://{agent.Http}/dead-letters")).RootElement;
 
         Assert.Equal(1, status.GetProperty("partitions")[0].GetProperty("uplink").GetProperty("refused").GetInt64());
-        Assert.Equal([("d1", 1L), ("d1", 3L)], _cluster.Committed());
+        Assert.Equal([("d1", 1L), ("d1", 3L)], _cluster.Committed().Where(record => record.Key == "d1"));
         JsonElement letter = Assert.Single(page.GetProperty("records").EnumerateArray().ToList());
         Assert.Equal("d1", letter.GetProperty("key").GetString());
         Assert.Equal("2 " + SimulatedCloud.Poison, System.Text.Encoding.UTF8.GetString(letter.GetProperty("value").GetBytesFromBase64()));

@@ -18,7 +18,7 @@ public sealed class EdgeStatusTests
         new LinkStatus("cloud:9092", true, "cluster", null, null, 7, 8, 9), Backlog,
         [
             new PartitionStatus(
-                "telemetry", 0, 10, 11, 14, 15, Backlog, 16, null, new UplinkStatus("sending", null, 17, 18, 19, 20, 200, 201)),
+                "telemetry", 0, 10, 11, 14, 15, Backlog, 16, 202, null, new UplinkStatus("sending", null, 17, 18, 19, 20, 200, 201)),
         ],
         new DiskStatus(21, 22, 23, 24, "the disk is full"),
         new IngestStatus(25, 26, 27, 28, 29, new RefusedStatus(30, 31, 32)),
@@ -76,6 +76,7 @@ public sealed class EdgeStatusTests
                     "ageSeconds": 5.25
                   },
                   "sizeBytes": 16,
+                  "droppedRecords": 202,
                   "offline": null,
                   "uplink": {
                     "state": "sending",

@@ -96,11 +96,8 @@ internal sealed class SimulatedEdge
         {
             throw new InvalidOperationException("the checkpoint is damaged");
         }
-        UplinkCheckpoint begun = UplinkState.Begin(checkpoint, Log.StartOffset, Log.FlushedEnd);
-        if (begun.ProducerId >= 0)
-        {
-            file.Save(begun);
-        }
+        UplinkCheckpoint begun = UplinkState.Begin(checkpoint, Log.FlushedEnd);
+        file.Save(begun);
         if (_world.Planted == Planted.OrdinalOneTooLowAfterRestart)
         {
             begun = begun with

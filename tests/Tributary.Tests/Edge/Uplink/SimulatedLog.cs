@@ -114,6 +114,13 @@ internal sealed class SimulatedLog : IUplinkSource
         FlushedEnd = Math.Min(FlushedEnd, AppendedEnd);
     }
 
+    /// <summary>Gives up what lies before <paramref name="offset"/>, acknowledged or not.</summary>
+    public void Drop(long offset)
+    {
+        LostIds.UnionWith(IdsUpTo(offset));
+        StartOffset = Math.Max(StartOffset, offset);
+    }
+
     /// <summary>Flips a bit in the batch that holds <paramref name="offset"/>.</summary>
     public void Damage(long offset)
     {

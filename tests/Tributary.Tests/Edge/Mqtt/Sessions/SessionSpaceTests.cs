@@ -201,7 +201,7 @@ public sealed class SessionSpaceTests
     {
         foreach (BufferPartition partition in bench.Buffer.Partitions)
         {
-            partition.Hold.Advance(partition.Log, partition.Log.FlushedEnd);
+            partition.Hold.Advance(partition.Log.FlushedEnd);
         }
     }
 

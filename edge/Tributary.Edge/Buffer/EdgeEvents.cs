@@ -1,0 +1,127 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using Tributary.Contracts.Records;
+using Tributary.Log;
+
+namespace Tributary.Edge.Buffer;
+
+/// <summary>Something that whoever reads the topics in the cloud should know of the way of a local partition's records.</summary>
+/// <param name="At">When it was noticed.</param>
+/// <param name="Kind">A word: gap, refused, mayRepeat, partitionCount, stopped.</param>
+/// <param name="Topic">Topic of the partition.</param>
+/// <param name="Partition">Number of the local partition.</param>
+/// <param name="From">First local offset concerned, −1 if none.</param>
+/// <param name="To">The local offset after the last one concerned, −1 if none.</param>
+/// <param name="Records">Records concerned, as far as is known.</param>
+/// <param name="Message">A sentence.</param>
+internal sealed record EdgeEvent(
+    DateTimeOffset At, string Kind, string Topic, int Partition, long From, long To, long Records, string Message);
+
+/// <summary>
+/// Sends events to a topic of their own, as records of the buffer like any other: the key is the agent's name, the value one object of
+/// JSON. What could not be stored is kept in memory and tried again, the latest <see cref="MostWaiting"/>; a crash before loses it, and
+/// the totals in the checkpoints remain. An event may be stored twice: it says the same then. Callable from any thread.
+/// </summary>
+internal sealed class EdgeEvents(EdgeBuffer buffer, string edgeId, ILogger logger)
+{
+    /// <summary>Most events that wait for the disk.</summary>
+    public const int MostWaiting = 1024;
+
+    private const int MaxMessageLength = 1024;
+    private readonly byte[] _key = Encoding.UTF8.GetBytes(edgeId);
+    private readonly Lock _lock = new();
+    private readonly Queue<EdgeEvent> _waiting = new();
+    private bool _hasFailed;
+
+    /// <summary>Notes an event; <see cref="StoreAsync"/> stores it.</summary>
+    public void Add(EdgeEvent what)
+    {
+        if (buffer.Options.EventsTopic.Length == 0)
+        {
+            return;
+        }
+        lock (_lock)
+        {
+            if (_waiting.Count == MostWaiting)
+            {
+                _waiting.Dequeue();
+            }
+            _waiting.Enqueue(what);
+        }
+    }
+
+    /// <summary>Returns when what was noted is durable, or can't be stored now.</summary>
+    public async ValueTask StoreAsync()
+    {
+        EdgeEvent[] events;
+        lock (_lock)
+        {
+            events = [.. _waiting];
+            _waiting.Clear();
+        }
+        if (events.Length == 0)
+        {
+            return;
+        }
+        try
+        {
+            PartitionLog log = buffer.OpenPartition(buffer.Options.EventsTopic, 0).Log;
+            using RecordBatchBuilder builder = Build(events);
+            AppendResult added = log.Append(builder.Build(BatchProducer.None).Span);
+            if (added.Error != AppendError.None)
+            {
+                throw new LogException(log.OfflineReason ?? $"the log refused a batch: {added.Error}");
+            }
+            await log.WaitFlushedAsync(added);
+            _hasFailed = false;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ObjectDisposedException)
+        {
+            lock (_lock)
+            {
+                EdgeEvent[] later = [.. _waiting];
+                _waiting.Clear();
+                Array.ForEach([.. events.Concat(later).TakeLast(MostWaiting)], _waiting.Enqueue);
+            }
+            if (!_hasFailed)
+            {
+                _hasFailed = true;
+                logger.EventsNotStored(events.Length, e.Message);
+            }
+        }
+    }
+
+    private RecordBatchBuilder Build(EdgeEvent[] events)
+    {
+        var builder = new RecordBatchBuilder();
+        var value = new ArrayBufferWriter<byte>();
+        foreach (EdgeEvent what in events)
+        {
+            value.ResetWrittenCount();
+            Write(value, what);
+            builder.Add(what.At.ToUnixTimeMilliseconds(), _key, value.WrittenSpan, EncodedHeaders.None);
+        }
+        return builder;
+    }
+
+    private void Write(ArrayBufferWriter<byte> to, EdgeEvent what)
+    {
+        using var json = new Utf8JsonWriter(to);
+        json.WriteStartObject();
+        json.WriteString("at"u8, what.At.UtcDateTime);
+        json.WriteString("edge"u8, edgeId);
+        json.WriteString("event"u8, what.Kind);
+        json.WriteString("topic"u8, what.Topic);
+        json.WriteNumber("partition"u8, what.Partition);
+        if (what.From >= 0)
+        {
+            json.WriteNumber("from"u8, what.From);
+            json.WriteNumber("to"u8, what.To);
+        }
+        json.WriteNumber("records"u8, what.Records);
+        json.WriteString("message"u8, what.Message.Length <= MaxMessageLength ? what.Message : what.Message[..MaxMessageLength]);
+        json.WriteEndObject();
+    }
+}
