@@ -183,7 +183,7 @@ public sealed class SettingValuesTests : IDisposable
         Assert.Equal(values.Asked.Order(StringComparer.Ordinal), documented.Order(StringComparer.Ordinal));
     }
 
-    private static string Repository()
+    internal static string Repository()
     {
         string directory = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(directory, "Iot.sln")))

@@ -155,6 +155,51 @@ public sealed class RoutesFileTests
         Assert.Contains("can't be read", Assert.Throws<RoutesFileException>(() => RoutesFile.Read(directory.File("none.json"))).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void The_example_of_the_documentation_is_right()
+    {
+        string text = File.ReadAllText(Path.Combine(Host.SettingValuesTests.Repository(), "edge", "Tributary.Edge", "ROUTES.md"));
+        int start = text.IndexOf("```json", StringComparison.Ordinal) + "```json".Length;
+        RouteTable table = Parse(text[start..text.IndexOf("```", start, StringComparison.Ordinal)]);
+        Assert.Equal("site.north p1 mqtt.topic=site/north/p1/rpm edge=e", Describe(table, "site/north/p1/rpm"));
+        Assert.Equal("telemetry lamp mqtt.topic=zigbee2mqtt/lamp metric=state edge=e", Describe(table, "zigbee2mqtt/lamp"));
+        Assert.Equal("(nowhere)", Describe(table, "plant/1/debug/x"));
+        Assert.Equal("pumps p7 mqtt.topic=plant/1/p7/rpm line=1 metric=rpm edge=e", Describe(table, "plant/1/p7/rpm"));
+    }
+
+    [Fact]
+    public void A_damaged_file_is_refused_with_a_sentence_or_taken()
+    {
+        byte[] whole =
+            """
+            { "routes": [ // all there is
+              { "match": "a/{device}", "topic": "t-{device}", "key": { "path": "id" }, "timestamp": { "path": "a.b[0].ts", "format": "unix_ms" },
+                "deadband": { "path": "v", "percent": 2, "atLeastEvery": "1m" }, "userProperties": false, "headers": { "h": "{device}" } },
+              { "preset": "tasmota", "base": "home", "name": "n" }, { "match": "b", "topic": "t", "sample": { "every": 10 } }, { "match": "c", "drop": true } ],
+              "unrouted": "drop" }
+            """u8.ToArray();
+        var random = new Random(7);
+        int refused = 0;
+        for (int i = 0; i < 20_000; i++)
+        {
+            byte[] damaged = [.. whole.AsSpan(0, random.Next(4) == 0 ? random.Next(whole.Length) : whole.Length)];
+            for (int n = random.Next(1, 4); n > 0 && damaged.Length > 0; n--)
+            {
+                damaged[random.Next(damaged.Length)] = random.Next(2) == 0 ? (byte)random.Next(256) : whole[random.Next(whole.Length)];
+            }
+            try
+            {
+                RoutesFile.Parse(damaged, "routes.json");
+            }
+            catch (RoutesFileException e)
+            {
+                Assert.Matches("^the routes file routes.json, line [1-6]", e.Message);
+                refused++;
+            }
+        }
+        Assert.InRange(refused, 5_000, 20_000);
+    }
+
     internal static RouteTable Parse(string json) => RoutesFile.Parse(Encoding.UTF8.GetBytes(json), "routes.json");
 
     /// <summary>Kafka topic, key and headers of an MQTT topic's messages.</summary>
