@@ -16,6 +16,12 @@ internal sealed partial class MqttConnection
     private TimeSpan _keepAlive;
     private volatile bool _isAccepted;
 
+    /// <summary>Retained messages that one packet brings before others get their turn, but for those of its last filter.</summary>
+    private const int RetainedAtOnce = 256;
+
+    /// <summary>The SUBSCRIBE that is being handled, if that takes more than one turn.</summary>
+    private SubscribeProgress? _subscribing;
+
     /// <summary>Offset of the journal that has to be durable before more is read, and what is answered then.</summary>
     private long _waitFor;
     private byte[]? _delayedAnswer;
@@ -60,8 +66,7 @@ internal sealed partial class MqttConnection
                 HandlePubComp(body);
                 break;
             case PacketType.Subscribe:
-                HandleSubscribe(body);
-                break;
+                return TryHandleSubscribe(body);
             case PacketType.Unsubscribe:
                 HandleUnsubscribe(body);
                 break;
@@ -124,21 +129,59 @@ internal sealed partial class MqttConnection
         }
     }
 
-    private void HandleSubscribe(ReadOnlySpan<byte> body)
+    /// <summary>
+    /// Subscribes to some of the filters and, after a pause in which others get their turn, comes back for the rest, if they bring many
+    /// retained messages. The answer follows when all is done.
+    /// </summary>
+    private bool TryHandleSubscribe(ReadOnlySpan<byte> body)
     {
         var packet = new SubscribePacket(body, _level);
-        Answers.BeginSubAck(_builder, PacketType.SubAck, _level, packet.PacketId);
-        long offset = -1;
-        _session!.Outbound.Hold(this, isHeld: true); // retained ones come after the answer
-        int taken = 0;
-        while (packet.Next())
+        Session session = _session!;
+        session.Outbound.Hold(this, isHeld: true); // retained ones come after the answer
+        SubscribeProgress progress = _subscribing ??= new SubscribeProgress();
+        if (progress.Left > 0)
+        {
+            packet.SkipTo(progress.Left);
+        }
+        long enough = session.RetainedGiven + RetainedAtOnce;
+        while (session.RetainedGiven < enough && packet.Next())
         {
             // The same filter again and again would send the retained messages as often.
-            ReasonCode code = taken == 2 * _broker.Options.MaxSubscriptionsPerClient ? ReasonCode.QuotaExceeded : Subscribe(packet, ref offset);
-            taken += code < ReasonCode.Unspecified ? 1 : 0;
+            ReasonCode code = progress.Taken == 2 * _broker.Options.MaxSubscriptionsPerClient
+                ? ReasonCode.QuotaExceeded : Subscribe(packet, ref progress.Offset);
+            progress.Taken += code < ReasonCode.Unspecified ? 1 : 0;
+            progress.Codes.Add(code);
+        }
+        progress.Left = packet.Left;
+        if (progress.Left > 0)
+        {
+            _pause = Pause.Turn;
+            return false;
+        }
+        _subscribing = null;
+        Answers.BeginSubAck(_builder, PacketType.SubAck, _level, packet.PacketId);
+        foreach (ReasonCode code in progress.Codes)
+        {
             _builder.Byte((byte)(_level == ProtocolLevel.V311 && code >= ReasonCode.Unspecified ? ReasonCode.Unspecified : code));
         }
-        AnswerWhenDurable(_builder.End(), offset);
+        AnswerWhenDurable(_builder.End(), progress.Offset);
+        return true;
+    }
+
+    /// <summary>How far a SUBSCRIBE is.</summary>
+    private sealed class SubscribeProgress
+    {
+        /// <summary>Offset of the journal that has to be durable before it is answered; −1 for none.</summary>
+        public long Offset = -1;
+
+        /// <summary>What became of its first filters.</summary>
+        public List<ReasonCode> Codes { get; } = [];
+
+        /// <summary>How many of them were taken.</summary>
+        public int Taken { get; set; }
+
+        /// <summary>Bytes of the other ones; 0 before it has begun.</summary>
+        public int Left { get; set; }
     }
 
     private ReasonCode Subscribe(in SubscribePacket packet, ref long offset)

@@ -45,6 +45,9 @@ internal sealed partial class MqttConnection
         /// <summary>Something has to be durable first.</summary>
         Journal,
 
+        /// <summary>Others have to get their turn: this may be the thread that waits for all sockets.</summary>
+        Turn,
+
         /// <summary>A message was refused that the client can't be told of but by closing its connection, when its turn comes.</summary>
         Closing,
     }
@@ -84,6 +87,7 @@ internal sealed partial class MqttConnection
                         Pause.Welcome => WelcomeAsync(),
                         Pause.Answers or Pause.Closing => WaitForAnswersAsync(),
                         Pause.Journal => WaitForJournalAsync(),
+                        Pause.Turn => YieldAsync(),
                         _ => _broker.Ingest.WaitForRoomAsync(_closing.Token),
                     });
                     Volatile.Write(ref _lastReadAt, _broker.Time.GetTimestamp());
@@ -167,6 +171,8 @@ internal sealed partial class MqttConnection
                 break;
         }
     }
+
+    private static async ValueTask YieldAsync() => await Task.Yield();
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WaitForAnswersAsync()

@@ -79,6 +79,9 @@ internal sealed class Session : ICommitListener
     /// </summary>
     public long ReflectsUpTo { get; set; }
 
+    /// <summary>How many retained messages new subscriptions have brought it.</summary>
+    public long RetainedGiven { get; set; }
+
     /// <summary>Timestamp since which it has no connection, in this process: a will's delay counts from there.</summary>
     public long AbsentSince { get; set; }
 

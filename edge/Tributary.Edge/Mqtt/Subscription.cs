@@ -83,7 +83,9 @@ internal sealed class SharedGroup(byte[] name)
         set => _members = value;
     }
 
-    /// <summary>Whose turn it is, and who is next if that one has no room: members that are connected, then those that have a durable session.</summary>
+    /// <summary>
+    /// Whose turn it is, and who is next if that one has no room: members that are connected, then those that have a durable session.
+    /// </summary>
     /// <param name="except">One that does not get it.</param>
     public Turns InTurn(Session? except = null) => new(_members, Interlocked.Increment(ref _turn), except);
 

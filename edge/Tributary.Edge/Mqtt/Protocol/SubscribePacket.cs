@@ -40,6 +40,12 @@ internal ref struct SubscribePacket
     /// <summary>Its options.</summary>
     public SubscriptionOptions Options { get; private set; }
 
+    /// <summary>Bytes of the filters that are left.</summary>
+    public readonly int Left => _reader.Rest.Length;
+
+    /// <summary>Goes on where so many bytes are left.</summary>
+    public void SkipTo(int left) => _reader = new PacketReader(_reader.Rest[^left..]);
+
     /// <summary>Goes to the next filter.</summary>
     /// <returns>False after the last one.</returns>
     /// <exception cref="MqttProtocolException">It is malformed.</exception>

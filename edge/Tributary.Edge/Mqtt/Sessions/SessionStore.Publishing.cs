@@ -411,6 +411,7 @@ internal sealed partial class SessionStore
             {
                 continue;
             }
+            session.RetainedGiven++;
             int qos = Math.Min(retained.Qos, options.Qos);
             if (!session.IsDurable || qos == 0 || retained.Size + RecipientBytes > _buffer.MaxJournalEntryBytes)
             {

@@ -174,6 +174,44 @@ public sealed class MqttSessionTests : MqttTest
         Assert.Equal(2, Server.Sessions.Count().Retained);
     }
 
+    [Theory]
+    [InlineData(4)]
+    [InlineData(5)]
+    public async Task A_subscribe_packet_that_asks_for_many_retained_messages_gets_them_all_after_one_answer(int level)
+    {
+        const int Retained = 600;
+        ScriptedClient pub = await ConnectAsync(level, "pub");
+        for (int i = 0; i < Retained; i++)
+        {
+            await pub.SendAsync(Packets.Publish(level, $"r/{i}", "old", 1, i + 1, retain: true));
+        }
+        await pub.ExpectPubAcksAsync([.. Enumerable.Range(1, Retained)]);
+        ScriptedClient sub = await ConnectAsync(level, "sub");
+        await sub.SendAsync(Packets.Subscribe(level, 1, ("r/#", 0), ("+/#", 0), ("none", 1), ("r/+", 0), ("$share/g/r/#", 2)));
+        byte[] answer = await sub.ReceiveAsync();
+        Assert.Equal(0x90, answer[0]);
+        Assert.Equal([0, 0, 1, 0, 2], answer[^5..]);
+        byte[] live = Packets.Publish(level, "r/0", "live");
+        await pub.SendAsync(live);
+        var all = new Dictionary<string, int>();
+        for (int i = 0; i < 3 * Retained; i++)
+        {
+            string message = Convert.ToHexString(await sub.ReceiveAsync());
+            all[message] = all.GetValueOrDefault(message) + 1;
+        }
+        Assert.Equal(Retained, all.Count);
+        Assert.All(all.Values, times => Assert.Equal(3, times));
+        Assert.DoesNotContain(Convert.ToHexString(live), all.Keys);
+        await sub.SendAsync(Packets.Subscribe(level, 2, ("none/2", 0)));
+        byte[] next = await sub.ReceiveAsync();
+        while (next[0] == 0x30)
+        {
+            Assert.Equal(live, next);
+            next = await sub.ReceiveAsync();
+        }
+        Assert.Equal((0x90, 0), (next[0], next[^1]));
+    }
+
     [Fact]
     public async Task Retained_messages_come_as_the_subscription_asks_for_them()
     {

@@ -13,7 +13,8 @@ namespace Tributary.Tests.Edge.Mqtt.Sessions;
 /// and take over each other, clients that are slow or away for long, QoS 2 messages that are sent twice, topics that uplinks ship and
 /// trim over a link that is cut. In the end everything is well: what each client was told, and got, is compared with what the
 /// specification promises it, and the cloud has each record that was durable, once and in order. With some seeds two clients share a
-/// subscription, or three, one of whose sessions ends with its connection; with others messages are large, a subscriber stays away, and the journal is full at times.
+/// subscription, or three, one of whose sessions ends with its connection; with others messages are large, a subscriber stays away, and
+/// the journal is full at times.
 /// </summary>
 internal sealed partial class SessionSimulation
 {
