@@ -23,6 +23,9 @@ internal sealed class AccessMetrics : IDisposable
     private long _handshakesFailed;
     private long _upgradesRefused;
 
+    /// <summary>The meter.</summary>
+    public Meter Meter => _meter;
+
     public AccessMetrics()
     {
         _meter.CreateObservableCounter(

@@ -240,7 +240,8 @@ internal sealed class EdgeAgent : IAsyncDisposable
     {
         ServiceProvider services = new ServiceCollection().AddOptions().AddSingleton(_loggers).BuildServiceProvider();
         _stops.Push(services.DisposeAsync);
-        var pages = new StatusPages(reader, deadLetters, services, _loggers.CreateLogger<StatusPages>());
+        var pages = new StatusPages(
+            reader, deadLetters, services, _loggers.CreateLogger<StatusPages>(), mqtt.Metrics.Meter, _accessMetrics.Meter);
         _stops.Push(() => Dispose(pages));
         var webSockets = new WebSocketEntrance(
             _options.Listeners.AllowedOrigins, _options.MqttServer, mqtt.Connections.OnConnectedAsync, services, _accessMetrics, _time,

@@ -58,6 +58,9 @@ internal sealed class MqttMetrics : IDisposable
             "Messages not stored or not given to a subscriber, where nobody could be told, by reason.");
     }
 
+    /// <summary>The meter.</summary>
+    public Meter Meter => _meter;
+
     /// <summary>Open connections.</summary>
     public long Connections => Interlocked.Read(ref _connections);
 

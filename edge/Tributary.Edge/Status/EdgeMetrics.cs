@@ -30,6 +30,9 @@ internal sealed class EdgeMetrics : IDisposable
         AddAgent();
     }
 
+    /// <summary>The meter.</summary>
+    public Meter Meter => _meter;
+
     /// <summary>Takes a new status.</summary>
     public void Refresh() => _status = _reader.Read();
 

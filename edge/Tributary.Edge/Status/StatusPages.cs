@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
@@ -33,7 +34,12 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
     private readonly MeterProvider _meters;
     private readonly RequestDelegate _scrape;
 
-    public StatusPages(StatusReader reader, DeadLetters deadLetters, IServiceProvider services, ILogger logger)
+    /// <param name="reader">What the pages tell.</param>
+    /// <param name="deadLetters">Records that the cloud refused.</param>
+    /// <param name="services">What the metrics' endpoint needs.</param>
+    /// <param name="logger">Where it logs.</param>
+    /// <param name="meters">The agent's meters beside its own: others in the process may have the same names.</param>
+    public StatusPages(StatusReader reader, DeadLetters deadLetters, IServiceProvider services, ILogger logger, params Meter[] meters)
     {
         _reader = reader;
         _deadLetters = deadLetters;
@@ -43,6 +49,7 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
             .ConfigureResource(
                 resource => resource.Clear().AddService(Service, serviceVersion: StatusReader.Version, serviceInstanceId: reader.Id))
             .AddMeter(EdgeMetrics.MeterName, MqttMetrics.MeterName, AccessMetrics.MeterName)
+            .AddView(instrument => instrument.Meter == _metrics.Meter || meters.Contains(instrument.Meter) ? null : MetricStreamConfiguration.Drop)
             .AddPrometheusExporter(exporter =>
             {
                 exporter.ScrapeEndpointPath = MetricsPath;

@@ -10,6 +10,7 @@ using Tributary.Conformance.Harness;
 using Tributary.Edge.Access;
 using Tributary.Edge.Host;
 using Tributary.Edge.Listeners;
+using Tributary.Edge.Mqtt;
 using Tributary.Tests.Cloud.Support;
 using Tributary.Tests.Edge.Mqtt.Support;
 using Xunit;
@@ -206,6 +207,26 @@ public sealed class EdgeListenerTests : IDisposable
             Assert.Null(await client.ReceiveAsync());
         }
         await Wait.UntilAsync(async () => await MetricAsync(agent, "tributary_edge_mqtt_connections_closed_total", "Malformed") == 1);
+    }
+
+    [Fact]
+    public async Task The_metrics_of_an_agent_are_its_own()
+    {
+        using var before = new MqttMetrics();
+        await using EdgeAgent agent = await StartAsync();
+        using var after = new MqttMetrics();
+        foreach (MqttMetrics other in new[] { before, after })
+        {
+            other.ConnectionOpened();
+            other.ConnectionClosed(MqttCloseReason.Malformed);
+        }
+        (WireClient client, _) = await OpenWebSocketAsync(agent, "ws");
+        using (client)
+        {
+            await client.PublishAsync("c1");
+        }
+        Assert.Equal(1, await MetricAsync(agent, "tributary_edge_mqtt_messages_acknowledged_total"));
+        Assert.Equal(0, await MetricAsync(agent, "tributary_edge_mqtt_connections_closed_total", "Malformed"));
     }
 
     [Fact]
