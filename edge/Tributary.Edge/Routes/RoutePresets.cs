@@ -11,10 +11,12 @@ internal static class RoutePresets
     private const int MaxBaseLength = 256;
 
     private static readonly PayloadTime SparkplugTime = new(PayloadPath.Parse(""), TimeFormat.SparkplugB);
-    private static readonly PayloadTime SparkplugStateTime = new(PayloadPath.Parse("timestamp"), TimeFormat.UnixMs);
     private static readonly PayloadTime SenMlTime = new(PayloadPath.Parse(""), TimeFormat.SenMl);
 
-    /// <summary>Topics of https://www.zigbee2mqtt.io/guide/usage/mqtt_topics_and_messages.html; friendly names may have slashes.</summary>
+    /// <summary>
+    /// Topics of https://www.zigbee2mqtt.io/guide/usage/mqtt_topics_and_messages.html; friendly names may have slashes. With its extension
+    /// for Home Assistant it repeats what a button does at <c>…/action</c>.
+    /// </summary>
     private static readonly Row[] Zigbee2Mqtt =
     [
         Row.Command("{base}bridge/request/{request...}"),
@@ -24,23 +26,28 @@ internal static class RoutePresets
         Row.Command("{base}{device...}/get"),
         Row.Command("{base}{device...}/get/{attribute}"),
         new("{base}{device...}/availability", "{device}", ("metric", "availability")),
+        new("{base}{device...}/action", "{device}", ("metric", "action")),
         new("{base}{device...}", "{device}", ("metric", "state")),
     ];
 
     /// <summary>
-    /// Topics of https://tasmota.github.io/docs/MQTT/ with the FullTopic that is the default. Times in payloads are local ones, without an
-    /// offset: the arrival says more.
+    /// Topics of https://tasmota.github.io/docs/MQTT/ with the FullTopic that is the default, or with the prefix behind the topic. Times in
+    /// payloads are local ones, without an offset unless SetOption52 is set: the arrival says more.
     /// </summary>
     private static readonly Row[] Tasmota =
     [
         Row.Command("{base}cmnd/{device...}/{command}"),
         new("{base}tele/{device...}/{metric}", "{device}", ("metric", "{metric}"), ("prefix", "tele")),
         new("{base}stat/{device...}/{metric}", "{device}", ("metric", "{metric}"), ("prefix", "stat")),
+        Row.Command("{base}{device}/cmnd/{command}"),
+        new("{base}{device}/tele/{metric}", "{device}", ("metric", "{metric}"), ("prefix", "tele")),
+        new("{base}{device}/stat/{metric}", "{device}", ("metric", "{metric}"), ("prefix", "stat")),
     ];
 
-    /// <summary>Topics of https://homieiot.github.io, version 5.</summary>
+    /// <summary>Topics of https://homieiot.github.io, version 5. Broadcasts have any number of levels.</summary>
     private static readonly Row[] Homie5 =
     [
+        new("{base}5/$broadcast/{subtopic...}", "$broadcast", ("attribute", "{subtopic}")),
         Row.Command("{base}5/{device}/{node}/{property}/set"),
         new("{base}5/{device}/$log/{level}", "{device}", ("attribute", "$log/{level}")),
         new("{base}5/{device}/$alert/{alert}", "{device}", ("attribute", "$alert/{alert}")),
@@ -50,14 +57,14 @@ internal static class RoutePresets
     ];
 
     /// <summary>
-    /// Topics of Sparkplug 3.0 (https://sparkplug.eclipse.org), and the STATE of 2.2. An NDEATH is a will: its payload was made when the
-    /// node connected, so its time is that of its arrival.
+    /// Topics of Sparkplug 3.0 (https://sparkplug.eclipse.org), and the STATE of 2.2. NDEATH and the STATE of a host that has gone are wills:
+    /// their payload was made when the node or host connected, and a host that comes says that time too, so theirs is that of arrival.
     /// </summary>
     private static readonly Row[] SparkplugB =
     [
         Row.Command("{base}{group}/NCMD/{node}"),
         Row.Command("{base}{group}/DCMD/{node}/{device}"),
-        new("{base}STATE/{host}", "{host}", ("type", "STATE")) { Timestamp = SparkplugStateTime },
+        new("{base}STATE/{host}", "{host}", ("type", "STATE")),
         new("STATE/{host}", "{host}", ("type", "STATE")),
         new("{base}{group}/NDEATH/{node}", "{group}/{node}", ("group", "{group}"), ("type", "NDEATH"), ("node", "{node}")),
         new("{base}{group}/{type}/{node}", "{group}/{node}", ("group", "{group}"), ("type", "{type}"), ("node", "{node}"))
@@ -107,15 +114,24 @@ internal static class RoutePresets
     {
         (string otherwise, Row[] rows) = All[preset];
         string levels = @base ?? otherwise;
-        return [.. rows.Select(row => row.ToRoute(levels.Length == 0 ? "" : levels + "/", name, topic, userProperties))];
+        // What stands beside the base belongs to the convention's own, and to one preset of a file only.
+        return
+        [
+            .. rows.Where(row => row.HasBase || levels == otherwise)
+                .Select(row => row.ToRoute(levels.Length == 0 ? "" : levels + "/", name, topic, userProperties)),
+        ];
     }
 
     /// <summary>One route of a preset.</summary>
-    /// <param name="Match">The pattern, with <c>{base}</c> before it.</param>
+    /// <param name="Match">The pattern, mostly with <c>{base}</c> before it.</param>
     /// <param name="Key">Template of the key; null for the client.</param>
     /// <param name="Headers">Names and templates.</param>
     private sealed record Row(string Match, string? Key, params (string Name, string Value)[] Headers)
     {
+        private const string BaseMark = "{base}";
+
+        public bool HasBase => Match.StartsWith(BaseMark, StringComparison.Ordinal);
+
         private bool IsCommand { get; init; }
 
         public PayloadPath? KeyPath { get; init; }
@@ -126,7 +142,7 @@ internal static class RoutePresets
 
         public Route ToRoute(string levels, string name, string topic, bool userProperties)
         {
-            TopicPattern pattern = TopicPattern.Parse(Match.Replace("{base}", levels, StringComparison.Ordinal));
+            TopicPattern pattern = TopicPattern.Parse(Match.Replace(BaseMark, levels, StringComparison.Ordinal));
             if (IsCommand)
             {
                 return Route.Dropping(pattern, name + ".commands");

@@ -12,10 +12,13 @@ public sealed class RoutePresetTests
     [InlineData("zigbee2mqtt", "zigbee2mqtt/kitchen/floor_light/availability", "kitchen/floor_light", "metric=availability")]
     [InlineData("zigbee2mqtt", "zigbee2mqtt/bridge/state", "bridge", "metric=state")]
     [InlineData("zigbee2mqtt", "zigbee2mqtt/bridge/response/device/remove", "bridge", "metric=response/device/remove")]
+    [InlineData("zigbee2mqtt", "zigbee2mqtt/hall/button/action", "hall/button", "metric=action")]
     [InlineData("tasmota", "tele/plug-7/SENSOR", "plug-7", "metric=SENSOR prefix=tele")]
     [InlineData("tasmota", "tele/plug-7/LWT", "plug-7", "metric=LWT prefix=tele")]
     [InlineData("tasmota", "tele/hall/plug-7/STATE", "hall/plug-7", "metric=STATE prefix=tele")]
     [InlineData("tasmota", "stat/plug-7/POWER1", "plug-7", "metric=POWER1 prefix=stat")]
+    [InlineData("tasmota", "plug-7/tele/SENSOR", "plug-7", "metric=SENSOR prefix=tele")]
+    [InlineData("tasmota", "plug-7/stat/RESULT", "plug-7", "metric=RESULT prefix=stat")]
     [InlineData("homie5", "homie/5/super-car/engine/temperature", "super-car", "node=engine property=temperature")]
     [InlineData("homie5", "homie/5/super-car/engine/temperature/$target", "super-car", "node=engine property=temperature attribute=$target")]
     [InlineData("homie5", "homie/5/super-car/$state", "super-car", "attribute=$state")]
@@ -23,6 +26,8 @@ public sealed class RoutePresetTests
     [InlineData("homie5", "homie/5/super-car/$log/warn", "super-car", "attribute=$log/warn")]
     [InlineData("homie5", "homie/5/super-car/$alert/door", "super-car", "attribute=$alert/door")]
     [InlineData("homie5", "homie/5/$broadcast/alert", "$broadcast", "attribute=alert")]
+    [InlineData("homie5", "homie/5/$broadcast/security/alert", "$broadcast", "attribute=security/alert")]
+    [InlineData("homie5", "homie/5/$broadcast/security/alert/set", "$broadcast", "attribute=security/alert/set")]
     [InlineData("sparkplug_b", "spBv1.0/Plant/NBIRTH/gw1", "Plant/gw1", "group=Plant type=NBIRTH node=gw1")]
     [InlineData("sparkplug_b", "spBv1.0/Plant/NDEATH/gw1", "Plant/gw1", "group=Plant type=NDEATH node=gw1")]
     [InlineData("sparkplug_b", "spBv1.0/Plant/DDATA/gw1/pump", "Plant/gw1/pump", "group=Plant type=DDATA node=gw1 device=pump")]
@@ -41,6 +46,7 @@ public sealed class RoutePresetTests
     [InlineData("zigbee2mqtt", "zigbee2mqtt/bridge/request/permit_join")]
     [InlineData("tasmota", "cmnd/plug-7/POWER")]
     [InlineData("tasmota", "cmnd/tasmotas/Status")]
+    [InlineData("tasmota", "plug-7/cmnd/POWER")]
     [InlineData("homie5", "homie/5/super-car/engine/temperature/set")]
     [InlineData("sparkplug_b", "spBv1.0/Plant/NCMD/gw1")]
     [InlineData("sparkplug_b", "spBv1.0/Plant/DCMD/gw1/pump")]
@@ -65,25 +71,30 @@ public sealed class RoutePresetTests
             { "routes": [
               { "preset": "zigbee2mqtt", "name": "upstairs", "base": "home/z2m-up" },
               { "preset": "zigbee2mqtt", "topic": "down" },
-              { "preset": "tasmota", "base": "home" }
+              { "preset": "tasmota", "base": "home" },
+              { "preset": "sparkplug_b", "name": "here" },
+              { "preset": "sparkplug_b", "name": "there", "base": "site/spBv1.0" }
             ] }
             """);
 
         Assert.Equal("telemetry lamp mqtt.topic=home/z2m-up/lamp metric=state edge=e", RoutesFileTests.Describe(table, "home/z2m-up/lamp"));
         Assert.Equal("down lamp mqtt.topic=zigbee2mqtt/lamp metric=state edge=e", RoutesFileTests.Describe(table, "zigbee2mqtt/lamp"));
         Assert.Equal("telemetry p mqtt.topic=home/tele/p/STATE metric=STATE prefix=tele edge=e", RoutesFileTests.Describe(table, "home/tele/p/STATE"));
+        Assert.Equal("telemetry p mqtt.topic=home/p/tele/STATE metric=STATE prefix=tele edge=e", RoutesFileTests.Describe(table, "home/p/tele/STATE"));
+        Assert.Equal("there", table.Resolve("site/spBv1.0/STATE/h"u8, "e").Route!.Name);
+        Assert.Equal("here", table.Resolve("STATE/h"u8, "e").Route!.Name);
         Assert.Equal(
-            ["tasmota", "tasmota.commands", "upstairs", "upstairs.commands", "zigbee2mqtt", "zigbee2mqtt.commands"],
+            ["here", "here.commands", "tasmota", "tasmota.commands", "there", "there.commands", "upstairs", "upstairs.commands", "zigbee2mqtt", "zigbee2mqtt.commands"],
             table.Routes.Select(route => route.Name).Distinct().Order(StringComparer.Ordinal));
     }
 
     [Fact]
-    public void Births_and_data_of_Sparkplug_have_the_time_of_their_payload_and_a_death_that_of_its_arrival()
+    public void Births_and_data_of_Sparkplug_have_the_time_of_their_payload_and_what_may_be_a_will_that_of_its_arrival()
     {
         RouteTable table = RoutesFileTests.Parse("""{ "routes": [ { "preset": "sparkplug_b" } ] }""");
         Assert.Equal(TimeFormat.SparkplugB, table.Resolve("spBv1.0/g/NDATA/n"u8, "e").Route!.Timestamp!.Format);
         Assert.Equal(TimeFormat.SparkplugB, table.Resolve("spBv1.0/g/DBIRTH/n/d"u8, "e").Route!.Timestamp!.Format);
-        Assert.Equal(TimeFormat.UnixMs, table.Resolve("spBv1.0/STATE/h"u8, "e").Route!.Timestamp!.Format);
+        Assert.Null(table.Resolve("spBv1.0/STATE/h"u8, "e").Route!.Timestamp);
         Assert.Null(table.Resolve("spBv1.0/g/NDEATH/n"u8, "e").Route!.Timestamp);
     }
 }
