@@ -31,6 +31,9 @@ internal sealed record ProbeRecord(
 /// </summary>
 internal sealed class RouteProbe : IAsyncDisposable
 {
+    /// <summary>A quota that any number of topics fits in: nothing is taken from a disk.</summary>
+    private const long Boundless = 1L << 50;
+
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(10);
     private readonly RouteTable _routes;
     private readonly EdgeBuffer _buffer;
@@ -44,7 +47,7 @@ internal sealed class RouteProbe : IAsyncDisposable
     {
         _routes = routes;
         int topics = routes.Topics.Count + 2; // one of captures, and unrouted
-        var options = new EdgeBufferOptions { MinFreeBytes = 0, MaxTopics = topics };
+        var options = new EdgeBufferOptions { MinFreeBytes = 0, MaxDiskBytes = Boundless, MaxTopics = topics };
         _buffer = EdgeBuffer.Open(new MemoryStorage(), "probe", options, time, NullLoggerFactory.Instance);
         _ingest = new Ingestor(routes, _buffer, new IngestOptions { EdgeId = edge }, time, NullLoggerFactory.Instance);
     }

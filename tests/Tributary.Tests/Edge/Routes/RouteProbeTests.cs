@@ -31,4 +31,12 @@ public sealed class RouteProbeTests
         Assert.Equal(new ProbeResult("n", "dropped", null), probe.Try("c", "n", ""u8) with { Route = "n" });
         Assert.Equal((null, RouteTable.UnroutedTopic), (probe.Try("c", "x", ""u8).Route, probe.Try("c", "x", ""u8).Record!.Topic));
     }
+
+    [Fact]
+    public async Task A_file_with_as_many_topics_as_there_can_be_is_tried()
+    {
+        string routes = string.Join(",", Enumerable.Range(0, RouteTable.MaxRoutes).Select(i => $$"""{ "match": "a/{{i}}", "topic": "t{{i}}" }"""));
+        await using var probe = new RouteProbe(RoutesFileTests.Parse($$"""{ "routes": [ {{routes}} ] }"""), "edge", TimeProvider.System);
+        Assert.Equal("t255", probe.Try("c", "a/255", "v"u8).Record!.Topic);
+    }
 }
