@@ -93,6 +93,11 @@ public sealed class PayloadTime(PayloadPath path, TimeFormat format)
         };
     }
 
+    /// <summary>
+    /// What a double loses, in milliseconds: 1.001 s are 1,000.9999… ms, and nanoseconds of today are told apart in steps of 256.
+    /// </summary>
+    private const double Slack = 5e-4;
+
     private static bool TryScale(ReadOnlySpan<byte> value, double milliseconds, out long timestamp)
     {
         timestamp = 0;
@@ -102,7 +107,7 @@ public sealed class PayloadTime(PayloadPath path, TimeFormat format)
     internal static bool TryRound(double milliseconds, out long timestamp)
     {
         bool fits = Math.Abs(milliseconds) < 1e15;
-        timestamp = fits ? (long)Math.Floor(milliseconds + 1e-4) : 0; // 1.001 s are 1,000.9999… ms as a double
+        timestamp = fits ? (long)Math.Floor(milliseconds + Slack) : 0;
         return fits;
     }
 

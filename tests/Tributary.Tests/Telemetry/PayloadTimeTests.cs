@@ -18,6 +18,7 @@ public sealed class PayloadTimeTests
     [InlineData(TimeFormat.UnixMs, "1.777863720123e12", 1_777_863_720_123)]
     [InlineData(TimeFormat.UnixUs, "1777863720123999", 1_777_863_720_123)]
     [InlineData(TimeFormat.UnixNs, "1777863720123456789", 1_777_863_720_123)]
+    [InlineData(TimeFormat.UnixNs, "1700000199997000000", 1_700_000_199_997)]
     [InlineData(TimeFormat.Iso8601, "\"2026-05-04T03:02:00Z\"", 1_777_863_720_000)]
     [InlineData(TimeFormat.Iso8601, "\"2026-05-04T05:02:00.250+02:00\"", 1_777_863_720_250)]
     [InlineData(TimeFormat.Iso8601, "\"2026-05-04T03:02:00\"", 1_777_863_720_000)]
