@@ -227,9 +227,11 @@ internal sealed class Ingestor : IIngest
         LocalTopic topic;
         StoredCount[] stored;
         string? tooMany = null;
+        // A device must not choose a name by which it could say what only the agent says.
+        bool isOfEvents = route is { HasTopicOfCaptures: true } && routed.Topic == _buffer.Options.EventsTopic;
         lock (_lock)
         {
-            if (route is not null && !HasRoomFor(routed.Topic, routing.Table))
+            if (route is not null && (isOfEvents || !HasRoomFor(routed.Topic, routing.Table)))
             {
                 tooMany = routed.Topic;
                 routed = RouteTable.Unrouted(mqttTopic, _options.EdgeId);
@@ -241,7 +243,7 @@ internal sealed class Ingestor : IIngest
             }
             stored = counter.In(tooMany is null ? topic.Name : null, _options.PartitionsPerTopic);
         }
-        if (tooMany is not null && routing.TryTellOfLimit())
+        if (tooMany is not null && !isOfEvents && routing.TryTellOfLimit())
         {
             _logger.TopicOverLimit(route!.Name, tooMany, _buffer.Options.MaxTopics);
         }
@@ -273,12 +275,15 @@ internal sealed class Ingestor : IIngest
         return known.Count < _buffer.Options.MaxTopics;
     }
 
-    /// <summary>The topics that have local partitions, or will with their first message. Called under the lock.</summary>
+    /// <summary>
+    /// The topics that have local partitions, or will with their first message; that of events does not count. Called under the lock.
+    /// </summary>
     private HashSet<string> KnownTopics()
     {
         var known = _buffer.Partitions.Select(partition => partition.Topic).ToHashSet(StringComparer.Ordinal);
         known.UnionWith(_buffer.Unopened.Select(unopened => unopened.Topic));
         known.UnionWith(_topics.Keys);
+        known.Remove(_buffer.Options.EventsTopic);
         return known;
     }
 

@@ -194,6 +194,31 @@ public sealed class IngestRoutesTests
     }
 
     [Fact]
+    public async Task The_topic_of_events_takes_no_room_from_those_of_routes()
+    {
+        const string Routes =
+            """{ "match": "1", "topic": "t1" }, { "match": "2", "topic": "t2" }, { "match": "3", "topic": "t3" }""";
+        await using IngestBench bench = Open(Routes);
+        bench.Buffer.OpenPartition(bench.Buffer.Options.EventsTopic, 0);
+        bench.Ingestor.Use(Table(Routes, "keep"));
+        foreach (string topic in new[] { "1", "2", "other", "3" })
+        {
+            _listener.WaitForCommit(Accept(bench, topic, topic));
+        }
+        Assert.Equal(["3"], bench.Stored("t3").Select(record => record.Value));
+        Assert.Equal(["other"], bench.Stored("unrouted").Select(record => record.Value));
+    }
+
+    [Fact]
+    public async Task A_device_cannot_choose_the_topic_of_events()
+    {
+        await using IngestBench bench = Open("""{ "name": "sites", "match": "{site}/x", "topic": "{site}" }""");
+        _listener.WaitForCommit(Accept(bench, $"{bench.Buffer.Options.EventsTopic}/x", "forged"));
+        Assert.Equal(["forged"], bench.Stored("unrouted").Select(record => record.Value));
+        Assert.Equal(1, Counts(bench, "sites").Unrouted);
+    }
+
+    [Fact]
     public async Task Other_routes_that_lead_to_too_many_topics_are_refused_and_the_former_stay()
     {
         await using IngestBench bench = Open("""{ "match": "a", "topic": "t1" }""");
