@@ -30,15 +30,23 @@ internal sealed class EdgeEvents(EdgeBuffer buffer, string edgeId, ILogger logge
     public const int MostWaiting = 1024;
 
     private const int MaxMessageLength = 1024;
+
+    /// <summary>Size at which a batch is closed: with one more event it fits the smallest segment.</summary>
+    private const int FullBatch = 32 << 10;
+
+    private const string RefusedKind = "refused";
     private readonly byte[] _key = Encoding.UTF8.GetBytes(edgeId);
     private readonly Lock _lock = new();
     private readonly Queue<EdgeEvent> _waiting = new();
+    private Task _storing = Task.CompletedTask;
     private bool _hasFailed;
 
     /// <summary>Notes an event; <see cref="StoreAsync"/> stores it.</summary>
     public void Add(EdgeEvent what)
     {
-        if (buffer.Options.EventsTopic.Length == 0)
+        // An event that is refused must not make another one, which is refused as well.
+        bool isOfItself = what.Topic == buffer.Options.EventsTopic && what.Kind == RefusedKind;
+        if (buffer.Options.EventsTopic.Length == 0 || isOfItself)
         {
             return;
         }
@@ -52,9 +60,27 @@ internal sealed class EdgeEvents(EdgeBuffer buffer, string edgeId, ILogger logge
         }
     }
 
-    /// <summary>Returns when what was noted is durable, or can't be stored now.</summary>
-    public async ValueTask StoreAsync()
+    /// <summary>Returns when what was noted, by whomever it is stored, is durable, or can't be stored now.</summary>
+    public ValueTask StoreAsync()
     {
+        lock (_lock)
+        {
+            if (_waiting.Count == 0 && _storing.IsCompleted)
+            {
+                return ValueTask.CompletedTask;
+            }
+            if (_waiting.Count > 0)
+            {
+                _storing = StoreAfterAsync(_storing);
+            }
+            return new ValueTask(_storing);
+        }
+    }
+
+    private async Task StoreAfterAsync(Task before)
+    {
+        // Nothing here happens under the caller's lock.
+        await before.ConfigureAwait(ConfigureAwaitOptions.ForceYielding | ConfigureAwaitOptions.SuppressThrowing);
         EdgeEvent[] events;
         lock (_lock)
         {
@@ -65,16 +91,21 @@ internal sealed class EdgeEvents(EdgeBuffer buffer, string edgeId, ILogger logge
         {
             return;
         }
+        int stored = 0;
         try
         {
             PartitionLog log = buffer.OpenPartition(buffer.Options.EventsTopic, 0).Log;
-            using RecordBatchBuilder builder = Build(events);
-            AppendResult added = log.Append(builder.Build(BatchProducer.None).Span);
-            if (added.Error != AppendError.None)
+            while (stored < events.Length)
             {
-                throw new LogException(log.OfflineReason ?? $"the log refused a batch: {added.Error}");
+                using RecordBatchBuilder builder = Build(events.AsSpan(stored));
+                AppendResult added = log.Append(builder.Build(BatchProducer.None).Span);
+                if (added.Error != AppendError.None)
+                {
+                    throw new LogException(log.OfflineReason ?? $"the log refused a batch: {added.Error}");
+                }
+                await log.WaitFlushedAsync(added);
+                stored += builder.Count;
             }
-            await log.WaitFlushedAsync(added);
             _hasFailed = false;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ObjectDisposedException)
@@ -83,17 +114,18 @@ internal sealed class EdgeEvents(EdgeBuffer buffer, string edgeId, ILogger logge
             {
                 EdgeEvent[] later = [.. _waiting];
                 _waiting.Clear();
-                Array.ForEach([.. events.Concat(later).TakeLast(MostWaiting)], _waiting.Enqueue);
+                Array.ForEach([.. events.Skip(stored).Concat(later).TakeLast(MostWaiting)], _waiting.Enqueue);
             }
             if (!_hasFailed)
             {
                 _hasFailed = true;
-                logger.EventsNotStored(events.Length, e.Message);
+                logger.EventsNotStored(events.Length - stored, e.Message);
             }
         }
     }
 
-    private RecordBatchBuilder Build(EdgeEvent[] events)
+    /// <summary>A batch of the first of them.</summary>
+    private RecordBatchBuilder Build(ReadOnlySpan<EdgeEvent> events)
     {
         var builder = new RecordBatchBuilder();
         var value = new ArrayBufferWriter<byte>();
@@ -102,6 +134,10 @@ internal sealed class EdgeEvents(EdgeBuffer buffer, string edgeId, ILogger logge
             value.ResetWrittenCount();
             Write(value, what);
             builder.Add(what.At.ToUnixTimeMilliseconds(), _key, value.WrittenSpan, EncodedHeaders.None);
+            if (builder.Size >= FullBatch)
+            {
+                break;
+            }
         }
         return builder;
     }
