@@ -41,6 +41,15 @@ internal sealed class TrimHold(PartitionLog log, TimeSpan keep, TimeProvider tim
         }
     }
 
+    /// <summary>The cloud had what lies before the offset when the agent ended: it is given up when room is needed.</summary>
+    public void Acknowledged(long offset)
+    {
+        lock (_lock)
+        {
+            _wanted = Math.Max(_wanted, offset);
+        }
+    }
+
     /// <summary>What lies before the offset is not looked for any more, and is given up if nobody else needs it.</summary>
     public void Release(long limit)
     {

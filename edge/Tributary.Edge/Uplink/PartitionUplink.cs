@@ -79,6 +79,10 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         _state = new UplinkState(options, begun, source.StartOffset, source.FlushedEnd, random, TimeSpan.Zero);
         _status = DescribeStatus();
         ClusterId = ClusterOf(begun.ClusterId);
+        if (begun.Acked <= source.FlushedEnd)
+        {
+            partition.Hold.Acknowledged(begun.Acked); // the cloud may not answer for weeks, and room be needed before
+        }
         logger.UplinkBegins(partition.Topic, partition.Index, begun.Acked, source.FlushedEnd, begun.ProducerId, begun.ProducerEpoch);
     }
 

@@ -1,9 +1,12 @@
+using Microsoft.Extensions.Logging.Abstractions;
 using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Buffer;
 using Tributary.Edge.Ingest;
+using Tributary.Edge.Uplink;
 using Tributary.Log;
 using Tributary.Tests.Edge.Ingest;
 using Tributary.Tests.Edge.Support;
+using Tributary.Tests.Edge.Uplink;
 using Xunit;
 
 namespace Tributary.Tests.Edge.Buffer;
@@ -104,6 +107,24 @@ public sealed class FullPolicyTests
             partition.Hold.Advance(partition.Log.FlushedEnd);
         }
         Assert.InRange(partition.Log.SizeBytes, Small.MaxDiskBytes / 2, Small.MaxDiskBytes);
+        Assert.Equal(0, partition.Hold.Dropped);
+    }
+
+    [Fact]
+    public async Task After_a_start_what_was_acknowledged_before_makes_room_though_the_cloud_does_not_answer()
+    {
+        await using IngestBench bench = IngestBench.Open(buffer: Small with { Keep = TimeSpan.FromHours(1) });
+        Fill(bench, "devices/d1/level", 700);
+        BufferPartition partition = bench.Buffer.Partitions.Single();
+        var file = new CheckpointFile(bench.Storage, partition.Directory);
+        file.Save(new UplinkCheckpoint { Acked = 700, EpochStart = 700 });
+        await using var dead = new DeadLetterHarness();
+        await using var neverStarted = new PartitionUplink(
+            partition, new LogSource(partition.Log, partition.Hold), 700, file, dead.Letters, null, null!, UplinkSimulation.DefaultOptions,
+            bench.Time, new UplinkCounters(), NullLogger.Instance, new Random(1));
+
+        Fill(bench, "devices/d1/level", 700);
+        Assert.InRange(partition.Log.StartOffset, 1, 700);
         Assert.Equal(0, partition.Hold.Dropped);
     }
 
