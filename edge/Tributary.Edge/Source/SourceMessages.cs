@@ -182,7 +182,7 @@ internal sealed class SourceMessages : ICommitListener, IAsyncDisposable
         }
     }
 
-    /// <summary>The user properties as MQTT 5 encodes them.</summary>
+    /// <summary>The user properties as MQTT 5 encodes them. What was no UTF-8 may have become too long for that, and is left out.</summary>
     private static byte[] UserPropertiesOf(MqttApplicationMessage message)
     {
         if (message.UserProperties is not { Count: > 0 } properties)
@@ -192,16 +192,20 @@ internal sealed class SourceMessages : ICommitListener, IAsyncDisposable
         var bytes = new List<byte>();
         foreach (MqttUserProperty property in properties)
         {
-            bytes.Add((byte)PropertyId.UserProperty);
-            AddText(bytes, property.Name);
-            AddText(bytes, property.ReadValueAsString());
+            byte[] name = Encoding.UTF8.GetBytes(property.Name);
+            byte[] value = Encoding.UTF8.GetBytes(property.ReadValueAsString());
+            if (name.Length <= ushort.MaxValue && value.Length <= ushort.MaxValue)
+            {
+                bytes.Add((byte)PropertyId.UserProperty);
+                AddText(bytes, name);
+                AddText(bytes, value);
+            }
         }
         return [.. bytes];
     }
 
-    private static void AddText(List<byte> bytes, string text)
+    private static void AddText(List<byte> bytes, byte[] utf8)
     {
-        byte[] utf8 = Encoding.UTF8.GetBytes(text);
         bytes.AddRange([(byte)(utf8.Length >> 8), (byte)utf8.Length]);
         bytes.AddRange(utf8);
     }

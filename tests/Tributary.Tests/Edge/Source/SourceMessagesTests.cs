@@ -6,6 +6,7 @@ using MQTTnet.Protocol;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Source;
+using Tributary.Tests.Edge.Ingest;
 using Tributary.Tests.Edge.Mqtt.Support;
 using Xunit;
 
@@ -130,6 +131,33 @@ public sealed class SourceMessagesTests : IAsyncDisposable
         _ingest.HasRoom = true;
         await Wait.Until(() => _ingest.Messages.Count == 2);
     }
+
+    [Fact]
+    public async Task A_user_property_that_is_too_long_as_UTF_8_is_left_out()
+    {
+        await using IngestBench bench = IngestBench.Open();
+        var options = new SourceOptions { Host = "broker", Port = 1883, ClientId = "agent" };
+        await using var messages = new SourceMessages(
+            options, new MqttOptions(), bench.Ingestor, new IngestClient("agent"), new SourceCounters(), _time, End);
+        var message = new MqttApplicationMessage
+        {
+            Topic = "a",
+            QualityOfServiceLevel = MqttQualityOfServiceLevel.AtLeastOnce,
+            UserProperties = [User(new string('\uFFFD', 65_535), "v"), User("k", new string('\uFFFD', 65_535)), User("site", "here")],
+        };
+        var acknowledged = new TaskCompletionSource();
+        var packet = new MqttPublishPacket { Topic = "a", QualityOfServiceLevel = MqttQualityOfServiceLevel.AtLeastOnce, PacketIdentifier = 1 };
+        messages.Offer(new MqttApplicationMessageReceivedEventArgs("agent", message, packet, (_, _) =>
+        {
+            acknowledged.TrySetResult();
+            return Task.CompletedTask;
+        }));
+        await Wait.Until(() => acknowledged.Task.IsCompleted);
+        Assert.Equal("mqtt.topic=a edge=e1 site=here", Assert.Single(bench.Stored("unrouted")).Headers);
+        Assert.Empty(Ends());
+    }
+
+    private static MqttUserProperty User(string name, string value) => new(name, Encoding.UTF8.GetBytes(value));
 
     private string[] Acknowledged()
     {
