@@ -97,6 +97,18 @@ public sealed partial class PartitionLog
         }
     }
 
+    /// <summary>The offset behind the oldest segment that has records and is closed, −1 if there is none.</summary>
+    public long EndOfOldestSegment
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return OldestClosedLocked()?.EndOffset ?? -1;
+            }
+        }
+    }
+
     /// <summary>
     /// Gives the oldest closed segment up to make room, whether or not anybody has read it, and tells of it as
     /// <see cref="LogEventKind.Expired"/>.
@@ -110,8 +122,7 @@ public sealed partial class PartitionLog
         long to;
         lock (_lock)
         {
-            LogSegment? oldest = _closed ? null : _segments.Find(segment => segment.EndOffset > _start);
-            if (oldest is null || oldest == _active || oldest.EndOffset > Math.Min(limit, _flushedEnd))
+            if (OldestClosedLocked() is not { } oldest || oldest.EndOffset > limit)
             {
                 return 0;
             }
@@ -120,6 +131,12 @@ public sealed partial class PartitionLog
         }
         Report(LogEventKind.Expired, from, to, $"offsets {from} to {to} were given up {why}");
         return to - from;
+    }
+
+    private LogSegment? OldestClosedLocked()
+    {
+        LogSegment? oldest = _closed ? null : _segments.Find(segment => segment.EndOffset > _start);
+        return oldest is null || oldest == _active || oldest.EndOffset > _flushedEnd ? null : oldest;
     }
 
     /// <summary>

@@ -27,13 +27,14 @@ public sealed class RouteFileTests : IDisposable
             [
                 "-c", "i=0; while [ ! -e \"$1\" ]; do i=$((i+1)); echo $i; sleep 0.001; done | mosquitto_pub -l -q 1 -V mqttv5 -p \"$0\" -t plant/d1/rpm"
                 + " -D publish user-property site berlin", system.MqttPort, stop,
-            ]);
+            ],
+            ownsChildren: true);
         await StoredAsync(system, "plant/{device}/{metric...}", 50);
         Write("""{ "name": "beta", "match": "plant/{device}/{metric...}", "topic": "beta", "headers": { "metric": "{metric}" } }""");
         await StoredAsync(system, "beta", 50);
         File.WriteAllText(Routes, "{ \"routes\": [\n{ \"match\": \"plant/+\", \"topic\": \"gamma\" } ] }");
-        JsonElement file = await FileAsync(system, file => file.GetProperty("refused").GetInt64() == 1);
-        Assert.Contains("line 2", file.GetProperty("lastError").GetString(), StringComparison.Ordinal);
+        // One that is read while it is written may be refused too.
+        await FileAsync(system, file => file.GetProperty("lastError").GetString()?.Contains("line 2", StringComparison.Ordinal) == true);
         Write("""{ "match": "plant/{all...}", "topic": "alpha", "key": "d1", "headers": { "all": "{all}" } }""");
         await StoredAsync(system, "plant/{all...}", 50);
         File.WriteAllText(stop, "");

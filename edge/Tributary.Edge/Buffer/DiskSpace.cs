@@ -27,6 +27,7 @@ internal sealed class DiskSpace : IDisposable
     private readonly ConcurrentDictionary<string, TopicSpace> _topics = new();
     private volatile string? _reason;
     private volatile bool _needsRoom;
+    private volatile bool _mayDrop;
     private long _sinceLook;
     private long _usedBytesSeen;
     private long _freeBytesSeen;
@@ -56,8 +57,11 @@ internal sealed class DiskSpace : IDisposable
     /// <summary>A sentence when it is full.</summary>
     public string? Reason => _reason;
 
-    /// <summary>Whether it is full, or nearly so.</summary>
+    /// <summary>Whether it is full, or nearly so, or a topic is.</summary>
     public bool NeedsRoom => _needsRoom;
+
+    /// <summary>From now on everybody who holds something back has said so: records may be given up.</summary>
+    public void BeginToDrop() => _mayDrop = true;
 
     /// <summary>Bytes on disk at the last look.</summary>
     public long UsedBytes => Volatile.Read(ref _usedBytesSeen);
@@ -96,12 +100,12 @@ internal sealed class DiskSpace : IDisposable
             {
                 partition.Hold.Look();
             }
-            LookAtTopics(usage.Open);
-            LookAtAll(usage, free);
+            _needsRoom = LookAtTopics(usage.Open) | LookAtAll(usage, free);
         }
     }
 
-    private void LookAtAll(in DiskUsage usage, long free)
+    /// <returns>Whether room is needed.</returns>
+    private bool LookAtAll(in DiskUsage usage, long free)
     {
         int growing = Math.Max(1, usage.Open.Count + usage.OthersGrowing);
         long line = _options.MaxDiskBytes - ((long)growing * _options.SegmentBytes);
@@ -109,8 +113,7 @@ internal sealed class DiskSpace : IDisposable
         long used = usage.OtherBytes + usage.Open.Sum(BytesOf);
         bool isNearQuota = used > line - _options.SegmentBytes;
         bool isNearFloor = free >= 0 && free - _options.SegmentBytes < _options.MinFreeBytes;
-        _needsRoom = isNearQuota || isNearFloor;
-        if (_needsRoom)
+        if (isNearQuota || isNearFloor)
         {
             MakeRoom(usage.Open, isNearQuota ? "by the quota of the setting buffer:maxDiskBytes" : "to keep space free (setting buffer:minFreeBytes)");
         }
@@ -133,10 +136,13 @@ internal sealed class DiskSpace : IDisposable
             _logger.DiskHasRoom(usage.Bytes, free);
         }
         _reason = reason;
+        return isNearQuota || isNearFloor;
     }
 
-    private void LookAtTopics(IReadOnlyList<BufferPartition> open)
+    /// <returns>Whether one of them needs room.</returns>
+    private bool LookAtTopics(IReadOnlyList<BufferPartition> open)
     {
+        bool needsRoom = false;
         foreach (IGrouping<string, BufferPartition> topic in open.GroupBy(partition => partition.Topic))
         {
             if (_options.MaxBytesOf(topic.Key) is not { } most)
@@ -148,6 +154,7 @@ internal sealed class DiskSpace : IDisposable
             long used = partitions.Sum(BytesOf);
             if (used > line - _options.SegmentBytes)
             {
+                needsRoom = true;
                 MakeRoom(partitions, $"by the quota of the setting topics:{topic.Key}:maxBytes");
             }
             string? reason = used > line
@@ -165,6 +172,7 @@ internal sealed class DiskSpace : IDisposable
             }
             space.Reason = reason;
         }
+        return needsRoom;
     }
 
     private long BytesOf(BufferPartition partition) =>
@@ -173,7 +181,7 @@ internal sealed class DiskSpace : IDisposable
     /// <summary>Gives one segment up, unless one is being given up already: its space is there soon.</summary>
     private void MakeRoom(IReadOnlyList<BufferPartition> partitions, string why)
     {
-        if (partitions.Any(partition => partition.Log.IsTrimming))
+        if (!_mayDrop || partitions.Any(partition => partition.Log.IsTrimming))
         {
             return;
         }

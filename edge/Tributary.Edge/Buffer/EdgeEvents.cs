@@ -94,7 +94,8 @@ internal sealed class EdgeEvents(EdgeBuffer buffer, string edgeId, ILogger logge
         int stored = 0;
         try
         {
-            PartitionLog log = buffer.OpenPartition(buffer.Options.EventsTopic, 0).Log;
+            BufferPartition partition = buffer.OpenPartition(buffer.Options.EventsTopic, 0);
+            PartitionLog log = partition.Log;
             while (stored < events.Length)
             {
                 using RecordBatchBuilder builder = Build(events.AsSpan(stored));
@@ -104,6 +105,7 @@ internal sealed class EdgeEvents(EdgeBuffer buffer, string edgeId, ILogger logge
                     throw new LogException(log.OfflineReason ?? $"the log refused a batch: {added.Error}");
                 }
                 await log.WaitFlushedAsync(added);
+                partition.ToldEnd = Math.Max(partition.ToldEnd, added.LastOffset + 1); // nobody else waits for records of this topic
                 stored += builder.Count;
             }
             _hasFailed = false;

@@ -80,7 +80,7 @@ internal sealed class TrimHold(PartitionLog log, TimeSpan keep, TimeProvider tim
     {
         lock (_lock)
         {
-            return log.DropOldestSegment(Math.Min(_wanted, _limit), why) > 0;
+            return MayDrop(_wanted) && log.DropOldestSegment(_limit, why) > 0;
         }
     }
 
@@ -92,14 +92,25 @@ internal sealed class TrimHold(PartitionLog log, TimeSpan keep, TimeProvider tim
         lock (_lock)
         {
             long from = Math.Max(_wanted, log.StartOffset);
-            if (log.DropOldestSegment(_limit, why) == 0)
+            if (!MayDrop(long.MaxValue) || log.DropOldestSegment(_limit, why) == 0)
             {
-                _isBlocked = _limit != long.MaxValue;
                 return false;
             }
             Volatile.Write(ref _dropped, _dropped + Math.Max(0, log.StartOffset - from));
             return true;
         }
+    }
+
+    /// <summary>Whether there is a segment to give up below the offset; one that is held back only by the limit is asked for.</summary>
+    private bool MayDrop(long below)
+    {
+        long end = log.EndOfOldestSegment;
+        if (end < 0 || end > below)
+        {
+            return false;
+        }
+        _isBlocked |= end > _limit;
+        return end <= _limit;
     }
 
     private long Wanted() => keep > TimeSpan.Zero ? Math.Min(_wanted, log.EndOfSegmentsBefore(time.GetUtcNow() - keep)) : _wanted;

@@ -252,6 +252,7 @@ public sealed class EdgeToBrokerTests
             };
             EdgeBuffer buffer = EdgeBuffer.Open(
                 storage, "data", bufferOptions ?? Buffer, TimeProvider.System, NullLoggerFactory.Instance);
+            buffer.Space.BeginToDrop();
             var counters = new UplinkCounters();
             var cloud = new KafkaCloud(options, counters, TimeProvider.System, NullLoggerFactory.Instance);
             var uplink = new EdgeUplink(

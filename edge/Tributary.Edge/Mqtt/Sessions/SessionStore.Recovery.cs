@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
+using Tributary.Edge.Buffer;
 using Tributary.Edge.Mqtt.Protocol;
 using Tributary.Log;
 
@@ -78,12 +79,13 @@ internal sealed partial class SessionStore
     private void Adopt(Recovered recovered)
     {
         _table = recovered.Table;
-        _saved = recovered.Position;
+        // A position that is not on disk holds nothing: the next reading begins where the last snapshot is.
+        _saved = recovered.Unsaved is null ? recovered.Position : _saved;
         (_savedAt, _savedMessages) = (_time.GetTimestamp(), long.MaxValue);
-        _holdsTopics = false;
-        if (_table.Sessions.Any(session => session.UsesReceipts))
+        _holdsTopics = recovered.Unsaved is not null || _table.Sessions.Any(session => session.UsesReceipts);
+        foreach (BufferPartition partition in _buffer.Partitions)
         {
-            HoldTopics();
+            partition.Hold.Release(_holdsTopics ? LimitOf(partition) : long.MaxValue);
         }
         _journal = new SessionJournal(_log, _buffer, _time, recovered.Unsaved);
         _journalBytes = _log.BytesBetween(_log.StartOffset, _log.AppendedEnd);

@@ -80,6 +80,7 @@ internal sealed partial class SessionStore : IAsyncDisposable
             throw;
         }
         buffer.Subscribe(Opened);
+        buffer.Space.BeginToDrop();
         _logger.SessionsOpened(_table.Sessions.Count, QueuedMessages, _table.Retained.Count);
     }
 

@@ -29,7 +29,7 @@ public sealed class FullPolicyTests
     [Fact]
     public async Task Dropping_the_oldest_takes_every_message_and_stays_within_the_quota()
     {
-        await using IngestBench bench = IngestBench.Open(buffer: Small with { Policy = FullPolicy.DropOldest });
+        await using IngestBench bench = Open(Small with { Policy = FullPolicy.DropOldest });
         Fill(bench, "devices/d1/level", 3000);
 
         PartitionLog log = bench.Log(Telemetry);
@@ -43,7 +43,7 @@ public sealed class FullPolicyTests
     [Fact]
     public async Task A_topic_that_refuses_is_not_dropped_and_those_that_drop_make_room_for_it()
     {
-        await using IngestBench bench = IngestBench.Open(buffer: Small with { Topics = Own(Telemetry, new(FullPolicy.DropOldest, null, null)) });
+        await using IngestBench bench = Open(Small with { Topics = Own(Telemetry, new(FullPolicy.DropOldest, null, null)) });
         Fill(bench, "devices/d1/level", 1500);
         int taken = 0;
         while (Accept(bench, "other") == IngestRefusal.None)
@@ -62,8 +62,8 @@ public sealed class FullPolicyTests
     {
         FullPolicy policy = Enum.Parse<FullPolicy>(word, ignoreCase: true);
         const long Most = 6 * Segment;
-        await using IngestBench bench = IngestBench.Open(
-            buffer: Small with { MaxDiskBytes = 8 << 20, Topics = Own(Telemetry, new(policy, Most, null)) });
+        await using IngestBench bench = Open(
+            Small with { MaxDiskBytes = 8 << 20, Topics = Own(Telemetry, new(policy, Most, null)) });
         int refused = 0;
         for (int i = 0; i < 1000; i++)
         {
@@ -92,7 +92,7 @@ public sealed class FullPolicyTests
     [Fact]
     public async Task What_is_acknowledged_stays_for_its_time_and_goes_first_when_room_is_needed()
     {
-        await using IngestBench bench = IngestBench.Open(buffer: Small with { Keep = TimeSpan.FromHours(1) });
+        await using IngestBench bench = Open(Small with { Keep = TimeSpan.FromHours(1) });
         Fill(bench, "devices/d1/level", 200);
         BufferPartition partition = bench.Buffer.Partitions.Single();
         partition.Hold.Advance(partition.Log.FlushedEnd);
@@ -131,7 +131,7 @@ public sealed class FullPolicyTests
     [Fact]
     public async Task What_may_be_looked_for_after_a_crash_is_not_dropped()
     {
-        await using IngestBench bench = IngestBench.Open(buffer: Small with { Policy = FullPolicy.DropOldest });
+        await using IngestBench bench = Open(Small with { Policy = FullPolicy.DropOldest });
         Fill(bench, "devices/d1/level", 100);
         BufferPartition partition = bench.Buffer.Partitions.Single();
         partition.Hold.Release(50);
@@ -153,6 +153,70 @@ public sealed class FullPolicyTests
             },
             "room is made");
         Assert.True(partition.Hold.Dropped > 0);
+    }
+
+    [Fact]
+    public async Task Nothing_is_dropped_before_everybody_has_said_what_he_holds_back()
+    {
+        await using IngestBench bench = IngestBench.Open(buffer: Small with { Policy = FullPolicy.DropOldest });
+        while (Accept(bench, "devices/d1/level") == IngestRefusal.None)
+        {
+        }
+        Assert.Equal(0, bench.Log(Telemetry).StartOffset);
+        bench.Buffer.Space.BeginToDrop();
+        Blocking.Until(
+            () =>
+            {
+                bench.Time.Advance(Small.SpaceCheckInterval);
+                return !bench.Buffer.Space.IsFull;
+            },
+            "room is made");
+        Assert.True(bench.Buffer.Partitions.Single().Hold.Dropped > 0);
+    }
+
+    [Fact]
+    public async Task A_topic_near_its_own_quota_asks_those_who_hold_its_records_back()
+    {
+        await using IngestBench bench = Open(
+            Small with { MaxDiskBytes = 8 << 20, Keep = TimeSpan.FromDays(1), Topics = Own(Telemetry, new(null, 6 * Segment, null)) });
+        Fill(bench, "devices/d1/level", 1);
+        BufferPartition partition = bench.Buffer.Partitions.Single();
+        partition.Hold.Release(0);
+        Assert.False(partition.Hold.IsHolding || bench.Buffer.Space.NeedsRoom);
+        while (Accept(bench, "devices/d1/level") == IngestRefusal.None)
+        {
+            partition.Hold.Advance(partition.Log.FlushedEnd);
+        }
+        Assert.True(partition.Hold.IsHolding && bench.Buffer.Space.NeedsRoom);
+        partition.Hold.Release(partition.Log.FlushedEnd);
+        Blocking.Until(
+            () =>
+            {
+                bench.Time.Advance(Small.SpaceCheckInterval);
+                return !bench.Buffer.Space.FullTopics.Any();
+            },
+            "room is made");
+        Assert.Equal(0, partition.Hold.Dropped);
+    }
+
+    [Fact]
+    public async Task What_can_not_go_for_another_reason_is_not_asked_for()
+    {
+        await using IngestBench bench = Open(Small with { Policy = FullPolicy.DropOldest, MinFreeBytes = 1000 });
+        Fill(bench, "devices/d1/level", 1);
+        BufferPartition partition = bench.Buffer.Partitions.Single();
+        partition.Hold.Release(0);
+        bench.Storage.Free = 999;
+        bench.Time.Advance(Small.SpaceCheckInterval);
+        Assert.True(bench.Buffer.Space.IsFull);
+        Assert.False(partition.Hold.IsHolding);
+    }
+
+    private static IngestBench Open(EdgeBufferOptions buffer)
+    {
+        IngestBench bench = IngestBench.Open(buffer: buffer);
+        bench.Buffer.Space.BeginToDrop();
+        return bench;
     }
 
     private static Dictionary<string, TopicOptions> Own(string topic, TopicOptions options) => new() { [topic] = options };
