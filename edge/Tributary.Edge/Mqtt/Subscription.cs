@@ -84,13 +84,15 @@ internal sealed class SharedGroup(byte[] name)
     }
 
     /// <summary>
-    /// Whose turn it is, and who is next if that one has no room: members that are connected, then those that have a durable session.
+    /// Whose turn it is, and who is next if that one has no room: members that are connected, then those that are not and for whom it is
+    /// stored. A message of QoS 0 is for nobody who is not connected, nor is any for a member that has asked for QoS 0.
     /// </summary>
+    /// <param name="qos">QoS that the message was published with.</param>
     /// <param name="except">One that does not get it.</param>
-    public Turns InTurn(Session? except = null) => new(_members, Interlocked.Increment(ref _turn), except);
+    public Turns InTurn(int qos, Session? except = null) => new(_members, Interlocked.Increment(ref _turn), qos > 0, except);
 
     /// <summary>Members in their order.</summary>
-    internal ref struct Turns(Subscription[] members, uint turn, Session? except)
+    internal ref struct Turns(Subscription[] members, uint turn, bool mayBeStored, Session? except)
     {
         private int _at = -1;
 
@@ -105,7 +107,7 @@ internal sealed class SharedGroup(byte[] name)
             {
                 Subscription member = members[(int)((turn + (uint)_at) % (uint)members.Length)];
                 bool isConnected = member.Session.Connection is not null;
-                bool isNext = _at < members.Length ? isConnected : !isConnected && member.Session.IsDurable;
+                bool isNext = _at < members.Length ? isConnected : !isConnected && mayBeStored && member.IsDurable;
                 if (isNext && !ReferenceEquals(member.Session, except))
                 {
                     Current = member;

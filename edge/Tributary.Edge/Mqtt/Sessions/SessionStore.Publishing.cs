@@ -310,7 +310,7 @@ internal sealed partial class SessionStore
     {
         Session? full = null;
         bool isKept = true;
-        foreach (Subscription member in group.InTurn())
+        foreach (Subscription member in group.InTurn(packet.Qos))
         {
             int qos = Math.Min(packet.Qos, member.Qos);
             if (member.Session.IsDurable && qos > 0)

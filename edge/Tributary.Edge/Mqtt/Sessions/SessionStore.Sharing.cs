@@ -60,7 +60,7 @@ internal sealed partial class SessionStore
             return; // it was sent, and too large to be kept beside others
         }
         Session? full = null;
-        foreach (Subscription to in group.InTurn(except: from))
+        foreach (Subscription to in group.InTurn(QosOf(left.Message), except: from))
         {
             if (TryPassOn(left, from, to))
             {
@@ -74,16 +74,23 @@ internal sealed partial class SessionStore
         }
     }
 
+    /// <summary>QoS of a message as it was published, as far as is known: the member that leaves it may have asked for less.</summary>
+    private static int QosOf(in OutboundMessage message) => message.Message?.Qos ?? message.Qos;
+
     private bool TryPassOn(in LeftMessage left, Session from, Subscription to)
     {
         OutboundMessage before = left.Message;
-        var message = new OutboundMessage(before.Message, Math.Min(before.Qos, to.Qos), before.Retain, to.Identifier, null)
+        var message = new OutboundMessage(before.Message, Math.Min(QosOf(before), to.Qos), before.Retain, to.Identifier, null)
         {
             Offset = before.Offset,
             Size = before.Size,
             Share = to.Key,
         };
         bool isStored = to.Session.IsDurable && message.Qos > 0;
+        if (!isStored && to.Session.Connection is null)
+        {
+            return false; // it would be lost with the session that leaves it
+        }
         long sequence = -1;
         if (isStored
             && (_journal.IsLost || _journalBytes > _options.MaxJournalBytes

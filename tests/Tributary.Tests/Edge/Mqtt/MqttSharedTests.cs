@@ -61,12 +61,14 @@ public sealed class MqttSharedTests : MqttTest
         await other.ExpectNothingAsync();
     }
 
-    [Fact]
-    public async Task A_message_whose_member_has_gone_before_its_commit_goes_to_another_one()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public async Task A_message_whose_member_has_gone_before_its_commit_goes_to_another_one(int qos)
     {
         Ingest.CommitsAtOnce = false;
         ScriptedClient member = await ConnectAsync(5, "member");
-        await JoinAsync(member);
+        await JoinAsync(member, (byte)qos);
         ScriptedClient pub = await ConnectAsync(5, "pub");
         await pub.SendAsync(Packets.Publish(5, "t", "1", 1, 1));
         await Wait.Until(() => Ingest.Messages.Count == 1);

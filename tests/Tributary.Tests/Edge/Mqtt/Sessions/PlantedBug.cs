@@ -77,6 +77,9 @@ internal enum PlantedBug
     /// <summary>What waits for a member of a shared subscription ends with its session.</summary>
     EndsWhatIsShared,
 
+    /// <summary>A message of a shared subscription whose member has gone before its commit goes to nobody else.</summary>
+    GivesToTheGone,
+
     /// <summary>The uplink's checkpoint is written and not found again.</summary>
     LosesCheckpoint,
 }

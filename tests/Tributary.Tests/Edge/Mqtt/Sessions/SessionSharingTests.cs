@@ -48,10 +48,26 @@ public sealed class SessionSharingTests
         Assert.Equal(Enumerable.Range(0, 9).Select(i => $"{i}"), all.Order());
     }
 
-    private static BenchClient Join(SessionBench bench, string clientId)
+    [Fact]
+    public void A_message_is_for_no_absent_member_that_asked_for_QoS_0()
+    {
+        var bench = new SessionBench(new MqttOptions(), new MemoryStorage());
+        Join(bench, "none", qos: 0).Leave();
+        Join(bench, "first").Leave();
+        BenchClient publisher = bench.Connect("publisher");
+        Publish(bench, publisher, 0, 10);
+        Assert.Equal(10, bench.Store.Count().QueuedMessages);
+        Join(bench, "second").Leave();
+        bench.Connect("first", isClean: true);
+        bench.Write();
+        Assert.Equal(Enumerable.Range(0, 10).Select(i => $"{i}"), bench.Connect("second").Take());
+        Assert.Equal(0, bench.Store.Metrics.Dropped(MqttDropReason.SessionFull));
+    }
+
+    private static BenchClient Join(SessionBench bench, string clientId, int qos = 1)
     {
         BenchClient member = bench.Connect(clientId);
-        member.Subscribe("$share/g/t", 1);
+        member.Subscribe("$share/g/t", qos);
         return member;
     }
 

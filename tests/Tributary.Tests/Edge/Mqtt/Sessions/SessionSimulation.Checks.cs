@@ -106,10 +106,13 @@ internal sealed partial class SessionSimulation
         {
             return null;
         }
-        // What a member without a durable session had is gone with the process.
-        int since = Math.Max(members[0].SubscribedAt, members.Exists(member => member.IsVolatile) ? _lostAt : -1);
+        // What a member without a durable session had, or one with QoS 0, is gone with the process.
+        int since = Math.Max(
+            Math.Max(members[0].SubscribedAt, members.Max(member => member.LostUpTo)),
+            members.Exists(member => member.IsVolatile || member.SubscribedQos == 0) ? _lostAt : -1);
         SimulatedMessage? missing = _clients.SelectMany(client => client.Published).FirstOrDefault(message => IsOwed(message, since)
-            && message.Qos > 0 && !members.Exists(member => member.EverTaken.Contains(message.Payload)));
+            && message.Qos > 0
+            && !members.Exists(member => member.EverTaken.Contains(message.Payload) || member.Lost.Contains(message.Payload)));
         return missing is null ? null : $"no member, subscribed since {since}, ever got {missing.Payload} of {missing.SentAt} with QoS {missing.Qos}";
     }
 

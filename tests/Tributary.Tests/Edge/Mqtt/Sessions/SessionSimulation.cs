@@ -13,8 +13,8 @@ namespace Tributary.Tests.Edge.Mqtt.Sessions;
 /// and take over each other, clients that are slow or away for long, QoS 2 messages that are sent twice, topics that uplinks ship and
 /// trim over a link that is cut. In the end everything is well: what each client was told, and got, is compared with what the
 /// specification promises it, and the cloud has each record that was durable, once and in order. With some seeds two clients share a
-/// subscription, or three, one of whose sessions ends with its connection; with others messages are large, a subscriber stays away, and
-/// the journal is full at times.
+/// subscription, or three, one of whom has a session that ends with its connection, or asked for QoS 0; with others messages are large, a
+/// subscriber stays away, and the journal is full at times.
 /// </summary>
 internal sealed partial class SessionSimulation
 {
@@ -55,6 +55,7 @@ internal sealed partial class SessionSimulation
             new SimulatedClient(this, "both", _random.Next(3)),
             .. Enumerable.Range(0, seed % 2 * 2).Select(i => new SimulatedClient(this, $"m{i}", 1, "$share/g/t/#")),
             .. Enumerable.Range(0, seed % 4 / 3).Select(_ => new SimulatedClient(this, "v", 1, "$share/g/t/#", isVolatile: true)),
+            .. Enumerable.Range(0, seed % 8 == 5 ? 1 : 0).Select(_ => new SimulatedClient(this, "z", 0, "$share/g/t/#")),
         ];
         Filling = seed % 4 == 0 ? 3500 : 0;
         _crashRate = 10 + _random.Next(60);

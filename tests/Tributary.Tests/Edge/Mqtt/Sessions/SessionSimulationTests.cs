@@ -75,6 +75,7 @@ public sealed class SessionSimulationTests(ITestOutputHelper output)
     [InlineData(nameof(PlantedBug.EndsWhatIsShared))]
     [InlineData(nameof(PlantedBug.LosesCheckpoint))]
     [InlineData(nameof(PlantedBug.EndsWhatIsLent))]
+    [InlineData(nameof(PlantedBug.GivesToTheGone))]
     [InlineData(nameof(PlantedBug.MarksNoPieces))]
     [InlineData(nameof(PlantedBug.ReadsOnFromTheEnd))]
     public void A_planted_bug_is_found(string bug)

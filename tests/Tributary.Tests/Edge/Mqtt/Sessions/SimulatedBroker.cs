@@ -106,6 +106,9 @@ internal sealed class SimulatedBroker : IIngest
     public void Note(SimulatedClient client, string direction, SimulatedPacket packet) => _simulation.Note(
         $"  {client.Name} {direction} {packet.Type} {packet.Id} {packet.Topic} {packet.Payload} {packet.Qos}{(packet.IsDuplicate ? " again" : "")}{(packet.Flag ? " flag" : "")}");
 
+    /// <summary>Something that was sent before now, and nobody can tell what, is lost with a connection.</summary>
+    public void NoteLost(SimulatedClient client) => client.LostUpTo = _simulation.Step;
+
     /// <summary>A client's former connection has said its last.</summary>
     public void TakeOver(SimulatedLink link)
     {

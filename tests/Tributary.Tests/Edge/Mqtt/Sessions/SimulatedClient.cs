@@ -79,6 +79,12 @@ internal sealed class SimulatedClient(
     /// <summary>What came in all of its sessions.</summary>
     public HashSet<string> EverTaken { get; } = [];
 
+    /// <summary>What was on its way with QoS 0 when a connection of it broke.</summary>
+    public HashSet<string> Lost { get; } = [];
+
+    /// <summary>Step before which any message may have been on its way so.</summary>
+    public int LostUpTo { get; set; } = -1;
+
     /// <summary>What came since its session began, in order, with the QoS that it came with; each QoS 2 message once.</summary>
     public List<(string Topic, string Payload, int Qos)> Taken { get; private set; } = [];
 

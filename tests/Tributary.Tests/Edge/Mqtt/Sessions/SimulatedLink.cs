@@ -71,6 +71,10 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
             broker.PublishWill(new DueWill(session, WillOf(_will)));
         }
         _will?.Begin(broker.Now);
+        if (Client.SubscribedQos == 0 && Client.IsMember)
+        {
+            NoteLost(session);
+        }
         if (Client.IsVolatile && broker.Bug == PlantedBug.EndsWhatIsLent)
         {
             session.Outbound.End();
@@ -96,7 +100,7 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
         Span<byte> unused = stackalloc byte[AckQueue.PubAckBytes];
         while (_acks.TakeReady(unused, out _, out PendingAck entry))
         {
-            broker.Delivery.Deliver(entry.Local!, _matches);
+            Deliver(entry.Local!);
             _rest--;
         }
         _rest -= _acks.DropLost();
@@ -178,11 +182,38 @@ internal sealed class SimulatedLink(SimulatedBroker broker, SimulatedClient clie
         }
         if (other.Local is { } local)
         {
-            broker.Delivery.Deliver(local, _matches);
+            Deliver(local);
         }
         if (other.PacketId != 0)
         {
             _toClient.Enqueue(new SimulatedPacket(other.Answer, other.PacketId));
+        }
+    }
+
+    private void Deliver(LocalMessage local)
+    {
+        if (broker.Bug == PlantedBug.GivesToTheGone)
+        {
+            local.Chosen?.RemoveAll(static member => member.Session.Connection is null);
+        }
+        broker.Delivery.Deliver(local, _matches);
+    }
+
+    /// <summary>What the client is to get with QoS 0 ends with the connection, rightly.</summary>
+    private void NoteLost(Session session)
+    {
+        Client.Lost.UnionWith(_toClient.Where(static packet => packet.Type == PacketType.Publish).Select(static packet => packet.Payload));
+        while (session.Outbound.TryTake(this, long.MaxValue, out OutboundMessage message, out _) == OutboundKind.Message)
+        {
+            if (message.Message is { } content)
+            {
+                Client.Lost.Add(Encoding.UTF8.GetString(content.Payload));
+                content.Release();
+            }
+            else
+            {
+                broker.NoteLost(Client); // it may not be durable
+            }
         }
     }
 
