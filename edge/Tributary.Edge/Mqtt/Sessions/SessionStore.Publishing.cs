@@ -415,8 +415,8 @@ internal sealed partial class SessionStore
             int qos = Math.Min(retained.Qos, options.Qos);
             if (!session.IsDurable || qos == 0 || retained.Size + RecipientBytes > _buffer.MaxJournalEntryBytes)
             {
-                // Also one of a time when larger packets were taken: it is sent for as long as the connection lasts.
-                SendRetained(session, retained, qos, identifier);
+                // Also one of a time when larger packets were taken: with QoS 0, or it had a number that nobody knows after a crash.
+                SendRetained(session, retained, session.IsDurable ? 0 : qos, identifier);
                 continue;
             }
             if (_journalBytes > _options.MaxJournalBytes

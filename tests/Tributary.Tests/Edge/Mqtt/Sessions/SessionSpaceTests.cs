@@ -155,6 +155,7 @@ public sealed class SessionSpaceTests
         Assert.Equal(1, bench.Store.Count().Retained);
         BenchClient other = bench.Connect("other");
         other.Subscribe("t", 1);
+        Assert.Equal(0, other.Session.Outbound.NextSequence); // nothing of it is in the journal, so no packet identifier is used up either
         Assert.Equal(["x"], other.Take());
         for (int i = 0; i < 2000; i++)
         {
