@@ -13,8 +13,12 @@ internal sealed partial class SessionStore
     /// <summary>Messages that one entry passes on at most.</summary>
     private const int PassedAtOnce = 1000;
 
+    /// <summary>What one takes in such an entry beside its recipient, at most.</summary>
+    private const int PassedBytes = 32;
+
     // Under the lock.
     private readonly List<Passing> _passing = [];
+    private int _passingBytes;
     private readonly HashSet<Session> _borrowers = [];
 
     /// <summary>A message came to a member whose session had ended.</summary>
@@ -109,7 +113,8 @@ internal sealed partial class SessionStore
             return true;
         }
         _passing.Add(new Passing(left.Sequence, message, to.Session, sequence));
-        if (_passing.Count == PassedAtOnce)
+        _passingBytes += PassedBytes + RecipientBytes + to.Key.Length;
+        if (_passing.Count == PassedAtOnce || _passingBytes >= MaxRecipientBytes)
         {
             Pass(from);
         }
@@ -152,6 +157,7 @@ internal sealed partial class SessionStore
             }
         }
         _passing.Clear();
+        _passingBytes = 0;
     }
 
     /// <summary>Queues what goes to sessions that are not durable, or with QoS 0: after the entry that takes it from the former one.</summary>

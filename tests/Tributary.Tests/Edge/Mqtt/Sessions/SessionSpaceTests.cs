@@ -190,6 +190,37 @@ public sealed class SessionSpaceTests
         Assert.Equal((Sessions * Groups) - queued, bench.Store.Metrics.Dropped(MqttDropReason.SessionFull));
     }
 
+    [Fact]
+    public void Names_of_shared_subscriptions_count_in_the_size_of_an_entry_that_passes_on()
+    {
+        const int Messages = 900;
+        string filter = $"$share/{new string('n', 4000)}/t";
+        var bench = new SessionBench(new MqttOptions { MaxPacketBytes = 1 << 10 }, new MemoryStorage());
+        BenchClient leaving = bench.Connect("leaving");
+        leaving.Subscribe(filter, 1);
+        leaving.Leave();
+        BenchClient publisher = bench.Connect("publisher");
+        for (int i = 0; i < Messages; i++)
+        {
+            bench.Publish(publisher, "t", $"{i}", 1);
+            bench.Write();
+        }
+        BenchClient other = bench.Connect("other");
+        other.Subscribe(filter, 1);
+        bench.Connect("leaving", isClean: true);
+        bench.Write();
+        Assert.Null(bench.Store.Count().Unavailable);
+        other.Leave();
+        bench = bench.Restart();
+        other = bench.Connect("other");
+        var all = new List<string>();
+        while (other.Take() is { Count: > 0 } some)
+        {
+            all.AddRange(some);
+        }
+        Assert.Equal(Enumerable.Range(0, Messages).Select(i => $"{i}"), all);
+    }
+
     private static void PublishTwice(SessionBench bench, BenchClient client, int id)
     {
         bench.Publish(client, "t", "first", 2, id);
