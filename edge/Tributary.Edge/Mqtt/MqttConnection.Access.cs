@@ -159,7 +159,7 @@ internal sealed partial class MqttConnection
         }
         foreach (Subscription subscription in session.Subscriptions.Where(held => !rights.MaySubscribe(held.Filter)).ToArray())
         {
-            _broker.Sessions.Unsubscribe(session, subscription.Key);
+            _broker.Sessions.Revoke(session, subscription);
             _broker.Metrics.SubscriptionDenied();
             LogDenied(AccessDenial.Subscribe, subscription.Key);
         }

@@ -223,6 +223,11 @@ internal sealed partial class MqttConnection
                 reason = PublishWriter.TryWrite(Output, outbound with { Message = message }, packetId, _recipient, waited, out int bytes);
                 _unflushed += bytes;
             }
+            else if (_broker.Sessions.TryPassOn(session, outbound with { Message = message }, packetId))
+            {
+                message.Release();
+                return;
+            }
             message.Release();
         }
         if (reason is null)

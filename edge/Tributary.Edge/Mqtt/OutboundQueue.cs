@@ -140,13 +140,36 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
             for (int i = 0; i < _count; i++)
             {
                 ref Slot slot = ref At(i);
-                if (slot.Message is { Share: not null, Qos: > 0 }
-                    && (slot.State == OutboundState.Waiting || (slot.State == OutboundState.Sent && slot.Message.Qos == 1)))
+                if (MayLeave(slot))
                 {
                     slot.Message.Message?.Share();
                     left.Add(new LeftMessage(slot.Sequence, slot.Message));
                 }
             }
+            return left;
+        }
+    }
+
+    /// <summary>
+    /// Takes out what waits by a shared subscription that the client has no more, as <see cref="TakeShared"/> says. What was sent in this
+    /// connection stays: its answer may be on its way.
+    /// </summary>
+    public List<LeftMessage> TakeWaiting(ReadOnlySpan<byte> share)
+    {
+        lock (_lock)
+        {
+            var left = new List<LeftMessage>();
+            for (int i = 0; i < _count; i++)
+            {
+                ref Slot slot = ref At(i);
+                if (!slot.IsInWindow && MayLeave(slot) && share.SequenceEqual(slot.Message.Share))
+                {
+                    slot.Message.Message?.Share();
+                    left.Add(new LeftMessage(slot.Sequence, slot.Message));
+                    Finish(ref slot);
+                }
+            }
+            Trim();
             return left;
         }
     }
@@ -349,6 +372,9 @@ internal sealed partial class OutboundQueue(int maxBytes, long maxDeliveryBytes,
             return long.MaxValue;
         }
     }
+
+    private static bool MayLeave(in Slot slot) => slot.Message is { Share: not null, Qos: > 0 }
+        && (slot.State == OutboundState.Waiting || (slot.State == OutboundState.Sent && slot.Message.Qos == 1));
 
     private OutboundKind TakeMessage(ref Slot slot, long flushed, out OutboundMessage message, out ushort packetId)
     {

@@ -4,9 +4,10 @@ using Tributary.Edge.Mqtt.Protocol;
 namespace Tributary.Edge.Mqtt.Sessions;
 
 /// <summary>
-/// What members of shared subscriptions leave when their sessions end: it goes to other members (MQTT 5, 4.8.2). What stands in the
-/// journal is passed on where it stands, so that nothing is read or copied: an entry says whose it is now, and a crash finds it with either
-/// the one or the other. To a session that is not durable it is lent; the journal keeps it for that one as long as it has plenty of room.
+/// What members of shared subscriptions leave when their sessions end, or when they may not have it any more: it goes to other members
+/// (MQTT 5, 4.8.2). What stands in the journal is passed on where it stands, so that nothing is read or copied: an entry says whose it is
+/// now, and a crash finds it with either the one or the other. To a session that is not durable it is lent; the journal keeps it for that
+/// one as long as it has plenty of room.
 /// </summary>
 internal sealed partial class SessionStore
 {
@@ -21,6 +22,48 @@ internal sealed partial class SessionStore
     private int _passingBytes;
     private readonly HashSet<Session> _borrowers = [];
 
+    /// <summary>
+    /// Ends a subscription that a client may not have any more. What waits by a shared one goes to the other members, if there are any.
+    /// </summary>
+    /// <exception cref="SessionsUnavailableException">It can't be stored now.</exception>
+    public void Revoke(Session session, Subscription subscription)
+    {
+        lock (_lock)
+        {
+            Unsubscribe(session, subscription.Key);
+            if (subscription.IsShared && Subscriptions.FindGroup(subscription.Filter, subscription.Group) is not null)
+            {
+                PassOn(session.Outbound.TakeWaiting(subscription.Key), session, stays: true);
+            }
+        }
+    }
+
+    /// <summary>Gives a message that a client was to be sent, and may not have any more, to another member.</summary>
+    /// <param name="session">The client's session.</param>
+    /// <param name="message">The message; its reference stays the caller's.</param>
+    /// <param name="packetId">Packet identifier that it was to have, 0 for none.</param>
+    /// <returns>False if that is not possible: it is still the session's.</returns>
+    public bool TryPassOn(Session session, in OutboundMessage message, ushort packetId)
+    {
+        if (message.Share is not { } share || message is { Qos: 2, IsDuplicate: true })
+        {
+            return false;
+        }
+        lock (_lock)
+        {
+            var shared = new Subscription(session, share, default, 0);
+            long sequence = -1;
+            if (Subscriptions.FindGroup(shared.Filter, shared.Group) is null || (session.IsDurable && !IsCurrent(session))
+                || (packetId != 0 && !session.Outbound.Acknowledge(packetId, message.Qos, out sequence)))
+            {
+                return false;
+            }
+            message.Message!.Share();
+            PassOn([new LeftMessage(sequence, message)], session, stays: true);
+            return true;
+        }
+    }
+
     /// <summary>A message came to a member whose session had ended.</summary>
     private void PassOn(OutboundMessage message, Session from)
     {
@@ -32,9 +75,15 @@ internal sealed partial class SessionStore
     }
 
     /// <summary>Gives messages to other members, as far as there are any; their references are given back.</summary>
-    private void PassOn(List<LeftMessage> left, Session from)
+    /// <param name="left">The messages.</param>
+    /// <param name="from">The session that leaves them.</param>
+    /// <param name="stays">Whether it goes on: what nobody takes has to be done with.</param>
+    private void PassOn(List<LeftMessage> left, Session from, bool stays = false)
     {
-        _borrowers.Remove(from);
+        if (!stays)
+        {
+            _borrowers.Remove(from);
+        }
         var groups = new Dictionary<byte[], SharedGroup?>(TopicComparer.Instance);
         foreach (LeftMessage message in left)
         {
@@ -44,9 +93,10 @@ internal sealed partial class SessionStore
                 var shared = new Subscription(from, share, default, 0);
                 groups.Add(share, group = Subscriptions.FindGroup(shared.Filter, shared.Group));
             }
-            if (group is not null)
+            bool isPassed = group is not null && TryPassOn(message, from, group, stays);
+            if (stays && !isPassed && from.IsDurable && message.Message.Qos > 0)
             {
-                PassOn(message, from, group);
+                WriteDone(from, message.Sequence);
             }
         }
         Pass(from);
@@ -57,18 +107,18 @@ internal sealed partial class SessionStore
     }
 
     /// <summary>Gives a message to another member that has room for it.</summary>
-    private void PassOn(in LeftMessage left, Session from, SharedGroup group)
+    private bool TryPassOn(in LeftMessage left, Session from, SharedGroup group, bool stays)
     {
         if (left.Message is { Message: null, Offset: < 0 })
         {
-            return; // it was sent, and too large to be kept beside others
+            return false; // it was sent, and too large to be kept beside others
         }
         Session? full = null;
         foreach (Subscription to in group.InTurn(QosOf(left.Message), except: from))
         {
             if (TryPassOn(left, from, to))
             {
-                return;
+                return true;
             }
             full ??= to.Session;
         }
@@ -76,6 +126,11 @@ internal sealed partial class SessionStore
         {
             QueueFull(full);
         }
+        else if (stays)
+        {
+            Metrics.MessageDropped(MqttDropReason.NoLongerAllowed);
+        }
+        return false;
     }
 
     /// <summary>QoS of a message as it was published, as far as is known: the member that leaves it may have asked for less.</summary>

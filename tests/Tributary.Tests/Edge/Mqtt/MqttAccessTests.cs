@@ -275,6 +275,30 @@ public sealed class MqttAccessTests : MqttTest
     }
 
     [Fact]
+    public async Task What_waited_by_a_shared_subscription_goes_to_another_member_when_its_user_may_not_have_it_any_more()
+    {
+        ScriptedClient client = await KeepAsync(isPresent: false);
+        await client.SendAsync(Packets.Subscribe(5, 1, ("$share/g/news", 1)));
+        Assert.Equal(0x90, (await client.ReceiveAsync())[0]);
+        await client.HangUpAsync();
+        await Wait.Until(() => Server.Sessions.Count().Connected == 0);
+        ScriptedClient publisher = await OpenAsync(Packets.Connect(5, "p"), 5, new ClientOrigin(false, "by certificate"));
+        await publisher.ReceiveAsync();
+        await publisher.SendAsync(Packets.Publish(5, "news", "1", 1, 1), Packets.Publish(5, "news", "2", 1, 2));
+        await publisher.ExpectPubAcksAsync(1, 2);
+        WriteUsers($$"""{ "password": "{{Secret}}", "publish": [], "subscribe": [] }""", """{ "subscribe": ["news"] }""");
+        Time.Advance(TimeSpan.FromSeconds(3));
+        ScriptedClient other = await OpenAsync(Packets.Connect(5, "other"), 5, new ClientOrigin(true));
+        await other.ReceiveAsync();
+        await other.SendAsync(Packets.Subscribe(5, 1, ("$share/g/news", 1)));
+        Assert.Equal(0x90, (await other.ReceiveAsync())[0]);
+        await KeepAsync(isPresent: true);
+        await other.ExpectAsync(Packets.Publish(5, "news", "1", 1, 1));
+        await other.ExpectAsync(Packets.Publish(5, "news", "2", 1, 2));
+        Assert.Equal(0, Server.Metrics.Dropped(MqttDropReason.NoLongerAllowed));
+    }
+
+    [Fact]
     public async Task A_will_whose_user_may_not_publish_it_any_more_when_its_delay_is_over_is_not_published()
     {
         ScriptedClient client = await OpenAsync(

@@ -64,6 +64,30 @@ public sealed class SessionSharingTests
         Assert.Equal(0, bench.Store.Metrics.Dropped(MqttDropReason.SessionFull));
     }
 
+    [Fact]
+    public void What_a_member_may_not_have_any_more_goes_to_another_one()
+    {
+        var bench = new SessionBench(new MqttOptions(), new MemoryStorage());
+        BenchClient member = Join(bench, "member");
+        BenchClient publisher = bench.Connect("publisher");
+        Publish(bench, publisher, 0, 5);
+        OutboundKind kind = member.Session.Outbound.TryTake(member, bench.Store.Committed, out OutboundMessage taken, out ushort id);
+        Assert.Equal(OutboundKind.Message, kind);
+        Assert.False(bench.Store.TryPassOn(member.Session, taken with { Share = null }, id));
+        BenchClient other = Join(bench, "other");
+        other.Leave();
+        Assert.True(bench.Store.TryPassOn(member.Session, taken, id));
+        taken.Message!.Release();
+        bench.Store.Revoke(member.Session, Assert.Single(member.Session.Subscriptions));
+        bench.Write();
+        Assert.Empty(member.Take());
+        Assert.Equal((0L, 5L), (member.Session.Outbound.StoredMessages, bench.Store.Count().QueuedMessages));
+        member.Leave();
+        bench = bench.Restart();
+        Assert.Equal(["0", "1", "2", "3", "4"], bench.Connect("other").Take());
+        Assert.Empty(bench.Connect("member").Take());
+    }
+
     private static BenchClient Join(SessionBench bench, string clientId, int qos = 1)
     {
         BenchClient member = bench.Connect(clientId);
