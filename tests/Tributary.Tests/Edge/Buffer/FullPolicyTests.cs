@@ -113,7 +113,7 @@ public sealed class FullPolicyTests
     [Fact]
     public async Task After_a_start_what_was_acknowledged_before_makes_room_though_the_cloud_does_not_answer()
     {
-        await using IngestBench bench = IngestBench.Open(buffer: Small with { Keep = TimeSpan.FromHours(1) });
+        await using IngestBench bench = Open(Small with { Keep = TimeSpan.FromHours(1) });
         Fill(bench, "devices/d1/level", 700);
         BufferPartition partition = bench.Buffer.Partitions.Single();
         var file = new CheckpointFile(bench.Storage, partition.Directory);
