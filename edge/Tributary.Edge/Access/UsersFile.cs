@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Tributary.Edge.Host;
 
 namespace Tributary.Edge.Access;
 
@@ -178,9 +179,9 @@ internal static class UsersFile
         List<User> users = [];
         Permissions? anonymous = null;
         reader.Read();
-        Expect(reader, JsonTokenType.StartObject, "the file must hold a JSON object");
+        StrictJson.Expect(reader, JsonTokenType.StartObject, "the file must hold a JSON object");
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (NextProperty(ref reader, seen) is { } name)
+        while (StrictJson.NextMember(ref reader, seen) is { } name)
         {
             switch (name)
             {
@@ -200,9 +201,9 @@ internal static class UsersFile
 
     private static void ReadUsers(ref Utf8JsonReader reader, List<User> users)
     {
-        Expect(reader, JsonTokenType.StartObject, $"'{UsersName}' must be an object with an entry for each user");
+        StrictJson.Expect(reader, JsonTokenType.StartObject, $"'{UsersName}' must be an object with an entry for each user");
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (NextProperty(ref reader, seen) is { } name)
+        while (StrictJson.NextMember(ref reader, seen) is { } name)
         {
             if (!IsName(name))
             {
@@ -218,16 +219,16 @@ internal static class UsersFile
 
     private static User ReadUser(ref Utf8JsonReader reader, string user, bool isAnonymous)
     {
-        Expect(reader, JsonTokenType.StartObject, $"'{user}' must be an object");
+        StrictJson.Expect(reader, JsonTokenType.StartObject, $"'{user}' must be an object");
         PasswordHash? password = null;
         IReadOnlyList<TopicGrant> publish = [], subscribe = [];
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (NextProperty(ref reader, seen) is { } name)
+        while (StrictJson.NextMember(ref reader, seen) is { } name)
         {
             switch (name)
             {
                 case PasswordName when !isAnonymous:
-                    Expect(reader, JsonTokenType.String, $"the password of '{user}' must be the text of a hash");
+                    StrictJson.Expect(reader, JsonTokenType.String, $"the password of '{user}' must be the text of a hash");
                     password = PasswordHash.Parse(reader.GetString()!);
                     break;
                 case PublishName:
@@ -247,11 +248,11 @@ internal static class UsersFile
     private static List<TopicGrant> ReadFilters(ref Utf8JsonReader reader, string name, bool isAnonymous)
     {
         string rule = $"'{name}' must be a list of topic filters";
-        Expect(reader, JsonTokenType.StartArray, rule);
+        StrictJson.Expect(reader, JsonTokenType.StartArray, rule);
         List<TopicGrant> filters = [];
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
-            Expect(reader, JsonTokenType.String, rule);
+            StrictJson.Expect(reader, JsonTokenType.String, rule);
             if (filters.Count == MaxFilters)
             {
                 throw new FormatException($"'{name}' has more than {MaxFilters} topic filters");
@@ -264,31 +265,6 @@ internal static class UsersFile
             filters.Add(filter);
         }
         return filters;
-    }
-
-    /// <summary>Goes to the value of the next property.</summary>
-    /// <returns>Its name, null at the object's end.</returns>
-    private static string? NextProperty(ref Utf8JsonReader reader, HashSet<string> seen)
-    {
-        if (!reader.Read() || reader.TokenType == JsonTokenType.EndObject)
-        {
-            return null;
-        }
-        string name = reader.GetString()!;
-        if (!seen.Add(name))
-        {
-            throw new FormatException($"'{name}' stands here twice");
-        }
-        reader.Read();
-        return name;
-    }
-
-    private static void Expect(in Utf8JsonReader reader, JsonTokenType type, string rule)
-    {
-        if (reader.TokenType != type)
-        {
-            throw new FormatException(rule);
-        }
     }
 }
 

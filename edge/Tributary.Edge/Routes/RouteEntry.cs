@@ -68,40 +68,15 @@ internal static class RouteEntryReader
     /// <exception cref="FormatException">It is none.</exception>
     public static RouteEntry Read(ref Utf8JsonReader reader)
     {
-        Expect(reader, JsonTokenType.StartObject, "each of 'routes' must be an object");
+        StrictJson.Expect(reader, JsonTokenType.StartObject, "each of 'routes' must be an object");
         var entry = new RouteEntry(reader.TokenStartIndex);
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (NextMember(ref reader, seen) is { } name)
+        while (StrictJson.NextMember(ref reader, seen) is { } name)
         {
             entry.Members[name] = reader.TokenStartIndex;
             ReadMember(ref reader, entry, name);
         }
         return entry;
-    }
-
-    /// <summary>Goes to the value of the next member.</summary>
-    /// <returns>Its name, null at the object's end.</returns>
-    public static string? NextMember(ref Utf8JsonReader reader, HashSet<string> seen)
-    {
-        if (!reader.Read() || reader.TokenType == JsonTokenType.EndObject)
-        {
-            return null;
-        }
-        string name = reader.GetString()!;
-        if (!seen.Add(name))
-        {
-            throw new FormatException($"'{name}' stands here twice");
-        }
-        reader.Read();
-        return name;
-    }
-
-    public static void Expect(in Utf8JsonReader reader, JsonTokenType type, string rule)
-    {
-        if (reader.TokenType != type)
-        {
-            throw new FormatException(rule);
-        }
     }
 
     private static void ReadMember(ref Utf8JsonReader reader, RouteEntry entry, string name)
@@ -167,10 +142,10 @@ internal static class RouteEntryReader
             entry.Key = reader.GetString()!;
             return;
         }
-        Expect(reader, JsonTokenType.StartObject, "'key' must be a text, or an object with 'path'");
+        StrictJson.Expect(reader, JsonTokenType.StartObject, "'key' must be a text, or an object with 'path'");
         long at = reader.TokenStartIndex;
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (NextMember(ref reader, seen) is { } name)
+        while (StrictJson.NextMember(ref reader, seen) is { } name)
         {
             entry.KeyPath = name == "path" ? PathOf(reader, "key") : throw Unknown(name, "'key'", ["path"]);
         }
@@ -179,9 +154,9 @@ internal static class RouteEntryReader
 
     private static void ReadHeaders(ref Utf8JsonReader reader, RouteEntry entry)
     {
-        Expect(reader, JsonTokenType.StartObject, "'headers' must be an object with a text for each header");
+        StrictJson.Expect(reader, JsonTokenType.StartObject, "'headers' must be an object with a text for each header");
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (NextMember(ref reader, seen) is { } name)
+        while (StrictJson.NextMember(ref reader, seen) is { } name)
         {
             if (seen.Count > Route.MaxHeaders)
             {
@@ -193,12 +168,12 @@ internal static class RouteEntryReader
 
     private static PayloadTime ReadTimestamp(ref Utf8JsonReader reader)
     {
-        Expect(reader, JsonTokenType.StartObject, "'timestamp' must be an object with 'path' and 'format'");
+        StrictJson.Expect(reader, JsonTokenType.StartObject, "'timestamp' must be an object with 'path' and 'format'");
         long at = reader.TokenStartIndex;
         PayloadPath? path = null;
         TimeFormat? format = null;
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (NextMember(ref reader, seen) is { } name)
+        while (StrictJson.NextMember(ref reader, seen) is { } name)
         {
             switch (name)
             {
@@ -224,11 +199,11 @@ internal static class RouteEntryReader
 
     private static MessageFilter ReadSample(ref Utf8JsonReader reader)
     {
-        Expect(reader, JsonTokenType.StartObject, "'sample' must be an object with 'every' or 'period'");
+        StrictJson.Expect(reader, JsonTokenType.StartObject, "'sample' must be an object with 'every' or 'period'");
         long at = reader.TokenStartIndex;
         MessageFilter? filter = null;
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (NextMember(ref reader, seen) is { } name)
+        while (StrictJson.NextMember(ref reader, seen) is { } name)
         {
             filter = name switch
             {
@@ -245,13 +220,13 @@ internal static class RouteEntryReader
 
     private static MessageFilter.Deadband ReadDeadband(ref Utf8JsonReader reader)
     {
-        Expect(reader, JsonTokenType.StartObject, "'deadband' must be an object with 'path' and 'change' or 'percent'");
+        StrictJson.Expect(reader, JsonTokenType.StartObject, "'deadband' must be an object with 'path' and 'change' or 'percent'");
         long at = reader.TokenStartIndex;
         PayloadPath? path = null;
         double? change = null, percent = null;
         TimeSpan? atLeastEvery = null;
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (NextMember(ref reader, seen) is { } name)
+        while (StrictJson.NextMember(ref reader, seen) is { } name)
         {
             switch (name)
             {
@@ -278,7 +253,7 @@ internal static class RouteEntryReader
 
     private static string Text(in Utf8JsonReader reader, string name)
     {
-        Expect(reader, JsonTokenType.String, $"'{name}' must be a text");
+        StrictJson.Expect(reader, JsonTokenType.String, $"'{name}' must be a text");
         return reader.GetString()!;
     }
 
@@ -292,7 +267,7 @@ internal static class RouteEntryReader
 
     private static PayloadPath PathOf(in Utf8JsonReader reader, string of)
     {
-        Expect(reader, JsonTokenType.String, $"'path' of '{of}' must be a text");
+        StrictJson.Expect(reader, JsonTokenType.String, $"'path' of '{of}' must be a text");
         try
         {
             return PayloadPath.Parse(reader.GetString()!);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Tributary.Contracts.Telemetry;
+using Tributary.Edge.Host;
 
 namespace Tributary.Edge.Routes;
 
@@ -77,14 +78,14 @@ internal static class RoutesFile
         var builder = new RouteTableBuilder();
         bool? dropsUnrouted = null;
         reader.Read();
-        RouteEntryReader.Expect(reader, JsonTokenType.StartObject, "the file must hold a JSON object");
+        StrictJson.Expect(reader, JsonTokenType.StartObject, "the file must hold a JSON object");
         var seen = new HashSet<string>(StringComparer.Ordinal);
-        while (RouteEntryReader.NextMember(ref reader, seen) is { } name)
+        while (StrictJson.NextMember(ref reader, seen) is { } name)
         {
             switch (name)
             {
                 case "routes":
-                    RouteEntryReader.Expect(reader, JsonTokenType.StartArray, "'routes' must be a list");
+                    StrictJson.Expect(reader, JsonTokenType.StartArray, "'routes' must be a list");
                     while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
                     {
                         builder.Add(RouteEntryReader.Read(ref reader));
