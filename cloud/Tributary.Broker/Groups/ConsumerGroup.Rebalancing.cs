@@ -299,7 +299,7 @@ internal sealed partial class ConsumerGroup
     private void Store(Moment now, Dictionary<string, byte[]> assignments, Action<Moment>? then)
     {
         Since = now.Unix;
-        Unstored = new GroupRecord
+        Store(new GroupRecord
         {
             Generation = Generation,
             ProtocolType = ProtocolType,
@@ -307,12 +307,40 @@ internal sealed partial class ConsumerGroup
             Leader = Leader,
             Since = Since,
             Members = [.. _members.Values.Select(member => member.ToRecord(assignments.GetValueOrDefault(member.Id) ?? member.Assignment))],
-        };
-        UnstoredNumber++;
+        });
         if (then is not null)
         {
             _afterStore.Enqueue((UnstoredNumber, then));
         }
+    }
+
+    /// <summary>The generation that is stored goes on without a member that was in it: whoever is left is to join the next one.</summary>
+    private void StoreWithout(Moment now, GroupMember gone)
+    {
+        GroupMemberRecord[] left =
+        [
+            .. (_latest?.Members ?? []).Where(one => one.Id != gone.Id && (one.InstanceId is null || one.InstanceId != gone.InstanceId)),
+        ];
+        if (_latest is null || left.Length == _latest.Members.Length)
+        {
+            return;
+        }
+        bool isEmpty = left.Length == 0;
+        Store(_latest with
+        {
+            Protocol = isEmpty ? null : _latest.Protocol,
+            Leader = isEmpty || _latest.Leader == gone.Id ? null : _latest.Leader,
+            Since = isEmpty ? now.Unix : _latest.Since,
+            Members = left,
+            IsOver = !isEmpty,
+        });
+    }
+
+    private void Store(GroupRecord record)
+    {
+        _latest = record;
+        Unstored = record;
+        UnstoredNumber++;
     }
 
     private void Touch(Moment now, GroupMember member) => SetDeadline(member, now.Elapsed + member.SessionTimeoutMs);

@@ -12,7 +12,7 @@ namespace Tributary.Broker.Groups;
 /// Invariants. A generation has one leader, one protocol that all its members support, and one assignment for each member; generations
 /// only rise. A member is told its assignment only when the record with all assignments is stored, so after a crash the group goes on in
 /// the last generation that anybody worked in: its members are there and needn't join again. Whoever joined a later one is told
-/// ILLEGAL_GENERATION or UNKNOWN_MEMBER_ID and joins again. Each change of membership starts at most one rebalance; whatever comes while
+/// ILLEGAL_GENERATION or UNKNOWN_MEMBER_ID and joins again. Whoever left isn't there again: that is stored too, with the generation's end. Each change of membership starts at most one rebalance; whatever comes while
 /// one is prepared becomes part of it. A rebalance ends: members that don't join in time are removed (static ones stay, until their
 /// session times out), and so are those that don't sync in time.
 /// <para>The rules are Kafka's. One goes further: a static member that comes back to a stable group with other topics than before starts
@@ -47,6 +47,9 @@ internal sealed partial class ConsumerGroup : IGroupMachine
     private readonly Queue<GroupEvent> _events = new();
     private readonly Queue<(long Number, Action<Moment> Then)> _afterStore = new();
     private HashSet<string>? _subscribed;
+
+    /// <summary>What is stored, or will be next.</summary>
+    private GroupRecord? _latest;
     private long _bytes;
     private long _assignmentBytes;
     private long _rebalanceBegan;
@@ -63,6 +66,7 @@ internal sealed partial class ConsumerGroup : IGroupMachine
     {
         _options = options;
         Since = now.Unix;
+        _latest = stored;
         if (stored is null)
         {
             return;
@@ -223,7 +227,10 @@ internal sealed partial class ConsumerGroup : IGroupMachine
         return State == GroupState.PreparingRebalance ? ErrorCode.RebalanceInProgress : ErrorCode.None;
     }
 
-    /// <summary>A member leaves, or an administrator takes a static one out by its name alone.</summary>
+    /// <summary>
+    /// A member leaves, or an administrator takes a static one out by its name alone. It may be told so when what is
+    /// <see cref="Unstored"/> is stored: else a crash would bring it back, and everybody would wait for its session to time out.
+    /// </summary>
     public ErrorCode Leave(Moment now, string memberId, string? instanceId)
     {
         if (memberId.Length == 0)
@@ -243,6 +250,7 @@ internal sealed partial class ConsumerGroup : IGroupMachine
         if (error == ErrorCode.None)
         {
             RemoveAndRebalance(now, member!, RebalanceReason.MemberLeft);
+            StoreWithout(now, member!);
         }
         return error;
     }

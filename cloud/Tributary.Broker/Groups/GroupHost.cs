@@ -55,6 +55,7 @@ public sealed partial class GroupHost : IDisposable
     private readonly long _start;
     private readonly Dictionary<long, TaskCompletionSource<JoinGroupResponse>> _joins = [];
     private readonly Dictionary<long, TaskCompletionSource<SyncGroupResponse>> _syncs = [];
+    private readonly List<(long Number, TaskCompletionSource Stored)> _awaited = [];
     private readonly GroupOffsets _offsets = new();
     private readonly GroupWriter _writer;
     private TaskScheduler _scheduler = TaskScheduler.Current;
@@ -80,7 +81,8 @@ public sealed partial class GroupHost : IDisposable
     }
 
     /// <summary>Nothing is stored of the group and nobody waits for it: the host isn't needed.</summary>
-    public bool IsNeedless => !_writer.Exists && _writer.IsIdle && _joins.Count == 0 && _syncs.Count == 0 && _heartbeats.Count == 0;
+    public bool IsNeedless => !_writer.Exists && _writer.IsIdle && _joins.Count == 0 && _syncs.Count == 0 && _heartbeats.Count == 0
+        && _awaited.Count == 0;
 
     /// <summary>How long the host is needed by itself, for a deadline of the group.</summary>
     public TimeSpan NeededFor => _group.NextDeadline == ConsumerGroup.Never
@@ -187,7 +189,7 @@ public sealed partial class GroupHost : IDisposable
     }
 
     /// <inheritdoc cref="IGroupCoordinator.LeaveAsync"/>
-    public LeaveGroupResponse Leave(LeaveGroupRequest request)
+    public async Task<LeaveGroupResponse> LeaveAsync(LeaveGroupRequest request)
     {
         ThrowIfOver();
         var members = new LeaveGroupResponse.MemberResponse[request.Members.Length];
@@ -204,6 +206,7 @@ public sealed partial class GroupHost : IDisposable
             };
         }
         Changed();
+        await StoredAsync();
         return new LeaveGroupResponse { Members = members };
     }
 
@@ -257,8 +260,13 @@ public sealed partial class GroupHost : IDisposable
         {
             heartbeat.TrySetResult(new ConsumerGroupHeartbeatResponse { ErrorCode = ErrorCode.NotCoordinator });
         }
+        foreach ((_, TaskCompletionSource stored) in _awaited)
+        {
+            stored.TrySetException(new InvalidOperationException($"group '{_id}' is worked for elsewhere, or in a moment"));
+        }
         _joins.Clear();
         _syncs.Clear();
+        _awaited.Clear();
         _heartbeats.Clear();
     }
 
@@ -274,6 +282,19 @@ public sealed partial class GroupHost : IDisposable
             Fail(e);
             throw;
         }
+    }
+
+    /// <summary>Waits until what is to be stored of the group now is durable.</summary>
+    private Task StoredAsync()
+    {
+        ThrowIfOver();
+        if (_group.Unstored is null || !_writer.Exists)
+        {
+            return Task.CompletedTask;
+        }
+        var stored = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _awaited.Add((_group.UnstoredNumber, stored));
+        return stored.Task;
     }
 
     /// <summary>Makes the group if there is none, also if it is deleted meanwhile.</summary>
@@ -335,6 +356,11 @@ public sealed partial class GroupHost : IDisposable
     private void Stored(GroupBatch batch)
     {
         _context.Metrics.Written();
+        foreach ((_, TaskCompletionSource stored) in _awaited.Where(one => batch.Deletes || one.Number <= batch.RecordNumber))
+        {
+            stored.SetResult();
+        }
+        _awaited.RemoveAll(one => one.Stored.Task.IsCompleted);
         if (batch.Deletes)
         {
             Answer(_group);

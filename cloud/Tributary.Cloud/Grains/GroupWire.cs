@@ -36,7 +36,7 @@ internal static class GroupWire
             _ when Is<ConsumerGroupHeartbeatRequest>(call) =>
                 ToBytes(await host.HeartbeatAsync(Of<ConsumerGroupHeartbeatRequest>(call), caller), version),
             _ when Is<ConsumerGroupDescribeRequest>(call) => ToBytes(host.Describe(Of<ConsumerGroupDescribeRequest>(call)), version),
-            _ when Is<LeaveGroupRequest>(call) => ToBytes(host.Leave(Of<LeaveGroupRequest>(call)), version),
+            _ when Is<LeaveGroupRequest>(call) => ToBytes(await host.LeaveAsync(Of<LeaveGroupRequest>(call)), version),
             _ when Is<OffsetCommitRequest>(call) => ToBytes(await host.CommitAsync(Of<OffsetCommitRequest>(call), caller), version),
             _ when Is<TxnOffsetCommitRequest>(call) => ToBytes(await host.CommitAsync(Of<TxnOffsetCommitRequest>(call), caller), version),
             _ when Is<OffsetFetchRequest>(call) => ToBytes(host.FetchOffsets(Of<OffsetFetchRequest>(call)), version),

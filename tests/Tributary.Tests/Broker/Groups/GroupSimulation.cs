@@ -24,6 +24,10 @@ internal sealed class GroupSimulation
     private ConsumerGroup _group;
     private GroupRecord? _stored;
     private (GroupRecord Record, long Number, long DoneAt)? _write;
+    private readonly List<(long Number, string Id)> _leaving = [];
+
+    /// <summary>Ids of members who were told that they have left.</summary>
+    private readonly HashSet<string> _left = new(StringComparer.Ordinal);
     private long _now;
     private long _lastToken;
     private long _rebalances;
@@ -45,6 +49,9 @@ internal sealed class GroupSimulation
     public int Generations => _owners.Keys.Select(key => key.Generation).Distinct().Count();
 
     public int Commits { get; private set; }
+
+    /// <summary>Members who were told that they have left.</summary>
+    public int Left => _left.Count;
 
     private Moment Now => new(_now, _now);
 
@@ -163,11 +170,21 @@ internal sealed class GroupSimulation
     private void Leave(SimulatedMember member)
     {
         long before = _group.Rebalances;
-        _group.Leave(Now, member.Id, member.Instance);
+        if (_group.Leave(Now, member.Id, member.Instance) == ErrorCode.None)
+        {
+            _leaving.Add((_group.Unstored is null ? 0 : _group.UnstoredNumber, member.Id));
+            TellWhoHasLeft(0);
+        }
         member.IsAlive = false;
         Changes++;
         Require(_group.Rebalances - before <= 1, "a leave started more than one rebalance");
         Settle();
+    }
+
+    private void TellWhoHasLeft(long stored)
+    {
+        _left.UnionWith(_leaving.Where(one => one.Number <= stored).Select(one => one.Id));
+        _leaving.RemoveAll(one => one.Number <= stored);
     }
 
     private void Commit(SimulatedMember member)
@@ -194,16 +211,24 @@ internal sealed class GroupSimulation
         _rebalances += _group.Rebalances;
         _write = null;
         _open = 0;
+        _leaving.Clear();
         _group = new ConsumerGroup(Options, _stored, Now);
+        bool isOver = _stored?.IsOver ?? false;
         Require(_group.Generation == generation, "the group does not go on in its generation");
-        Require(_group.State is GroupState.Stable or GroupState.Empty, $"the group begins {_group.State}");
+        Require(
+            isOver ? _group.State == GroupState.PreparingRebalance : _group.State is GroupState.Stable or GroupState.Empty,
+            $"the group begins {_group.State}");
+        Require(!_group.Members.Any(member => _left.Contains(member.Id)), "a member that was told it has left is there again");
         foreach (SimulatedMember member in _members)
         {
             Require(!member.IsSettled || member.Generation <= generation, "a member was told its assignment before that was stored");
             bool isStored = _stored?.Members.Any(one => one.Id == member.Id) ?? false;
             if (member is { IsSettled: true, IsAlive: true } && member.Generation == generation && isStored)
             {
-                Require(_group.Heartbeat(Now, member.Heartbeat()) == ErrorCode.None, "a member can't go on in its generation after a crash");
+                ErrorCode told = _group.Heartbeat(Now, member.Heartbeat());
+                Require(
+                    told == (isOver ? ErrorCode.RebalanceInProgress : ErrorCode.None),
+                    $"a member that would go on in its generation after a crash is told {told}");
             }
             member.LoseAnswer();
         }
@@ -220,6 +245,7 @@ internal sealed class GroupSimulation
                 _stored = write.Record;
                 _write = null;
                 _group.Stored(Now, write.Number);
+                TellWhoHasLeft(write.Number);
                 Settle();
             }
             if (_group.NextDeadline <= _now)

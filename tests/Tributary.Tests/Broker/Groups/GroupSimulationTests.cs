@@ -12,6 +12,7 @@ public sealed class GroupSimulationTests
     {
         int generations = 0;
         int commits = 0;
+        int left = 0;
         for (int seed = 0; seed < Seeds; seed++)
         {
             var simulation = new GroupSimulation(seed);
@@ -26,8 +27,10 @@ public sealed class GroupSimulationTests
             Assert.True(simulation.Rebalances <= simulation.Changes, $"seed {seed}: {simulation.Rebalances} for {simulation.Changes} changes");
             generations += simulation.Generations;
             commits += simulation.Commits;
+            left += simulation.Left;
         }
         Assert.True(generations > Seeds * 5, $"only {generations} generations");
         Assert.True(commits > Seeds * 100, $"only {commits} commits");
+        Assert.True(left > Seeds, $"only {left} left");
     }
 }

@@ -41,7 +41,7 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
         OnAsync(request.GroupId, host => Task.FromResult(host.Heartbeat(request)), cancellation);
 
     public Task<LeaveGroupResponse> LeaveAsync(LeaveGroupRequest request, GroupCaller caller, CancellationToken cancellation) =>
-        OnAsync(request.GroupId, host => Task.FromResult(host.Leave(request)), cancellation);
+        OnAsync(request.GroupId, host => host.LeaveAsync(request), cancellation);
 
     public Task<ConsumerGroupHeartbeatResponse> HeartbeatAsync(
         ConsumerGroupHeartbeatRequest request, GroupCaller caller, CancellationToken cancellation) =>
