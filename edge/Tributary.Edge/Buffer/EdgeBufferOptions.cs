@@ -1,4 +1,5 @@
 using Tributary.Contracts.Telemetry;
+using Tributary.Edge.Uplink;
 using Tributary.Log;
 
 namespace Tributary.Edge.Buffer;
@@ -86,6 +87,10 @@ internal sealed record EdgeBufferOptions
     /// <summary>How long a topic's records stay after the cloud has acknowledged them.</summary>
     public TimeSpan KeepOf(string topic) => Topics.GetValueOrDefault(topic)?.Keep ?? Keep;
 
+    /// <summary>A topic's priority on the link to the cloud; that of events has the highest unless it is set.</summary>
+    public int PriorityOf(string topic) => Topics.GetValueOrDefault(topic)?.Priority
+        ?? (topic == EventsTopic ? LinkShare.MaxPriority : LinkShare.DefaultPriority);
+
     /// <summary>
     /// Kafka topic to which gaps and other events of the way to the cloud are sent; empty for none. It does not count as one of
     /// <see cref="MaxTopics"/>.
@@ -112,6 +117,7 @@ internal sealed record EdgeBufferOptions
             Settings.Check(own.MaxBytes is not { } most || most >= leastOfTopic, $"topics:{topic}:maxBytes",
                 $"is {own.MaxBytes}; it must be at least {leastOfTopic}: {SegmentsHeld} segments of {SegmentBytes} bytes for each of "
                 + $"{PartitionsPerTopic} partitions (see buffer:segmentBytes)");
+            Settings.Range($"topics:{topic}:priority", PriorityOf(topic), 0, LinkShare.MaxPriority);
             Settings.Range($"topics:{topic}:keep", own.Keep ?? TimeSpan.Zero, TimeSpan.Zero, LongestKeep);
         }
         Settings.Range("buffer:minFreeBytes", MinFreeBytes, 0, long.MaxValue);

@@ -10,8 +10,9 @@ internal enum FullPolicy
     DropOldest,
 }
 
-/// <summary>Settings of one Kafka topic in the buffer: what is null is as for all topics.</summary>
+/// <summary>Settings of one Kafka topic: what is null is as for all topics.</summary>
 /// <param name="Policy">What to do when there is no room.</param>
 /// <param name="MaxBytes">Most bytes on disk of its partitions together, everything counted; null: as much as the buffer may take.</param>
 /// <param name="Keep">How long records stay after the cloud has acknowledged them.</param>
-internal sealed record TopicOptions(FullPolicy? Policy, long? MaxBytes, TimeSpan? Keep);
+/// <param name="Priority">Its priority on the link to the cloud, 0 to 9.</param>
+internal sealed record TopicOptions(FullPolicy? Policy, long? MaxBytes, TimeSpan? Keep, int? Priority = null);

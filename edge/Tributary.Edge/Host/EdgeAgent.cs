@@ -206,7 +206,7 @@ internal sealed class EdgeAgent : IAsyncDisposable
         var counters = new UplinkCounters();
         var cloud = new KafkaCloud(_options.Uplink, counters, _time, _loggers);
         var uplink = new EdgeUplink(buffer, storage, buffer.DeadLetters, _options.Uplink, cloud, counters, _time, _loggers,
-            new EdgeEvents(buffer, _options.Id, _loggers.CreateLogger<EdgeEvents>()));
+            new EdgeEvents(buffer, _options.Id, _loggers.CreateLogger<EdgeEvents>()), _options.Buffer.PriorityOf);
         _stops.Push(uplink.DisposeAsync);
         cloud.Start();
         uplink.Start();

@@ -215,7 +215,8 @@ internal sealed record EdgeOptions
             topics.Add(topic, new TopicOptions(
                 values.WordIfSet<FullPolicy>($"topics:{topic}:policy"),
                 values.Text($"topics:{topic}:maxBytes") is null ? null : values.Size64($"topics:{topic}:maxBytes", 0),
-                values.Text($"topics:{topic}:keep") is null ? null : values.Duration($"topics:{topic}:keep", TimeSpan.Zero)));
+                values.Text($"topics:{topic}:keep") is null ? null : values.Duration($"topics:{topic}:keep", TimeSpan.Zero),
+                values.Text($"topics:{topic}:priority") is null ? null : values.Int32($"topics:{topic}:priority", 0)));
         }
         return topics;
     }
@@ -232,6 +233,7 @@ internal sealed record EdgeOptions
             Codec = values.Word("uplink:codec", otherwise.Codec),
             CompressionLevel = values.Int32("uplink:compressionLevel", otherwise.CompressionLevel),
             MaxBatchBytes = values.Size32("uplink:maxBatchBytes", otherwise.MaxBatchBytes),
+            Cap = Capping(values),
             MaxRoundBytes = values.Size32("uplink:maxRoundBytes", otherwise.MaxRoundBytes),
             ReadBytes = values.Size32("uplink:readBytes", otherwise.ReadBytes),
             PipelineRecords = values.Int32("uplink:pipelineRecords", otherwise.PipelineRecords),
@@ -249,6 +251,29 @@ internal sealed record EdgeOptions
             OnClusterReplaced = values.Word("uplink:onClusterReplaced", otherwise.OnClusterReplaced),
             OnCheckpointDamaged = values.Word("uplink:onCheckpointDamaged", otherwise.OnCheckpointDamaged),
         }.Validate();
+    }
+
+    /// <summary>The cap on the link: one for all times, and a schedule.</summary>
+    private static CapSchedule Capping(SettingValues values)
+    {
+        long most = values.Size64("uplink:maxBytesPerSecond", 0);
+        if (most != 0)
+        {
+            Settings.Range("uplink:maxBytesPerSecond", most, UplinkOptions.LeastBytesPerSecond, UplinkOptions.MostBytesPerSecond);
+        }
+        string? name = values.Text("uplink:scheduleZone");
+        TimeZoneInfo? zone = TimeZoneInfo.Local;
+        Settings.Check(
+            name is null || TimeZoneInfo.TryFindSystemTimeZoneById(name, out zone), "uplink:scheduleZone",
+            $"is '{name}', which is no time zone that this system knows, such as Europe/Berlin or UTC");
+        try
+        {
+            return CapSchedule.Parse(values.List("uplink:schedule", []), zone!, most == 0 ? null : most);
+        }
+        catch (FormatException e)
+        {
+            throw new ArgumentException($"the setting 'uplink:schedule' {e.Message}", e);
+        }
     }
 
     private static MqttOptions Serving(SettingValues values)

@@ -137,7 +137,14 @@ internal sealed class EdgeMetrics : IDisposable
         Count("tributary.edge.link.bytes", () => _status.Link.BytesSent, "By", "Bytes of produce requests sent.");
         Count("tributary.edge.link.retries", () => _status.Link.Retries, "{retry}", "Times that a position was looked up again after doubt.");
         _meter.CreateObservableGauge(
+            "tributary.edge.link.cap", () => _status.Link.CapBytesPerSecond is { } cap ? new Measurement<long>[] { new(cap) } : [], "By/s",
+            "Cap on produce requests that holds now; none if there is none.");
+        Gauge("tributary.edge.link.in_flight", () => _status.Link.InFlightBytes, "By", "Bytes of requests that wait for their answer.");
+        Gauge("tributary.edge.link.window", () => _status.Link.WindowBytes, "By", "Bytes that may wait so, by what the link carries.");
+        Gauge("tributary.edge.link.rate", () => _status.Link.RateBytesPerSecond, "By/s", "What the link was last seen to carry.");
+        _meter.CreateObservableGauge(
             "tributary.edge.link.last_ack", LastAck, "s", "Unix time of the last acknowledgement; none if there was none since the start.");
+        GaugeByPartition("tributary.edge.uplink.priority", p => p.Uplink.Priority, "", "Priority of the partition's topic.");
         CountByPartition("tributary.edge.uplink.acked", p => p.AckedOffset, "{record}", "Offset below which the cloud has everything.");
         CountByPartition("tributary.edge.uplink.refused", p => p.Uplink.Refused, "{record}", "Records that the cloud refused for good.");
         CountByPartition("tributary.edge.uplink.gap", p => p.Uplink.GapRecords, "{record}", "Records lost between here and the cloud, as far as is known.");

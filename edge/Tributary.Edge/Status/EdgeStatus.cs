@@ -36,8 +36,13 @@ internal sealed record EdgeStatus(
 /// <param name="Requests">Produce requests answered.</param>
 /// <param name="BytesSent">Bytes of produce requests sent.</param>
 /// <param name="Retries">Times that a position was looked up again after doubt.</param>
+/// <param name="CapBytesPerSecond">The cap that holds now; null for none.</param>
+/// <param name="InFlightBytes">Bytes of requests that wait for their answer.</param>
+/// <param name="WindowBytes">Bytes that may wait so, by what the link carries.</param>
+/// <param name="RateBytesPerSecond">What the link was last seen to carry; 0 before the first answer.</param>
 internal sealed record LinkStatus(
-    string Cloud, bool Connected, string? ClusterId, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent, long Retries);
+    string Cloud, bool Connected, string? ClusterId, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent, long Retries,
+    long? CapBytesPerSecond, long InFlightBytes, long WindowBytes, long RateBytesPerSecond);
 
 /// <summary>What the cloud has not acknowledged yet.</summary>
 /// <param name="Records">Flushed records.</param>
@@ -62,6 +67,7 @@ internal sealed record PartitionStatus(
     long SizeBytes, long DroppedRecords, string? Offline, UplinkStatus Uplink);
 
 /// <summary>The way of a local partition to the cloud.</summary>
+/// <param name="Priority">Priority of the topic, 0 to 9.</param>
 /// <param name="State">As in <see cref="UplinkPartitionStatus"/>.</param>
 /// <param name="Reason">A sentence when it is stopped or backs off.</param>
 /// <param name="ProducerId">Kafka producer id, −1 if it has none yet.</param>
@@ -71,7 +77,7 @@ internal sealed record PartitionStatus(
 /// <param name="Conflicts">Times that an old or a second copy of the data directory was found to have sent, since the partition was made.</param>
 /// <param name="MayRepeat">Times that records may have come twice, since the start.</param>
 internal sealed record UplinkStatus(
-    string State, string? Reason, long ProducerId, short ProducerEpoch, long Refused, long GapRecords, long Conflicts, long MayRepeat);
+    int Priority, string State, string? Reason, long ProducerId, short ProducerEpoch, long Refused, long GapRecords, long Conflicts, long MayRepeat);
 
 /// <summary>Space on the disk, bytes.</summary>
 /// <param name="UsedBytes">What the buffer takes.</param>

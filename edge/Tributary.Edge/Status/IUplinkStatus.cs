@@ -1,3 +1,5 @@
+using Tributary.Edge.Uplink;
+
 namespace Tributary.Edge.Status;
 
 /// <summary>What the uplink tells about itself.</summary>
@@ -18,12 +20,15 @@ internal interface IUplinkStatus
 /// <param name="Requests">Produce requests answered since the start.</param>
 /// <param name="BytesSent">Bytes of produce requests sent since the start.</param>
 /// <param name="Retries">Times that the position was looked up again after doubt.</param>
+/// <param name="Share">Cap, and what is on its way.</param>
 internal sealed record UplinkLinkStatus(
-    bool Connected, string? ClusterId, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent, long Retries);
+    bool Connected, string? ClusterId, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent, long Retries,
+    LinkShareStatus Share);
 
 /// <summary>State of one local partition's way to the cloud.</summary>
 /// <param name="Topic">Kafka topic.</param>
 /// <param name="Index">Local partition.</param>
+/// <param name="Priority">Priority of the topic.</param>
 /// <param name="State">A word: <c>starting</c>, <c>resolving</c>, <c>sending</c>, <c>idle</c>, <c>backoff</c>, <c>stopped</c>.</param>
 /// <param name="Reason">A sentence when it is stopped or backs off.</param>
 /// <param name="AckedOffset">Local offset below which the cloud has everything durably.</param>
@@ -34,5 +39,5 @@ internal sealed record UplinkLinkStatus(
 /// <param name="Conflicts">Times that another process was found to have written as this producer: an old or a second copy of the data directory.</param>
 /// <param name="MayRepeat">Times, since the start, that records may have come twice.</param>
 internal sealed record UplinkPartitionStatus(
-    string Topic, int Index, string State, string? Reason, long AckedOffset, long ProducerId, short ProducerEpoch, long Refused,
+    string Topic, int Index, int Priority, string State, string? Reason, long AckedOffset, long ProducerId, short ProducerEpoch, long Refused,
     long GapRecords, long Conflicts, long MayRepeat);

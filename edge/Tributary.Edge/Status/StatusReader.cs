@@ -107,9 +107,9 @@ internal sealed class StatusReader(
             partition.Hold.Dropped,
             log.OfflineReason,
             way is null
-                ? new UplinkStatus("starting", null, -1, -1, 0, 0, 0, 0)
+                ? new UplinkStatus(options.PriorityOf(partition.Topic), "starting", null, -1, -1, 0, 0, 0, 0)
                 : new UplinkStatus(
-                    way.State, way.Reason, way.ProducerId, way.ProducerEpoch, way.Refused, way.GapRecords, way.Conflicts, way.MayRepeat));
+                    way.Priority, way.State, way.Reason, way.ProducerId, way.ProducerEpoch, way.Refused, way.GapRecords, way.Conflicts, way.MayRepeat));
     }
 
     private BacklogStatus DescribeBacklog(PartitionLog log, long acked, long flushed)
@@ -128,7 +128,8 @@ internal sealed class StatusReader(
     {
         UplinkLinkStatus link = uplink.Link;
         return new LinkStatus(
-            cloud, link.Connected, link.ClusterId, link.LastError, link.LastAck, link.Requests, link.BytesSent, link.Retries);
+            cloud, link.Connected, link.ClusterId, link.LastError, link.LastAck, link.Requests, link.BytesSent, link.Retries,
+            link.Share.CapBytesPerSecond, link.Share.InFlightBytes, link.Share.WindowBytes, link.Share.RateBytesPerSecond);
     }
 
     private IngestStatus DescribeIngest()

@@ -19,6 +19,8 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
     private readonly EdgeEvents? _happenings;
     private readonly UplinkOptions _options;
     private readonly ICloud _cloud;
+    private readonly LinkShare _share;
+    private readonly Func<string, int> _priorityOf;
     private readonly UplinkCounters _counters;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -35,9 +37,10 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
     /// <param name="time">All time.</param>
     /// <param name="loggers">Where it logs.</param>
     /// <param name="happenings">Sends what happens to the cloud; null for nobody.</param>
+    /// <param name="priorityOf">The priority of a topic; null for the same of all.</param>
     public EdgeUplink(
         IEdgeBuffer buffer, IStorage storage, DeadLetters deadLetters, UplinkOptions options, ICloud cloud, UplinkCounters counters,
-        TimeProvider time, ILoggerFactory loggers, EdgeEvents? happenings = null)
+        TimeProvider time, ILoggerFactory loggers, EdgeEvents? happenings = null, Func<string, int>? priorityOf = null)
     {
         _buffer = buffer;
         _storage = storage;
@@ -45,6 +48,8 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
         _happenings = happenings;
         _options = options.Validate();
         _cloud = cloud;
+        _share = new LinkShare(options.Cap, time);
+        _priorityOf = priorityOf ?? (static _ => LinkShare.DefaultPriority);
         _counters = counters;
         _time = time;
         _logger = loggers.CreateLogger<EdgeUplink>();
@@ -56,11 +61,12 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
         get
         {
             Entry[] entries = Entries();
+            LinkShareStatus share = _share.Status;
             return new UplinkLinkStatus(
                 _cloud.IsConnected,
                 entries.Select(entry => entry.Uplink?.ClusterId).FirstOrDefault(id => !string.IsNullOrEmpty(id)),
                 _counters.LastError, _counters.LastAck, _counters.Requests, _counters.BytesSent,
-                entries.Sum(entry => entry.Uplink?.Retries ?? 0));
+                entries.Sum(entry => entry.Uplink?.Retries ?? 0), share);
         }
     }
 
@@ -97,7 +103,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
 
     private void Opened(BufferPartition partition)
     {
-        var entry = new Entry(partition, partition.Log.FlushedEnd);
+        var entry = new Entry(partition, partition.Log.FlushedEnd, _priorityOf(partition.Topic));
         lock (_lock)
         {
             if (_stopping.IsCancellationRequested)
@@ -142,7 +148,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
         {
             var uplink = new PartitionUplink(
                 partition, new LogSource(partition.Log, partition.Hold), entry.EndAtStart, new CheckpointFile(_storage, partition.Directory), _deadLetters,
-                _happenings, _cloud, _options, _time, _counters, _logger, new Random());
+                _happenings, _cloud, _share, entry.Priority, _options, _time, _counters, _logger, new Random());
             entry.Uplink = uplink;
             uplink.Start();
             return true;
@@ -164,7 +170,8 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
     /// <summary>A partition with its uplink, once that has begun.</summary>
     /// <param name="partition">The partition.</param>
     /// <param name="endAtStart">Where its log ended before anything was taken in.</param>
-    private sealed class Entry(BufferPartition partition, long endAtStart) : ILogListener
+    /// <param name="priority">Priority of its topic.</param>
+    private sealed class Entry(BufferPartition partition, long endAtStart, int priority) : ILogListener
     {
         private volatile PartitionUplink? _uplink;
         private volatile string? _reason;
@@ -179,8 +186,10 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
 
         public Task Keeping { get; set; } = Task.CompletedTask;
 
+        public int Priority => priority;
+
         public UplinkPartitionStatus Status => Uplink?.Status ?? new UplinkPartitionStatus(
-            Partition.Topic, Partition.Index, Reason is null ? "starting" : "stopped", Reason, Partition.Log.StartOffset, -1, -1, 0, 0, 0, 0);
+            Partition.Topic, Partition.Index, Priority, Reason is null ? "starting" : "stopped", Reason, Partition.Log.StartOffset, -1, -1, 0, 0, 0, 0);
 
         public void OnFlushed(PartitionLog log, long flushedEnd) => Uplink?.OnFlushed(log, flushedEnd);
 

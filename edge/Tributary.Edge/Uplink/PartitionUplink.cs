@@ -16,6 +16,8 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private readonly BufferPartition _partition;
     private readonly ICloud _cloud;
     private readonly TimeProvider _time;
+    private readonly LinkTurns _turns;
+    private readonly int _priority;
     private readonly long _origin;
     private readonly UplinkCounters _counters;
     private readonly ILogger _logger;
@@ -49,6 +51,8 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     /// <param name="deadLetters">Where records are kept that the cloud refuses for good.</param>
     /// <param name="happenings">Sends what happens to the cloud; null for nobody.</param>
     /// <param name="cloud">Where the records go.</param>
+    /// <param name="share">Shares the link with the other partitions.</param>
+    /// <param name="priority">Priority of the topic.</param>
     /// <param name="options">Settings.</param>
     /// <param name="time">All time.</param>
     /// <param name="counters">What is counted over all partitions.</param>
@@ -58,12 +62,13 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     /// <exception cref="IOException">The checkpoint can't be read or written.</exception>
     public PartitionUplink(
         BufferPartition partition, IUplinkSource source, long endAtStart, CheckpointFile file, DeadLetters deadLetters, EdgeEvents? happenings, ICloud cloud,
-        UplinkOptions options, TimeProvider time, UplinkCounters counters, ILogger logger, Random random)
+        LinkShare share, int priority, UplinkOptions options, TimeProvider time, UplinkCounters counters, ILogger logger, Random random)
     {
         _partition = partition;
         _cloud = cloud;
         _time = time;
-        _origin = time.GetTimestamp();
+        _origin = share.Origin;
+        _priority = priority;
         _counters = counters;
         _logger = logger;
         _notices = new UplinkNoticeLog(partition, logger);
@@ -76,7 +81,8 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         source.SaveBeside(() => file.Save(begun));
         _refused = new RefusedRecords(partition, source, deadLetters, options.ReadBytes, begun.Refused, logger);
         _reader = new RoundReader(source, options);
-        _state = new UplinkState(options, begun, source.StartOffset, source.FlushedEnd, random, TimeSpan.Zero);
+        _turns = share.Join(partition.Topic, priority, Wake);
+        _state = new UplinkState(options, begun, source.StartOffset, source.FlushedEnd, random, _turns, Now);
         _status = DescribeStatus();
         ClusterId = ClusterOf(begun.ClusterId);
         if (begun.Acked <= source.FlushedEnd)
@@ -142,6 +148,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             await TrySaveAsync(_state.Snapshot());
         }
         _reader.Dispose();
+        _turns.Dispose();
     }
 
     private static UplinkCheckpoint Load(CheckpointFile file, UplinkOptions options, long startOffset)
@@ -192,6 +199,10 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             _isDefective = true;
             _logger.UplinkDefect(_partition.Topic, _partition.Index, e);
             _status = _status with { State = "stopped", Reason = e.Message };
+        }
+        finally
+        {
+            _turns.Dispose();
         }
     }
 
@@ -478,7 +489,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     private ValueTask StoreHappeningsAsync() => _happenings?.StoreAsync() ?? ValueTask.CompletedTask;
 
     private UplinkPartitionStatus DescribeStatus() => new(
-        _partition.Topic, _partition.Index, Word(), _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,
+        _partition.Topic, _partition.Index, _priority, Word(), _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,
         _state.RefusedTotal, _state.GapTotal, _state.ConflictTotal, _mayRepeat);
 
     private static string? ClusterOf(string id) => id.Length == 0 ? null : id;

@@ -71,8 +71,8 @@ internal sealed class RoundBatch(int target, long baseOrdinal, int records, long
 internal sealed record Round(
     long From, long End, IReadOnlyList<RoundBatch> Batches, long[] NextOrdinals, long HoleEnd, long Bytes)
 {
-    /// <summary>When it was sent.</summary>
-    public TimeSpan SentAt { get; set; }
+    /// <summary>What it is on the link; null before it is sent, and if nothing of it needs to be.</summary>
+    public SentRound? OnLink { get; set; }
 
     /// <summary>Set when the round was given up: answers to it mean nothing any more.</summary>
     public bool IsDropped { get; set; }

@@ -34,6 +34,12 @@ internal sealed record UplinkOptions
     /// <summary>Refused records above the acknowledged offset beyond which the uplink stops.</summary>
     public const int MaxRefusedHeld = 65_536;
 
+    /// <summary>Least cap: less could not carry a round in the time that a request has.</summary>
+    public const long LeastBytesPerSecond = 1_000;
+
+    /// <summary>Greatest cap.</summary>
+    public const long MostBytesPerSecond = 1L << 40;
+
     private static readonly TimeSpan LeastTimeout = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan MostTimeout = TimeSpan.FromHours(1);
 
@@ -58,10 +64,13 @@ internal sealed record UplinkOptions
     /// <summary>Most bytes of local log read for one round.</summary>
     public int MaxRoundBytes { get; init; } = 4 << 20;
 
+    /// <summary>Most bytes of produce requests sent each second, by time of the day.</summary>
+    public CapSchedule Cap { get; init; } = CapSchedule.Always(null);
+
     /// <summary>Bytes read from the local log at once.</summary>
     public int ReadBytes { get; init; } = 1 << 20;
 
-    /// <summary>While a round is in flight, the next one waits for its answer or for this many records.</summary>
+    /// <summary>While a round is in flight, the next one waits for its answer, for this many records, or for as many as fill it.</summary>
     public int PipelineRecords { get; init; } = 512;
 
     /// <summary>Largest response frame that is accepted, bytes.</summary>

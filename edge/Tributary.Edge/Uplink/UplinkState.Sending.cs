@@ -5,7 +5,11 @@ namespace Tributary.Edge.Uplink;
 // Sending rounds, taking their answers, and saving how far they went.
 internal sealed partial class UplinkState
 {
+    /// <summary>What a request has beside the batches, for each of them: header, topic, fields; about.</summary>
+    private const int BytesBesideBatch = 128;
+
     private bool _resolvesAtOnce;
+    private long _recordsOfFull = long.MaxValue;
     private bool _isSavingIdentity;
     private long _lastSaveTicket;
 
@@ -16,13 +20,14 @@ internal sealed partial class UplinkState
         {
             throw new InvalidOperationException($"a round from {round.From} came while {Phase} at {_next}");
         }
+        _now = now;
+        TellLink(round);
         if (round.End > round.From)
         {
             if (_rounds.Count == 0)
             {
                 _lastProgress = now;
             }
-            round.SentAt = now;
             _rounds.AddLast(round);
             _next = round.End;
             _nextOrdinals = round.NextOrdinals;
@@ -32,7 +37,7 @@ internal sealed partial class UplinkState
         {
             _pending = new PendingRebase(RebaseCause.Hole, round.End, round.HoleEnd);
         }
-        PopAcked(now);
+        PopAcked();
     }
 
     /// <summary>The log could not be read.</summary>
@@ -46,15 +51,19 @@ internal sealed partial class UplinkState
         {
             return;
         }
+        _now = now;
         batch.IsAnswered = true;
-        round.Unanswered--;
+        if (--round.Unanswered == 0 && round.OnLink is { } sent)
+        {
+            _turns.Answered(now, sent);
+        }
         if (error == ErrorCode.None)
         {
             batch.IsAcked = true;
             batch.CloudOffset = baseOffset;
             _lastProgress = now;
             _corruptTries = 0;
-            PopAcked(now);
+            PopAcked();
         }
         else if (ProduceErrors.IsPermanent(error) || (error == ErrorCode.CorruptMessage && ++_corruptTries >= MaxCorruptTries))
         {
@@ -185,17 +194,44 @@ internal sealed partial class UplinkState
         {
             return null;
         }
+        _asksForTurn = true;
+        _isInLine = true;
+        LinkGrant turn = _turns.Ask(now);
+        if (turn.LogBytes == 0)
+        {
+            Sleep(turn.AskAgainAt);
+            return null;
+        }
         return new UplinkAction.ReadRound(new RoundRequest(
             _next, ReadLimit(), _numbering, _nextOrdinals, _covered, _identity.ProducerId, _identity.ProducerEpoch,
-            isSplitting ? _splitRecords : int.MaxValue, _roundSize.Bytes));
+            isSplitting ? _splitRecords : int.MaxValue, (int)Math.Min(turn.LogBytes, _options.MaxRoundBytes)));
     }
+
+    /// <summary>Uses the turn for what the round puts on the link, or gives it back if that is nothing.</summary>
+    private void TellLink(Round round)
+    {
+        if (round.Batches.Count == 0)
+        {
+            LeaveLine();
+            return;
+        }
+        _isInLine = false;
+        if (round.End < _flushedEnd)
+        {
+            _recordsOfFull = round.End - round.From;
+        }
+        round.OnLink = _turns.Sent(
+            _now, round.Bytes, round.Batches.Sum(batch => (long)batch.Size + BytesBesideBatch), hasMore: FillsRound(round.End));
+    }
+
+    /// <summary>Whether enough waits for another round: so many records, or as many as filled the last one that left some behind.</summary>
+    private bool FillsRound(long from) => _flushedEnd - from >= Math.Min(_options.PipelineRecords, _recordsOfFull);
 
     /// <summary>
     /// A leader that does not know the producer takes any sequence: behind the first batch for a target nothing may be sent before it is
     /// acknowledged, or the second could be taken after the first was refused.
     /// </summary>
-    private bool MayPipeline() => !_roundSize.IsOneAtATime
-        && (_flushedEnd - _next >= _options.PipelineRecords || _next < _sentEnd)
+    private bool MayPipeline() => (FillsRound(_next) || _next < _sentEnd)
         && !_rounds.Any(round => round.Batches.Any(batch => batch.BaseOrdinal == 0 && !batch.IsAcked));
 
     /// <summary>A round reaches neither over the end of what may have been sent before (until that is verified) nor over a change of count.</summary>
@@ -284,12 +320,11 @@ internal sealed partial class UplinkState
         return new UplinkAction.DropLink(reason);
     }
 
-    private void PopAcked(TimeSpan now)
+    private void PopAcked()
     {
         while (_rounds.First?.Value is { } round && round.IsAcked)
         {
             _rounds.RemoveFirst();
-            _roundSize.Acked(round.Bytes, now - round.SentAt);
             NoteCovered(round);
             _acked = round.End;
             _ackedOrdinals = round.NextOrdinals;

@@ -4,7 +4,8 @@ namespace Tributary.Edge.Uplink;
 
 /// <summary>
 /// The uplink of one local partition as a pure state machine: it hears what happened, with the time, and <see cref="Next"/> says what to
-/// do. It does no I/O, reads no clock and starts nothing. One thread at a time.
+/// do. It does no I/O, reads no clock and starts nothing. When a round may be sent and how large it is, <see cref="LinkShare"/> says. One
+/// thread at a time.
 /// <para>
 /// Invariants. (1) A record's sequence is its ordinal among the counted records for its target since the epoch began; what decides
 /// target and counting (<see cref="Numbering"/>, producer id, epoch) is durable in the checkpoint before a record is sent under it.
@@ -31,7 +32,7 @@ internal sealed partial class UplinkState
     private readonly UplinkOptions _options;
     private readonly Random _random;
     private readonly Backoff _backoff;
-    private readonly RoundSize _roundSize;
+    private readonly LinkTurns _turns;
     private readonly Queue<UplinkNotice> _notices = new();
     private readonly LinkedList<Round> _rounds = new();
 
@@ -57,6 +58,7 @@ internal sealed partial class UplinkState
     private Step _step;
     private long _ticket;
     private bool _isAsking;
+    private TimeSpan _now;
     private TimeSpan _waitUntil;
     private TimeSpan _doubtUntil;
     private TimeSpan _lastProgress;
@@ -69,15 +71,25 @@ internal sealed partial class UplinkState
     private int _splitRecords = int.MaxValue;
     private long _splitUntil;
     private int _corruptTries;
+    private bool _isInLine;
+    private bool _asksForTurn;
 
     /// <summary>Takes over where <paramref name="checkpoint"/> stands; it is the result of <see cref="Begin"/> and is durable.</summary>
-    public UplinkState(UplinkOptions options, UplinkCheckpoint checkpoint, long startOffset, long flushedEnd, Random random, TimeSpan now)
+    /// <param name="options">Settings.</param>
+    /// <param name="checkpoint">Where it stands.</param>
+    /// <param name="startOffset">First offset of the local log.</param>
+    /// <param name="flushedEnd">The offset after its last durable record.</param>
+    /// <param name="random">Jitter.</param>
+    /// <param name="turns">Its part in the link; whoever gives it disposes it.</param>
+    /// <param name="now">Time, counted from <see cref="LinkShare.Origin"/>.</param>
+    public UplinkState(
+        UplinkOptions options, UplinkCheckpoint checkpoint, long startOffset, long flushedEnd, Random random, LinkTurns turns, TimeSpan now)
     {
         _options = options;
         _random = random;
         _backoff = new Backoff(options.FirstBackoff, options.MaxBackoff, options.StablePeriod, random);
-        _roundSize = new RoundSize(
-            options.MaxRoundBytes, options.RequestTimeout < options.ProgressTimeout ? options.RequestTimeout : options.ProgressTimeout);
+        _turns = turns;
+        _now = now;
         _identity = checkpoint;
         _saved = checkpoint;
         _numbering = NumberingOf(checkpoint);
@@ -164,6 +176,19 @@ internal sealed partial class UplinkState
     /// <summary>The next thing to be done, null if there is nothing now. Call it until it says null after whatever happened.</summary>
     public UplinkAction? Next(TimeSpan now)
     {
+        _asksForTurn = false;
+        UplinkAction? next = NextAction(now);
+        if (_isInLine && !_asksForTurn)
+        {
+            // Others wait behind it.
+            LeaveLine();
+        }
+        return next;
+    }
+
+    private UplinkAction? NextAction(TimeSpan now)
+    {
+        _now = now;
         WakeAt = null;
         if (Phase == UplinkPhase.Waiting && now >= _waitUntil)
         {
@@ -242,6 +267,7 @@ internal sealed partial class UplinkState
     /// <summary>Gives up what is in flight and looks the position up again after a wait.</summary>
     private void Doubt(TimeSpan now, string reason)
     {
+        _now = now;
         if (Phase == UplinkPhase.Stopped)
         {
             return;
@@ -249,11 +275,16 @@ internal sealed partial class UplinkState
         if (_rounds.Any(round => round.Unanswered > 0))
         {
             _doubtUntil = now + _options.QuietPeriod;
-            _roundSize.Lost();
         }
         Retries++;
         Notice(UplinkNoticeKind.InDoubt, reason, offset: _acked);
         Wait(now + _backoff.Next(now), reason);
+    }
+
+    private void LeaveLine()
+    {
+        _turns.Withdraw();
+        _isInLine = false;
     }
 
     private void DropRounds()
@@ -262,6 +293,10 @@ internal sealed partial class UplinkState
         {
             round.IsDropped = true;
             round.ReleaseBytes();
+            if (round is { OnLink: { } sent, Unanswered: > 0 })
+            {
+                _turns.Lost(_now, sent);
+            }
         }
         _rounds.Clear();
         _next = _acked;

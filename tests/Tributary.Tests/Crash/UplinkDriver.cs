@@ -53,7 +53,10 @@ internal sealed class UplinkDriver(SimulatedNetwork network, ISimulatedTopic top
         _nextWake = TimeSpan.MaxValue;
         (_source, _file) = (source, file);
         _reader = new RoundReader(source, options);
-        State = new UplinkState(options, begun, source.StartOffset, source.FlushedEnd, random, network.Now);
+        int life = _life;
+        LinkTurns turns = new LinkShare(CapSchedule.Always(null), TimeProvider.System).Join(
+            "telemetry", LinkShare.DefaultPriority, () => At(life, network.Now, Pump));
+        State = new UplinkState(options, begun, source.StartOffset, source.FlushedEnd, random, turns, network.Now);
     }
 
     /// <summary>The process ends.</summary>

@@ -120,7 +120,8 @@ public sealed class FullPolicyTests
         file.Save(new UplinkCheckpoint { Acked = 700, EpochStart = 700 });
         await using var dead = new DeadLetterHarness();
         await using var neverStarted = new PartitionUplink(
-            partition, new LogSource(partition.Log, partition.Hold), 700, file, dead.Letters, null, null!, UplinkSimulation.DefaultOptions,
+            partition, new LogSource(partition.Log, partition.Hold), 700, file, dead.Letters, null, null!,
+            new LinkShare(CapSchedule.Always(null), bench.Time), LinkShare.DefaultPriority, UplinkSimulation.DefaultOptions,
             bench.Time, new UplinkCounters(), NullLogger.Instance, new Random(1));
 
         Fill(bench, "devices/d1/level", 700);

@@ -54,10 +54,17 @@ public sealed class SettingValuesTests : IDisposable
               "http": { "listen": "*:8082", "allowPlaintext": true },
               "ingest": { "maxBatchBytes": "64 KiB" },
               "buffer": { "maxDiskBytes": "100GiB", "commitWindow": "5ms" },
-              "uplink": { "codec": "lz4", "quietPeriod": "1min", "requestTimeout": "00:00:20", "onTopicRecreated": "follow" },
+              "uplink": { "codec": "lz4", "quietPeriod": "1min", "requestTimeout": "00:00:20", "onTopicRecreated": "follow",
+                          "maxBytesPerSecond": "100KiB", "schedule": ["22:00-06:00=unlimited", "06:00-07:00=5000"], "scheduleZone": "UTC" },
+              "topics": { "alarms": { "priority": 8 } },
             }
             """,
             [], Minimum));
+        Assert.Null(options.Uplink.Cap.At(new DateTimeOffset(2026, 1, 1, 23, 0, 0, TimeSpan.Zero)));
+        Assert.Equal(5000, options.Uplink.Cap.At(new DateTimeOffset(2026, 1, 1, 6, 0, 0, TimeSpan.Zero)));
+        Assert.Equal(102_400, options.Uplink.Cap.At(new DateTimeOffset(2026, 1, 1, 7, 0, 0, TimeSpan.Zero)));
+        Assert.Equal((8, 5, 9), (options.Buffer.PriorityOf("alarms"), options.Buffer.PriorityOf("telemetry"), options.Buffer.PriorityOf("edge.events")));
+
 
         Assert.Equal(new IPEndPoint(IPAddress.Any, 1884), options.Listeners.Mqtt);
         Assert.Equal(new IPEndPoint(IPAddress.Any, 8885), options.Listeners.Mqtts);
@@ -157,6 +164,19 @@ public sealed class SettingValuesTests : IDisposable
         EdgeOptions.From(values);
 
         Assert.Equal(["the environment variable TRIBUTARY__KAFKA"], values.CheckUnknown());
+    }
+
+    [Theory]
+    [InlineData("uplink:schedule", "06:00-22:00=20O000", "'06:00-22:00=20O000' as window 1: from character 13 on")]
+    [InlineData("uplink:scheduleZone", "Nowhere/At all", "no time zone")]
+    [InlineData("uplink:maxBytesPerSecond", "12", "from 1000 to")]
+    [InlineData("topics:alarms:priority", "10", "from 0 to 9")]
+    [InlineData("topics:alarms:priority", "-1", "from 0 to 9")]
+    public void What_the_link_can_not_be_shared_by_is_named(string name, string text, string reason)
+    {
+        string message = Assert.Throws<ArgumentException>(() => EdgeOptions.From(Values(null, [], [.. Minimum, (name, text)]))).Message;
+        Assert.Contains($"'{name}'", message, StringComparison.Ordinal);
+        Assert.Contains(reason, message, StringComparison.Ordinal);
     }
 
     [Fact]

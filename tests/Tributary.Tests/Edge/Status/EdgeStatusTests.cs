@@ -15,10 +15,10 @@ public sealed class EdgeStatusTests
     /// <summary>A page with all there can be.</summary>
     internal static EdgeStatus Status { get; } = new(
         "edge-1", "0.1.0", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), 6.5, false, ["the disk is full"],
-        new LinkStatus("cloud:9092", true, "cluster", null, null, 7, 8, 9), Backlog,
+        new LinkStatus("cloud:9092", true, "cluster", null, null, 7, 8, 9, 70, 71, 72, 73), Backlog,
         [
             new PartitionStatus(
-                "telemetry", 0, 10, 11, 14, 15, Backlog, 16, 202, null, new UplinkStatus("sending", null, 17, 18, 19, 20, 200, 201)),
+                "telemetry", 0, 10, 11, 14, 15, Backlog, 16, 202, null, new UplinkStatus(6, "sending", null, 17, 18, 19, 20, 200, 201)),
         ],
         new DiskStatus(21, 22, 23, 24, "the disk is full"),
         new IngestStatus(25, 26, 27, 28, 29, new RefusedStatus(30, 31, 32)),
@@ -55,7 +55,11 @@ public sealed class EdgeStatusTests
                 "lastAck": null,
                 "requests": 7,
                 "bytesSent": 8,
-                "retries": 9
+                "retries": 9,
+                "capBytesPerSecond": 70,
+                "inFlightBytes": 71,
+                "windowBytes": 72,
+                "rateBytesPerSecond": 73
               },
               "backlog": {
                 "records": 3,
@@ -79,6 +83,7 @@ public sealed class EdgeStatusTests
                   "droppedRecords": 202,
                   "offline": null,
                   "uplink": {
+                    "priority": 6,
                     "state": "sending",
                     "reason": null,
                     "producerId": 17,

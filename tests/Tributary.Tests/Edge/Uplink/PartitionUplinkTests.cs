@@ -180,7 +180,7 @@ public sealed class PartitionUplinkTests : IAsyncLifetime
 
     private PartitionUplink Create(UplinkOptions options) => new(
         new BufferPartition("telemetry", 0, null!, "telemetry-0"), _log, _log.FlushedEnd, new CheckpointFile(_storage, "telemetry-0"),
-        _dead.Letters, null, _cloud, options,
+        _dead.Letters, null, _cloud, new LinkShare(CapSchedule.Always(null), TimeProvider.System), LinkShare.DefaultPriority, options,
         TimeProvider.System, _counters, NullLogger.Instance, new Random(1));
 
     private void Ingest(int count)

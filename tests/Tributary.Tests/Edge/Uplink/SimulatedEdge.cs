@@ -108,7 +108,10 @@ internal sealed class SimulatedEdge
         _life++;
         _incarnation = NewIncarnation();
         _reader = new RoundReader(Log, _world.Options);
-        _state = new UplinkState(_world.Options, begun, Log.StartOffset, Log.FlushedEnd, _world.Random, _world.Now);
+        int life = _life;
+        LinkTurns turns = new LinkShare(CapSchedule.Always(null), TimeProvider.System).Join(
+            "telemetry", LinkShare.DefaultPriority, () => _world.At(_world.Now, () => PumpIn(life)));
+        _state = new UplinkState(_world.Options, begun, Log.StartOffset, Log.FlushedEnd, _world.Random, turns, _world.Now);
         Pump();
     }
 

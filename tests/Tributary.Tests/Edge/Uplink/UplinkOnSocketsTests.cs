@@ -55,7 +55,7 @@ public sealed class UplinkOnSocketsTests
         var uplink = new PartitionUplink(
             new BufferPartition(FakeCluster.Topic, 0, null!, "telemetry-0"), log, log.FlushedEnd, new CheckpointFile(
                 storage, "telemetry-0"),
-            dead.Letters, null, cloud, OptionsFor(cluster), TimeProvider.System, counters, NullLogger.Instance, new Random(random.Next()));
+            dead.Letters, null, cloud, new LinkShare(CapSchedule.Always(null), TimeProvider.System), LinkShare.DefaultPriority, OptionsFor(cluster), TimeProvider.System, counters, NullLogger.Instance, new Random(random.Next()));
         log.Flushed = uplink.Wake;
         uplink.Start();
         return uplink;
