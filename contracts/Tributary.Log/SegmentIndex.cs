@@ -30,6 +30,9 @@ internal sealed class SegmentIndex
     /// <summary>Where the first entry begins.</summary>
     private int _from;
 
+    /// <summary>The entry where what was asked for last ended.</summary>
+    private int _nextRead;
+
     private List<AbortedTransaction>? _aborted;
 
     /// <summary>The transactions whose abort is in the segment, in the order of their markers.</summary>
@@ -126,6 +129,7 @@ internal sealed class SegmentIndex
                 high = middle;
             }
         }
+        _nextRead = Math.Max(low - 1, 0);
         border = low == 0 ? new IndexEntry(-1, -1, long.MinValue) : At(low - 1);
         return first;
     }
@@ -228,6 +232,11 @@ internal sealed class SegmentIndex
 
     private int LastAtMost(long offset)
     {
+        int next = _nextRead; // a reader goes on where the last read ended
+        if (next < Count && OffsetAt(next) <= offset && (next + 1 == Count || offset < OffsetAt(next + 1)))
+        {
+            return next;
+        }
         int low = 0;
         int high = Count;
         while (low < high)
