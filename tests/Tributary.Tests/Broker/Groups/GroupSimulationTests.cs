@@ -5,7 +5,7 @@ namespace Tributary.Tests.Broker.Groups;
 public sealed class GroupSimulationTests
 {
     /// <summary>More of them when the environment variable <c>TRIBUTARY_SEEDS</c> says so.</summary>
-    private static readonly int Seeds = int.TryParse(Environment.GetEnvironmentVariable("TRIBUTARY_SEEDS"), out int seeds) ? seeds : 300;
+    private static readonly int Seeds = int.TryParse(Environment.GetEnvironmentVariable("TRIBUTARY_SEEDS"), out int seeds) ? seeds : 150;
 
     [Fact]
     public void Whatever_members_do_each_partition_has_one_owner_in_a_generation_and_the_group_settles_without_storms()

@@ -5,7 +5,7 @@ namespace Tributary.Tests.Broker.Groups.Modern;
 public sealed class ModernGroupSimulationTests
 {
     /// <summary>More of them when the environment variable <c>TRIBUTARY_SEEDS</c> says so.</summary>
-    private static readonly int Seeds = int.TryParse(Environment.GetEnvironmentVariable("TRIBUTARY_SEEDS"), out int seeds) ? seeds : 200;
+    private static readonly int Seeds = int.TryParse(Environment.GetEnvironmentVariable("TRIBUTARY_SEEDS"), out int seeds) ? seeds : 100;
 
     [Theory]
     [InlineData(0)]
