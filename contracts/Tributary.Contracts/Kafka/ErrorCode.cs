@@ -1,6 +1,6 @@
 namespace Tributary.Contracts.Kafka;
 
-/// <summary>Error codes of the Kafka protocol that are sent or understood here. Source: Kafka's protocol guide, "Error codes".</summary>
+/// <summary>Error codes of the Kafka protocol, as of Kafka 4.x; others may come from later brokers. Source: Kafka's protocol guide, "Error codes".</summary>
 public enum ErrorCode : short
 {
     /// <summary>Not expected; the server has logged it.</summary>
@@ -248,4 +248,163 @@ public enum ErrorCode : short
 
     /// <summary>The fetch session names topics by id and the request by name, or the other way round. Retriable.</summary>
     FetchSessionTopicIdError = 106,
+
+    /// <summary>The controller has moved. Between brokers only.</summary>
+    StaleControllerEpoch = 11,
+
+    /// <summary>The client may not do this with the topic.</summary>
+    TopicAuthorizationFailed = 29,
+
+    /// <summary>The client may not do this with the group.</summary>
+    GroupAuthorizationFailed = 30,
+
+    /// <summary>The client may not do this in the cluster.</summary>
+    ClusterAuthorizationFailed = 31,
+
+    /// <summary>The broker does not know the SASL mechanism.</summary>
+    UnsupportedSaslMechanism = 33,
+
+    /// <summary>The request does not fit how far the authentication has come.</summary>
+    IllegalSaslState = 34,
+
+    /// <summary>The cluster has no such security feature in use.</summary>
+    SecurityDisabled = 54,
+
+    /// <summary>No such log directory.</summary>
+    LogDirNotFound = 57,
+
+    /// <summary>The broker does not accept the credentials.</summary>
+    SaslAuthenticationFailed = 58,
+
+    /// <summary>The partition is being reassigned.</summary>
+    ReassignmentInProgress = 60,
+
+    /// <summary>The cluster has no delegation tokens in use.</summary>
+    DelegationTokenAuthDisabled = 61,
+
+    /// <summary>No such delegation token.</summary>
+    DelegationTokenNotFound = 62,
+
+    /// <summary>The delegation token is somebody else's.</summary>
+    DelegationTokenOwnerMismatch = 63,
+
+    /// <summary>Delegation tokens can't be asked for on this connection.</summary>
+    DelegationTokenRequestNotAllowed = 64,
+
+    /// <summary>The client may not do this with the delegation token.</summary>
+    DelegationTokenAuthorizationFailed = 65,
+
+    /// <summary>The delegation token has expired.</summary>
+    DelegationTokenExpired = 66,
+
+    /// <summary>No such type of principal.</summary>
+    InvalidPrincipalType = 67,
+
+    /// <summary>The leader has no listener of the name that the request came in by. Retriable.</summary>
+    ListenerNotFound = 72,
+
+    /// <summary>The broker's epoch is out of date. Between brokers only.</summary>
+    StaleBrokerEpoch = 77,
+
+    /// <summary>No replica could become leader.</summary>
+    EligibleLeadersNotAvailable = 83,
+
+    /// <summary>The client's quota is used up. Retriable.</summary>
+    ThrottlingQuotaExceeded = 89,
+
+    /// <summary>No such resource.</summary>
+    ResourceNotFound = 91,
+
+    /// <summary>The resource is there already.</summary>
+    DuplicateResource = 92,
+
+    /// <summary>The credential does not meet the rules.</summary>
+    UnacceptableCredential = 93,
+
+    /// <summary>The voter is not among those expected. Between controllers only.</summary>
+    InconsistentVoterSet = 94,
+
+    /// <summary>The version of an update is out of date.</summary>
+    InvalidUpdateVersion = 95,
+
+    /// <summary>A feature could not be changed.</summary>
+    FeatureUpdateFailed = 96,
+
+    /// <summary>A forwarded principal could not be read. Between brokers only.</summary>
+    PrincipalDeserializationFailure = 97,
+
+    /// <summary>No such snapshot. Between controllers only.</summary>
+    SnapshotNotFound = 98,
+
+    /// <summary>The position is outside of the snapshot. Between controllers only.</summary>
+    PositionOutOfRange = 99,
+
+    /// <summary>The broker id is in use. Between brokers only.</summary>
+    DuplicateBrokerRegistration = 101,
+
+    /// <summary>The broker id is not registered.</summary>
+    BrokerIdNotRegistered = 102,
+
+    /// <summary>The cluster id is another one.</summary>
+    InconsistentClusterId = 104,
+
+    /// <summary>A new in-sync set has a replica that can't be in it. Between brokers only.</summary>
+    IneligibleReplica = 107,
+
+    /// <summary>The leader has changed with the in-sync set. Between brokers only.</summary>
+    NewLeaderElected = 108,
+
+    /// <summary>The offset is in tiered storage. Between brokers only.</summary>
+    OffsetMovedToTieredStorage = 109,
+
+    /// <summary>The controller is not registered.</summary>
+    UnknownControllerId = 116,
+
+    /// <summary>The client metrics subscription is not the one in force.</summary>
+    UnknownSubscriptionId = 117,
+
+    /// <summary>The client metrics are too large.</summary>
+    TelemetryTooLarge = 118,
+
+    /// <summary>The registration is invalid. Between controllers only.</summary>
+    InvalidRegistration = 119,
+
+    /// <summary>The transaction failed and can be aborted.</summary>
+    TransactionAbortable = 120,
+
+    /// <summary>The record is not one that can be acknowledged now (share groups).</summary>
+    InvalidRecordState = 121,
+
+    /// <summary>No such share session.</summary>
+    ShareSessionNotFound = 122,
+
+    /// <summary>The epoch of the share session is not the next one.</summary>
+    InvalidShareSessionEpoch = 123,
+
+    /// <summary>The epoch of the share group's state is out of date.</summary>
+    FencedStateEpoch = 124,
+
+    /// <summary>The voter's key is another one. Between controllers only.</summary>
+    InvalidVoterKey = 125,
+
+    /// <summary>The voter is there already. Between controllers only.</summary>
+    DuplicateVoter = 126,
+
+    /// <summary>No such voter. Between controllers only.</summary>
+    VoterNotFound = 127,
+
+    /// <summary>What the client knows of the cluster is stale: it is to begin again at its configured address (KIP-1102).</summary>
+    RebootstrapRequired = 129,
+
+    /// <summary>The topology is invalid.</summary>
+    StreamsInvalidTopology = 130,
+
+    /// <summary>The epoch of the topology is invalid.</summary>
+    StreamsInvalidTopologyEpoch = 131,
+
+    /// <summary>The epoch of the topology is out of date.</summary>
+    StreamsTopologyFenced = 132,
+
+    /// <summary>There are as many share sessions as there may be.</summary>
+    ShareSessionLimitReached = 133,
 }
