@@ -11,8 +11,6 @@ namespace Tributary.Edge.Listeners;
 /// <param name="ExpiresAt">When it expires.</param>
 internal sealed record TlsMaterial(SslServerAuthenticationOptions Server, string Subject, DateTime ExpiresAt)
 {
-    private const int MaxFileBytes = 1 << 20;
-
     /// <summary>id-kp-clientAuth (RFC 5280, 4.2.1.12).</summary>
     private const string ClientPurpose = "1.3.6.1.5.5.7.3.2";
 
@@ -20,7 +18,7 @@ internal sealed record TlsMaterial(SslServerAuthenticationOptions Server, string
     /// <exception cref="TlsException">One can't be read or used; the message names it.</exception>
     public static TlsMaterial Load(TlsOptions options)
     {
-        SslStreamCertificateContext context = LoadCertificate(options);
+        SslStreamCertificateContext context = PemFiles.Certificate(options.CertificateFile, "tls:certificateFile", options.KeyFile, "tls:keyFile");
         var server = new SslServerAuthenticationOptions
         {
             ServerCertificateContext = context,
@@ -60,29 +58,8 @@ internal sealed record TlsMaterial(SslServerAuthenticationOptions Server, string
             .Select(part => part.GetSingleElementValue()).FirstOrDefault();
     }
 
-    private static SslStreamCertificateContext LoadCertificate(TlsOptions options)
-    {
-        string certificatePem = ReadText(options.CertificateFile, "tls:certificateFile");
-        string keyPem = ReadText(options.KeyFile, "tls:keyFile");
-        try
-        {
-            var certificate = X509Certificate2.CreateFromPem(certificatePem, keyPem);
-            var chain = new X509Certificate2Collection();
-            chain.ImportFromPem(certificatePem);
-            chain.RemoveAt(0); // the certificate itself
-            // Offline: what is missing in the file is not fetched from anywhere.
-            return SslStreamCertificateContext.Create(certificate, chain, offline: true);
-        }
-        catch (Exception e) when (e is CryptographicException or ArgumentException or AuthenticationException or NotSupportedException)
-        {
-            throw new TlsException(
-                $"the certificate in {options.CertificateFile} (tls:certificateFile) with the key in {options.KeyFile} (tls:keyFile) can't be used: {e.Message}", e);
-        }
-    }
-
     private static X509ChainPolicy ClientPolicy(string path)
     {
-        string pem = ReadText(path, "tls:clientCaFile");
         var policy = new X509ChainPolicy
         {
             TrustMode = X509ChainTrustMode.CustomRootTrust,
@@ -90,30 +67,8 @@ internal sealed record TlsMaterial(SslServerAuthenticationOptions Server, string
             DisableCertificateDownloads = true,
         };
         policy.ApplicationPolicy.Add(new Oid(ClientPurpose));
-        try
-        {
-            policy.CustomTrustStore.ImportFromPem(pem);
-        }
-        catch (CryptographicException e)
-        {
-            throw new TlsException($"the certificates in {path} (tls:clientCaFile) can't be used: {e.Message}", e);
-        }
-        return policy.CustomTrustStore.Count > 0 ? policy : throw new TlsException($"there is no certificate in {path} (tls:clientCaFile)");
-    }
-
-    private static string ReadText(string path, string setting)
-    {
-        try
-        {
-            var file = new FileInfo(path);
-            return !file.Exists || file.Length <= MaxFileBytes
-                ? File.ReadAllText(path)
-                : throw new TlsException($"the file {path} ({setting}) has {file.Length} bytes; PEM files have at most {MaxFileBytes}");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new TlsException($"the file {path} ({setting}) can't be read: {e.Message}", e);
-        }
+        policy.CustomTrustStore.AddRange(PemFiles.Authorities(path, "tls:clientCaFile"));
+        return policy;
     }
 }
 
