@@ -213,6 +213,12 @@ internal static partial class LogMessages
     [LoggerMessage(314, LogLevel.Warning, "Cloud: {Endpoint} can't be reached, messages are taken in meanwhile: {Reason}")]
     public static partial void CloudUnreachable(this ILogger logger, NodeEndpoint endpoint, string reason);
 
+    [LoggerMessage(316, LogLevel.Error, "The TLS files of the uplink can't be used, the former ones go on: {Reason}")]
+    public static partial void UplinkTlsFilesNotTaken(this ILogger logger, string reason);
+
+    [LoggerMessage(317, LogLevel.Warning, "Cloud: {Endpoint}, which {Bootstrap} names, can't be used: {Reason}")]
+    public static partial void CloudNodeUnreachable(this ILogger logger, NodeEndpoint endpoint, NodeEndpoint bootstrap, string reason);
+
     // Source
 
     [LoggerMessage(400, LogLevel.Information, "Source: subscribed at {Broker} as {ClientId}, {Filters} filters")]

@@ -8,6 +8,7 @@ using Tributary.Edge.Mqtt;
 using Tributary.Edge.Routes;
 using Tributary.Edge.Source;
 using Tributary.Edge.Uplink;
+using Tributary.Edge.Uplink.Security;
 
 namespace Tributary.Edge.Host;
 
@@ -225,11 +226,14 @@ internal sealed record EdgeOptions
     {
         (string host, int port) = values.Remote("cloud", "--cloud HOST:PORT");
         var otherwise = new UplinkOptions { CloudHost = host, CloudPort = port };
+        UplinkTlsOptions? tls = SecuritySettings.Tls(values);
         return new UplinkOptions
         {
             CloudHost = host,
             CloudPort = port,
             ClientId = id,
+            Tls = tls,
+            Sasl = SecuritySettings.Sasl(values, tls is not null),
             Codec = values.Word("uplink:codec", otherwise.Codec),
             CompressionLevel = values.Int32("uplink:compressionLevel", otherwise.CompressionLevel),
             MaxBatchBytes = values.Size32("uplink:maxBatchBytes", otherwise.MaxBatchBytes),

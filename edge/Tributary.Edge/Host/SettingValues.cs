@@ -107,6 +107,19 @@ internal sealed class SettingValues
         return value.Text;
     }
 
+    /// <summary>A secret, which may stand in the environment only: flags are seen by all users of a machine, and settings files get around.</summary>
+    /// <param name="name">The setting.</param>
+    /// <param name="instead">A setting that names a file with it.</param>
+    /// <exception cref="ArgumentException">It stands elsewhere.</exception>
+    public string? FromEnvironment(string name, string instead)
+    {
+        string? text = Text(name);
+        Check(
+            text is null || !_values[name].IsStrict,
+            $"the setting '{name}' is a secret: give it as the environment variable {EnvironmentPrefix}{name.ToUpperInvariant().Replace(":", "__", StringComparison.Ordinal)}, or in a file that {instead} names");
+        return text;
+    }
+
     /// <summary>
     /// The names of the sections under a section: with <c>topics:a:keep</c> and <c>topics:b:policy</c> there are a and b under topics.
     /// </summary>

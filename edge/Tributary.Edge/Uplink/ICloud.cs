@@ -3,7 +3,7 @@ using Tributary.Contracts.Kafka;
 namespace Tributary.Edge.Uplink;
 
 /// <summary>The cloud did not answer, or answered with an error that says to try again; the message says which.</summary>
-internal sealed class CloudException : IOException
+internal class CloudException : IOException
 {
     /// <inheritdoc/>
     public CloudException(string message) : base(message) { }
@@ -11,6 +11,12 @@ internal sealed class CloudException : IOException
     /// <inheritdoc/>
     public CloudException(string message, Exception inner) : base(message, inner) { }
 }
+
+/// <summary>
+/// Trying again will do no good until somebody changes something, here or there: who the other is or who we are is not accepted. It is
+/// tried again, at a slow pace.
+/// </summary>
+internal sealed class CloudRefusedException(string message, Exception? inner = null) : CloudException(message, inner!);
 
 /// <summary>The answer to one batch.</summary>
 /// <param name="BaseOffset">Cloud offset of its first record, −1 if there is none.</param>

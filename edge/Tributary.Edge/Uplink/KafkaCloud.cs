@@ -2,6 +2,7 @@ using System.Net;
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
+using Tributary.Edge.Uplink.Security;
 
 namespace Tributary.Edge.Uplink;
 
@@ -25,11 +26,13 @@ internal sealed class KafkaCloud : ICloud
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly NodeEndpoint _bootstrap;
+    private readonly TlsClient? _tls;
+    private readonly long _origin;
     private readonly CancellationTokenSource _stopping = new();
     private readonly Lock _lock = new();
 
     // Under the lock.
-    private readonly Dictionary<NodeEndpoint, Task<KafkaNode>> _nodes = [];
+    private readonly Dictionary<NodeEndpoint, NodeTries> _nodes = [];
     private readonly Dictionary<string, NodeEndpoint?[]> _leaders = [];
     private NodeEndpoint[] _brokers = [];
     private Task _keeping = Task.CompletedTask;
@@ -44,11 +47,15 @@ internal sealed class KafkaCloud : ICloud
         _counters = counters;
         _time = time;
         _logger = loggers.CreateLogger<KafkaCloud>();
+        _origin = time.GetTimestamp();
         _bootstrap = new NodeEndpoint(options.CloudHost, options.CloudPort);
+        _tls = options.Tls is { } tls ? new TlsClient(tls, time, _logger) : null;
     }
 
     /// <inheritdoc/>
     public bool IsConnected => FindLive() is not null;
+
+    private TimeSpan Now => _time.GetElapsedTime(_origin);
 
     /// <summary>Begins to keep a connection up. Returns at once, whether the cloud is there or not.</summary>
     public void Start()
@@ -68,6 +75,10 @@ internal sealed class KafkaCloud : ICloud
             AllowAutoTopicCreation = allowCreate,
         };
         MetadataResponse response = await AskAsync<MetadataRequest, MetadataResponse>(await AnyNodeAsync(cancellation), request, cancellation);
+        if (response.ErrorCode == ErrorCode.RebootstrapRequired || response.Topics.Any(t => t.ErrorCode == ErrorCode.RebootstrapRequired))
+        {
+            BeginAgain();
+        }
         Check(response.ErrorCode, "for metadata");
         MetadataResponse.MetadataResponseTopic found = Array.Find(response.Topics, t => t.Name == topic)
             ?? throw new CloudException($"the cloud's metadata lack the topic {topic} that was asked for");
@@ -122,7 +133,7 @@ internal sealed class KafkaCloud : ICloud
         lock (_lock)
         {
             _stopping.Cancel();
-            nodes = [.. _nodes.Values];
+            nodes = [.. _nodes.Values.Select(tries => tries.Node).OfType<Task<KafkaNode>>()];
             keeping = _keeping;
         }
         await keeping;
@@ -148,7 +159,7 @@ internal sealed class KafkaCloud : ICloud
     {
         if (error != ErrorCode.None)
         {
-            throw new CloudException($"the cloud answered {error} {what}");
+            throw new CloudException($"the cloud answered {KafkaErrors.Describe(error)} {what}");
         }
     }
 
@@ -242,13 +253,32 @@ internal sealed class KafkaCloud : ICloud
             _leaders[topic] = leaders;
             foreach (NodeEndpoint endpoint in _nodes.Keys.Where(node => node != _bootstrap && !_brokers.Contains(node)).ToList())
             {
-                left.Add(_nodes[endpoint]);
-                _nodes.Remove(endpoint);
+                if (_nodes.Remove(endpoint, out NodeTries? tries) && tries.Node is { } node)
+                {
+                    left.Add(node);
+                }
             }
         }
         foreach (Task<KafkaNode> node in left.Where(node => node.IsCompletedSuccessfully))
         {
             node.Result.Drop("the node has left the cluster");
+        }
+    }
+
+    /// <summary>Forgets all nodes, so that the address that is set is asked next (KIP-1102).</summary>
+    private void BeginAgain()
+    {
+        Task<KafkaNode>[] left;
+        lock (_lock)
+        {
+            left = [.. _nodes.Values.Select(tries => tries.Node).OfType<Task<KafkaNode>>()];
+            _nodes.Clear();
+            _leaders.Clear();
+            _brokers = [];
+        }
+        foreach (Task<KafkaNode> node in left.Where(node => node.IsCompletedSuccessfully))
+        {
+            node.Result.Drop("the cluster says to begin again at the address that is set");
         }
     }
 
@@ -265,9 +295,9 @@ internal sealed class KafkaCloud : ICloud
     {
         lock (_lock)
         {
-            foreach (Task<KafkaNode> node in _nodes.Values)
+            foreach (NodeTries tries in _nodes.Values)
             {
-                if (node.IsCompletedSuccessfully && node.Result.Failure is null)
+                if (tries.Node is { IsCompletedSuccessfully: true } node && node.Result.Failure is null)
                 {
                     return node.Result;
                 }
@@ -304,30 +334,66 @@ internal sealed class KafkaCloud : ICloud
         throw first!;
     }
 
-    /// <summary>The connection to a node: the one there is or that is being made, else a new one.</summary>
+    /// <summary>The connection to a node: the one there is or that is being made, else a new one if one is due.</summary>
     private Task<KafkaNode> NodeAsync(NodeEndpoint endpoint, CancellationToken cancellation)
     {
         Task<KafkaNode>? node;
         lock (_lock)
         {
-            if (!_nodes.TryGetValue(endpoint, out node)
-                || (node.IsCompleted && (!node.IsCompletedSuccessfully || node.Result.Failure is not null)))
+            if (!_nodes.TryGetValue(endpoint, out NodeTries? tries))
+            {
+                _nodes.Add(endpoint, tries = new NodeTries(_options, Random.Shared));
+            }
+            node = tries.Take(Now);
+            if (node is null)
             {
                 // Not on the caller's thread, which holds the lock; and not under its token, as others may come to wait.
-                node = Task.Run(() => ConnectAsync(endpoint));
-                _nodes[endpoint] = node;
+                node = Task.Run(() => ConnectAsync(endpoint, tries));
+                tries.Node = node;
             }
         }
         return node.IsCompletedSuccessfully ? node : node.WaitAsync(cancellation);
     }
 
-    private async Task<KafkaNode> ConnectAsync(NodeEndpoint endpoint)
+    private async Task<KafkaNode> ConnectAsync(NodeEndpoint endpoint, NodeTries tries)
     {
-        KafkaNode node = await KafkaNode.ConnectAsync(endpoint, _options, _counters, _time, _stopping.Token);
-        _logger.CloudConnected(endpoint);
-        _ = TellEndAsync(node);
-        return node;
+        try
+        {
+            KafkaNode node = await KafkaNode.ConnectAsync(endpoint, _tls, _options, _counters, _time, _stopping.Token);
+            _logger.CloudConnected(endpoint);
+            _ = TellEndAsync(node);
+            lock (_lock)
+            {
+                tries.Told = null;
+            }
+            return node;
+        }
+        catch (CloudException e)
+        {
+            bool isAdvertised = endpoint != _bootstrap;
+            CloudException explained = isAdvertised ? AdvertisedAddress.Explain(_bootstrap, endpoint, e) : e;
+            bool isNews;
+            lock (_lock)
+            {
+                tries.Failed(Now, explained);
+                isNews = isAdvertised && IsNews(tries.Told, explained.Message, Now);
+                tries.Told = isNews ? (explained.Message, Now) : tries.Told;
+            }
+            if (isNews)
+            {
+                _logger.CloudNodeUnreachable(endpoint, _bootstrap, explained.Message);
+            }
+            if (explained == e)
+            {
+                throw;
+            }
+            throw explained;
+        }
     }
+
+    /// <summary>A cloud that is away for weeks is no news each time that it is tried.</summary>
+    private static bool IsNews((string Reason, TimeSpan At)? told, string reason, TimeSpan now) =>
+        told is not { } last || (reason != last.Reason && now - last.At > UnreachableLogInterval);
 
     private async Task TellEndAsync(KafkaNode node)
     {
@@ -342,9 +408,7 @@ internal sealed class KafkaCloud : ICloud
     private async Task KeepConnectedAsync()
     {
         var backoff = new Backoff(_options.FirstBackoff, _options.MaxBackoff, _options.StablePeriod, Random.Shared);
-        long begun = _time.GetTimestamp();
-        string? told = null;
-        long toldAt = begun;
+        (string Reason, TimeSpan At)? told = null;
         while (!_stopping.IsCancellationRequested)
         {
             try
@@ -360,16 +424,15 @@ internal sealed class KafkaCloud : ICloud
             catch (CloudException e)
             {
                 _counters.Failed(e.Message);
-                // A cloud that is away for weeks is no news each time that it is tried.
-                if (told is null || (e.Message != told && _time.GetElapsedTime(toldAt) > UnreachableLogInterval))
+                if (IsNews(told, e.Message, Now))
                 {
-                    (told, toldAt) = (e.Message, _time.GetTimestamp());
+                    told = (e.Message, Now);
                     _logger.CloudUnreachable(_bootstrap, e.Message);
                 }
             }
             try
             {
-                await Task.Delay(backoff.Next(_time.GetElapsedTime(begun)), _time, _stopping.Token);
+                await Task.Delay(backoff.Next(Now), _time, _stopping.Token);
             }
             catch (OperationCanceledException)
             {

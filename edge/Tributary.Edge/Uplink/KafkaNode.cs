@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Edge.Status;
+using Tributary.Edge.Uplink.Security;
 
 namespace Tributary.Edge.Uplink;
 
@@ -35,11 +36,15 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
         (ListOffsetsRequest.Api, 1),
     ];
 
+    /// <summary>Those that authenticate, needed only with <see cref="UplinkOptions.Sasl"/>.</summary>
+    private static readonly (KafkaApi Api, short Least)[] NeededToSignIn = [(SaslHandshakeRequest.Api, 1), (SaslAuthenticateRequest.Api, 0)];
+
     private readonly NodeConnection _connection;
     private readonly UplinkOptions _options;
     private readonly UplinkCounters _counters;
     private readonly Dictionary<short, short> _versions = [];
     private int _lastCorrelationId;
+    private Task _keepingSignedIn = Task.CompletedTask;
 
     private KafkaNode(NodeEndpoint endpoint, NodeConnection connection, UplinkOptions options, UplinkCounters counters)
     {
@@ -58,17 +63,32 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
     /// <summary>Completes when the connection is gone.</summary>
     public Task Ended => _connection.Ended;
 
-    /// <summary>Connects and agrees on versions.</summary>
+    /// <summary>Connects, agrees on versions, and says who the agent is if that is set.</summary>
+    /// <param name="endpoint">Where.</param>
+    /// <param name="tls">Begins TLS; null for a connection without.</param>
+    /// <param name="options">Settings.</param>
+    /// <param name="counters">What is counted.</param>
+    /// <param name="time">All time.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <exception cref="CloudRefusedException">One of both does not accept the other.</exception>
     /// <exception cref="CloudException">It can't be done now, or the node is too old.</exception>
     public static async Task<KafkaNode> ConnectAsync(
-        NodeEndpoint endpoint, UplinkOptions options, UplinkCounters counters, TimeProvider time, CancellationToken cancellation)
+        NodeEndpoint endpoint, TlsClient? tls, UplinkOptions options, UplinkCounters counters, TimeProvider time, CancellationToken cancellation)
     {
-        NodeConnection connection = await NodeConnection.ConnectAsync(
-            endpoint.Host, endpoint.Port, options.ConnectTimeout, options.MaxResponseBytes, time, cancellation);
+        NodeConnection connection = await NodeConnection.ConnectAsync(endpoint, tls, options, time, cancellation);
         var node = new KafkaNode(endpoint, connection, options, counters);
         try
         {
             await node.AgreeAsync().WaitAsync(cancellation);
+            if (options.Sasl is { } sasl)
+            {
+                TimeSpan lifetime = await SaslSignIn.AuthenticateAsync(node, sasl).WaitAsync(cancellation);
+                node._keepingSignedIn = node.KeepSignedInAsync(sasl, lifetime, time);
+            }
+            else
+            {
+                connection.ExplainClose(" when it was asked for more than its versions: its listener may want SASL (setting uplink:sasl:mechanism)");
+            }
             return node;
         }
         catch (Exception e)
@@ -79,11 +99,13 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
     }
 
     /// <summary>Asks something.</summary>
+    /// <param name="request">The question.</param>
+    /// <param name="isUrgent">Whether it is sent while others are held: it authenticates.</param>
     /// <exception cref="CloudException">No answer came, or none that can be read.</exception>
-    public Task<TResponse> RequestAsync<TRequest, TResponse>(TRequest request)
+    public Task<TResponse> RequestAsync<TRequest, TResponse>(TRequest request, bool isUrgent = false)
         where TRequest : IKafkaRequest<TRequest, TResponse>
         where TResponse : IKafkaMessage<TResponse> =>
-        SendAsync<TRequest, TResponse>(request, _versions[TRequest.Api.Key], out _);
+        SendAsync<TRequest, TResponse>(request, _versions[TRequest.Api.Key], out _, isUrgent);
 
     /// <inheritdoc/>
     public Task<IReadOnlyList<ProduceAnswer>> Produce(string topic, Guid incarnation, IReadOnlyList<RoundBatch> batches)
@@ -109,7 +131,42 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
     public void Drop(string reason) => _connection.Drop(reason);
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync() => _connection.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _connection.DisposeAsync();
+        await _keepingSignedIn;
+    }
+
+    /// <summary>Authenticates again before the session ends, at a time by chance so that agents don't do it together.</summary>
+    private async Task KeepSignedInAsync(UplinkSaslOptions sasl, TimeSpan lifetime, TimeProvider time)
+    {
+        while (lifetime > TimeSpan.Zero)
+        {
+            try
+            {
+                await Ended.WaitAsync(lifetime * (0.85 + (0.1 * Random.Shared.NextDouble())), time);
+                return;
+            }
+            catch (TimeoutException)
+            {
+                // It stands, and its session ends soon.
+            }
+            _connection.Hold();
+            try
+            {
+                lifetime = await SaslSignIn.AuthenticateAsync(this, sasl);
+            }
+            catch (Exception e)
+            {
+                Drop(e.Message); // the next connection hears why, if it is for long
+                return;
+            }
+            finally
+            {
+                _connection.Release();
+            }
+        }
+    }
 
     /// <summary>
     /// Agrees on versions (KIP-35). A node that does not know the version of our question answers in version 0 with the one that it knows
@@ -125,9 +182,9 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
         }
         if (response.ErrorCode != ErrorCode.None)
         {
-            throw new CloudException($"{Endpoint} answered {response.ErrorCode} to {ApiVersionsRequest.Name}");
+            throw new CloudException($"{Endpoint} answered {KafkaErrors.Describe(response.ErrorCode)} to {ApiVersionsRequest.Name}");
         }
-        foreach ((KafkaApi needed, short least) in Needed)
+        foreach ((KafkaApi needed, short least) in _options.Sasl is null ? Needed : [.. Needed, .. NeededToSignIn])
         {
             ApiVersionsResponse.ApiVersion? served = Array.Find(response.ApiKeys, api => api.ApiKey == needed.Key);
             short highest = Math.Min(served?.MaxVersion ?? -1, needed.MaxVersion);
@@ -149,23 +206,23 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
         return Decode<ApiVersionsResponse>(content, isOlder ? (short)0 : version);
     }
 
-    private Task<TResponse> SendAsync<TRequest, TResponse>(TRequest request, short version, out int size)
+    private Task<TResponse> SendAsync<TRequest, TResponse>(TRequest request, short version, out int size, bool isUrgent = false)
         where TRequest : IKafkaRequest<TRequest, TResponse>
         where TResponse : IKafkaMessage<TResponse>
     {
-        return DecodeAsync(ExchangeAsync(request, version, out size));
+        return DecodeAsync(ExchangeAsync(request, version, out size, isUrgent));
 
         async Task<TResponse> DecodeAsync(Task<ReadOnlyMemory<byte>> content) => Decode<TResponse>(await content.ConfigureAwait(false), version);
     }
 
     /// <summary>The request is on its way, in the order of the calls, when it returns.</summary>
-    private Task<ReadOnlyMemory<byte>> ExchangeAsync<TRequest>(TRequest request, short version, out int size)
+    private Task<ReadOnlyMemory<byte>> ExchangeAsync<TRequest>(TRequest request, short version, out int size, bool isUrgent = false)
         where TRequest : IKafkaMessage<TRequest>
     {
         int correlationId = Interlocked.Increment(ref _lastCorrelationId);
         RequestFrame frame = RequestFrame.Of(request, version, correlationId, _options.ClientId);
         size = frame.Size;
-        return _connection.RequestAsync(frame, correlationId, _options.RequestTimeout);
+        return _connection.RequestAsync(frame, correlationId, _options.RequestTimeout, isUrgent);
     }
 
     /// <summary>A node that answers what can't be read is given up: nobody knows what comes next.</summary>

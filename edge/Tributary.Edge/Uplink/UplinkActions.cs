@@ -1,5 +1,3 @@
-using Tributary.Contracts.Kafka;
-
 namespace Tributary.Edge.Uplink;
 
 /// <summary>What <see cref="UplinkState"/> wants done. Those with a ticket are answered with it; an answer with an old ticket is ignored.</summary>
@@ -115,11 +113,3 @@ internal enum UplinkNoticeKind
 /// <param name="Offset">Local offset concerned.</param>
 /// <param name="From">Of a gap, the first offset that is in it; −1 if it is none between two offsets.</param>
 internal sealed record UplinkNotice(UplinkNoticeKind Kind, string Message, long Records, long Offset, long From = -1);
-
-/// <summary>Errors of Produce by what they mean for the records.</summary>
-internal static class ProduceErrors
-{
-    /// <summary>Whether trying the same batch again can't succeed.</summary>
-    public static bool IsPermanent(ErrorCode error) => error is ErrorCode.MessageTooLarge or ErrorCode.RecordListTooLarge
-        or ErrorCode.InvalidRecord or ErrorCode.InvalidTimestamp or ErrorCode.UnsupportedForMessageFormat;
-}

@@ -1,4 +1,5 @@
 using Tributary.Contracts.Records;
+using Tributary.Edge.Uplink.Security;
 
 namespace Tributary.Edge.Uplink;
 
@@ -51,6 +52,12 @@ internal sealed record UplinkOptions
 
     /// <summary>Client id in the requests: the edge's name.</summary>
     public string ClientId { get; init; } = "tributary-edge";
+
+    /// <summary>How connections are encrypted; null: not at all.</summary>
+    public UplinkTlsOptions? Tls { get; init; }
+
+    /// <summary>How the agent says who it is, besides a certificate; null: not at all.</summary>
+    public UplinkSaslOptions? Sasl { get; init; }
 
     /// <summary>Codec of the batches sent.</summary>
     public CompressionCodec Codec { get; init; } = CompressionCodec.Zstd;

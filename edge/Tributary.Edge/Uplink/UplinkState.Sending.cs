@@ -57,21 +57,22 @@ internal sealed partial class UplinkState
         {
             _turns.Answered(now, sent);
         }
-        if (error == ErrorCode.None)
+        switch (KafkaErrors.ToProduce(error))
         {
-            batch.IsAcked = true;
-            batch.CloudOffset = baseOffset;
-            _lastProgress = now;
-            _corruptTries = 0;
-            PopAcked();
-        }
-        else if (ProduceErrors.IsPermanent(error) || (error == ErrorCode.CorruptMessage && ++_corruptTries >= MaxCorruptTries))
-        {
-            Refused(batch, error);
-        }
-        else
-        {
-            BeginDrain($"the cloud answered {error} for partition {batch.Target}");
+            case ProduceReaction.Done:
+                batch.IsAcked = true;
+                batch.CloudOffset = baseOffset;
+                _lastProgress = now;
+                _corruptTries = 0;
+                PopAcked();
+                break;
+            case ProduceReaction.Refuse:
+            case ProduceReaction.RefuseLater when ++_corruptTries >= MaxCorruptTries:
+                Refused(batch, error);
+                break;
+            default:
+                BeginDrain($"the cloud answered {KafkaErrors.Describe(error)} for partition {batch.Target}");
+                break;
         }
     }
 
@@ -369,7 +370,7 @@ internal sealed partial class UplinkState
             _pending = null;
             if (batch.Records == 1)
             {
-                string message = $"the cloud refused the record at local offset {batch.FirstOffset} for good ({error})";
+                string message = $"the cloud refused the record at local offset {batch.FirstOffset} for good: {KafkaErrors.Describe(error)}";
                 _pending = new PendingRebase(RebaseCause.Refused, batch.FirstOffset, batch.FirstOffset + 1, message);
             }
             else
@@ -380,7 +381,7 @@ internal sealed partial class UplinkState
             _corruptTries = 0;
             _resolvesAtOnce = true;
         }
-        BeginDrain($"the cloud refused a batch for partition {batch.Target} ({error})");
+        BeginDrain($"the cloud refused a batch for partition {batch.Target}: {KafkaErrors.Describe(error)}");
     }
 
     /// <summary>Sends nothing more until all answers are there, so that no request is left that could be carried out later.</summary>

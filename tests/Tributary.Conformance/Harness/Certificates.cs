@@ -30,6 +30,14 @@ internal sealed class Certificates : IDisposable
     /// <summary>A certificate for a server at localhost.</summary>
     public (string Certificate, string Key) Server(string name = "localhost") => Sign($"CN={name}", ServerPurpose, true);
 
+    /// <summary>A certificate for a server of one name, valid from one time from now to another.</summary>
+    public (string Certificate, string Key) Server(string name, TimeSpan from, TimeSpan until)
+    {
+        var names = new SubjectAlternativeNameBuilder();
+        names.AddDnsName(name);
+        return Sign($"CN={name}", ServerPurpose, names, DateTimeOffset.UtcNow + from, DateTimeOffset.UtcNow + until);
+    }
+
     /// <summary>A certificate for a client.</summary>
     public (string Certificate, string Key) Client(string subject) => Sign(subject, ClientPurpose, false);
 
@@ -38,21 +46,26 @@ internal sealed class Certificates : IDisposable
 
     private (string Certificate, string Key) Sign(string subject, string purpose, bool isServer)
     {
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest(subject, key, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
-        request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, true));
-        request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid(purpose)], false));
         var names = new SubjectAlternativeNameBuilder();
         names.AddDnsName(isServer ? "localhost" : "device.example");
         if (isServer)
         {
             names.AddIpAddress(IPAddress.Loopback);
         }
+        return Sign(subject, purpose, names, DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddDays(5));
+    }
+
+    private (string Certificate, string Key) Sign(
+        string subject, string purpose, SubjectAlternativeNameBuilder names, DateTimeOffset from, DateTimeOffset until)
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var request = new CertificateRequest(subject, key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
+        request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, true));
+        request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid(purpose)], false));
         request.CertificateExtensions.Add(names.Build());
         request.CertificateExtensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromCertificate(_authority, true, false));
-        using X509Certificate2 signed = request.Create(
-            _authority, DateTimeOffset.UtcNow.AddHours(-1), DateTimeOffset.UtcNow.AddDays(5), RandomNumberGenerator.GetBytes(8));
+        using X509Certificate2 signed = request.Create(_authority, from, until, RandomNumberGenerator.GetBytes(8));
         return (signed.ExportCertificatePem(), key.ExportPkcs8PrivateKeyPem());
     }
 }

@@ -2,6 +2,7 @@ using System.Collections;
 using System.Net;
 using Tributary.Contracts.Records;
 using Tributary.Edge.Host;
+using Tributary.Edge.Uplink.Security;
 using Xunit;
 
 namespace Tributary.Tests.Edge.Host;
@@ -124,6 +125,15 @@ public sealed class SettingValuesTests : IDisposable
     [InlineData("""{ "buffer": { "maxTopics": [8] } }""", "'buffer:maxTopics'", "is a list")]
     [InlineData("""{ "log": { "level": "loud" } }""", "'log:level'", "one of trace, debug")]
     [InlineData("""{ "buffer": { "maxTopics": 8, "MaxTopics": 9 } }""", "'buffer:MaxTopics'", "twice")]
+    [InlineData("""{ "uplink": { "tls": { "caFile": "ca.pem" } } }""", "'uplink:tls:enabled'", "must be true")]
+    [InlineData("""{ "uplink": { "tls": { "enabled": true, "keyFile": "k.pem" } } }""", "'uplink:tls:certificateFile'", "uplink:tls:keyFile")]
+    [InlineData("""{ "uplink": { "tls": { "enabled": true, "serverName": "a:1" } } }""", "'uplink:tls:serverName'", "a host name")]
+    [InlineData("""{ "uplink": { "sasl": { "username": "u" } } }""", "'uplink:sasl:mechanism'", "is missing")]
+    [InlineData("""{ "uplink": { "sasl": { "mechanism": "oauthbearer" } } }""", "'uplink:sasl:mechanism'", "plain, scramSha256")]
+    [InlineData("""{ "uplink": { "sasl": { "mechanism": "scram-sha-256", "passwordFile": "p" } } }""", "'uplink:sasl:username'", "1 to 1024 bytes")]
+    [InlineData("""{ "uplink": { "sasl": { "mechanism": "scram-sha-256", "username": "u" } } }""", "'uplink:sasl:passwordFile'", "TRIBUTARY__UPLINK__SASL__PASSWORD")]
+    [InlineData("""{ "uplink": { "sasl": { "mechanism": "plain", "username": "u", "passwordFile": "p" } } }""", "'uplink:sasl:mechanism'", "uplink:tls:enabled")]
+    [InlineData("""{ "uplink": { "sasl": { "mechanism": "scram-sha-512", "username": "u", "password": "p" } } }""", "'uplink:sasl:password'", "the environment variable TRIBUTARY__UPLINK__SASL__PASSWORD")]
     [InlineData("""[1]""", "must hold a JSON object", "")]
     [InlineData("{\n\"id\": oops }", "line 2 is not JSON", "")]
     public void What_is_wrong_in_the_file_is_named(string json, string first, string second)
@@ -138,6 +148,23 @@ public sealed class SettingValuesTests : IDisposable
         Assert.Contains(first, message, StringComparison.Ordinal);
         Assert.Contains(second, message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', message);
+    }
+
+    [Fact]
+    public void Security_of_the_uplink_arrives_and_shows_no_password()
+    {
+        EdgeOptions options = EdgeOptions.From(Values(
+            """
+            { "uplink": { "tls": { "enabled": true, "caFile": "ca.pem", "certificateFile": "c.pem", "keyFile": "k.pem", "serverName": "kafka.example" },
+                          "sasl": { "mechanism": "scram-sha-512", "username": "edge-1" } } }
+            """,
+            [("TRIBUTARY__UPLINK__SASL__PASSWORD", "pencil")], Minimum));
+
+        Assert.Equal(
+            new UplinkTlsOptions { CaFile = "ca.pem", CertificateFile = "c.pem", KeyFile = "k.pem", ServerName = "kafka.example" }, options.Uplink.Tls);
+        Assert.Equal((SaslMechanism.ScramSha512, "edge-1"), (options.Uplink.Sasl!.Mechanism, options.Uplink.Sasl.Username));
+        Assert.Equal("pencil"u8.ToArray(), options.Uplink.Sasl.ReadPassword());
+        Assert.DoesNotContain("pencil", options.ToString(), StringComparison.Ordinal);
     }
 
     [Theory]

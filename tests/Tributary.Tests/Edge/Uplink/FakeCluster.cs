@@ -141,6 +141,10 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     private byte[] ApiVersions(FakeRequest request)
     {
+        if (Errors.TryGetValue(ApiVersionsRequest.ApiKey, out ErrorCode error))
+        {
+            return Encode(new ApiVersionsResponse { ErrorCode = error }, request.Version);
+        }
         (short least, short most) = Versions[ApiVersionsRequest.ApiKey];
         bool isKnown = request.Version >= least && request.Version <= most;
         var response = new ApiVersionsResponse

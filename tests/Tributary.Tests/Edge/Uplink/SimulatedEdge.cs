@@ -396,6 +396,11 @@ internal sealed class SimulatedEdge
     private void AtCloud(int target, byte[] bytes, Guid incarnation, Action<ErrorCode, long> answer)
     {
         SimulatedCloud.SimulatedPartition partition = _world.Cloud.Partitions[target];
+        if (_world.ProduceError != ErrorCode.None)
+        {
+            answer(_world.ProduceError, -1);
+            return;
+        }
         if (_world.Random.NextDouble() < _world.ErrorRate)
         {
             ErrorCode[] errors = [ErrorCode.NotLeaderOrFollower, ErrorCode.RequestTimedOut, ErrorCode.CorruptMessage, ErrorCode.NotEnoughReplicas];

@@ -1,5 +1,6 @@
 using Tributary.Contracts.Records;
 using Tributary.Edge.Uplink;
+using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 
 namespace Tributary.Tests.Edge.Uplink;
 
@@ -105,6 +106,9 @@ internal sealed class UplinkSimulation
 
     /// <summary>Probability that a produce request is answered with a passing error.</summary>
     public double ErrorRate { get; set; }
+
+    /// <summary>What each produce request is answered with instead of being served, if it is not none.</summary>
+    public ErrorCode ProduceError { get; set; }
 
     /// <summary>Puts a copy of a disk into a second device, which is not running yet.</summary>
     public SimulatedEdge Clone(DiskImage image)

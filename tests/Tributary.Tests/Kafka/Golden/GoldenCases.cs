@@ -20,6 +20,7 @@ internal static class GoldenCases
         .. ProduceGolden.Cases,
         .. ProducerIdGolden.Cases,
         .. SampleGolden.Cases,
+        .. SaslGolden.Cases,
         .. TopicAdminGolden.Cases,
         .. TransactionGolden.Cases,
     ];
