@@ -1,5 +1,6 @@
 using System.Net;
 using Tributary.Broker.Gateway.Handlers;
+using Tributary.Contracts.Kafka;
 
 namespace Tributary.Broker.Gateway;
 
@@ -7,6 +8,9 @@ namespace Tributary.Broker.Gateway;
 internal sealed record ClientInfo(string ConnectionId, EndPoint? RemoteEndPoint, EndPoint? LocalEndPoint)
 {
     private const int MaxShownId = 64;
+
+    /// <summary>Whether it sends a <see cref="FrameCheck"/> with its requests: then one without is damaged.</summary>
+    public bool ChecksFrames { get; set; }
 
     /// <summary>The client's address as text.</summary>
     public string Remote { get; } = RemoteEndPoint?.ToString() ?? "unknown";
@@ -33,9 +37,10 @@ internal sealed record ClientInfo(string ConnectionId, EndPoint? RemoteEndPoint,
 /// <param name="BodyStart">Where in them the body begins.</param>
 /// <param name="Client">Who sent it.</param>
 /// <param name="ReceivedAt">Timestamp of its last byte.</param>
+/// <param name="IsChecked">Whether it came with a <see cref="FrameCheck"/>, as its answer should.</param>
 internal sealed record Request(
     ApiHandler Handler, short Version, bool IsVersionSupported, int CorrelationId, string? ClientId, ReadOnlyMemory<byte> Frame, int BodyStart,
-    ClientInfo Client, long ReceivedAt)
+    ClientInfo Client, long ReceivedAt, bool IsChecked = false)
 {
     /// <summary>What is claimed of <see cref="RequestMemory"/> for what its body became; the connection gives it back.</summary>
     public long Claimed { get; set; }

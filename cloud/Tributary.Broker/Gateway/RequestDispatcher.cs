@@ -81,6 +81,7 @@ internal sealed class RequestDispatcher
             if (isServed)
             {
                 header = header.ReadRest(ref reader, handler.Api.IsFlexible(header.ApiVersion));
+                CheckFrame(header.Check, frame.Span, client);
             }
             else if (handler is not ApiVersionsHandler || header.ApiVersion < handler.MinVersion)
             {
@@ -90,11 +91,21 @@ internal sealed class RequestDispatcher
             }
             return new Request(
                 handler, header.ApiVersion, isServed, header.CorrelationId, header.ClientId, frame, reader.Position, client,
-                _broker.Time.GetTimestamp());
+                _broker.Time.GetTimestamp(), header.Check is not null);
         }
         catch (KafkaProtocolException e)
         {
             throw new ConnectionRefusedException(CloseReason.Malformed, e.Message);
         }
+    }
+
+    private static void CheckFrame(FrameCheck? check, ReadOnlySpan<byte> frame, ClientInfo client)
+    {
+        if (check is { } found ? !found.Holds(frame) : client.ChecksFrames)
+        {
+            throw new ConnectionRefusedException(
+                CloseReason.Malformed, "a request was damaged on its way: it is not what its checksum says. Use TLS where the network does that");
+        }
+        client.ChecksFrames |= check is not null;
     }
 }

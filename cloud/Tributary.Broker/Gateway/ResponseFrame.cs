@@ -2,6 +2,8 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
+using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Records;
 using Tributary.Log;
 
 namespace Tributary.Broker.Gateway;
@@ -26,6 +28,7 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
     private long _spliced;
     private ByteBudget? _budget;
     private long _charged;
+    private int _checkAt = -1;
 
     /// <summary>Bytes of record batches in it.</summary>
     public long SplicedBytes => _spliced;
@@ -50,6 +53,9 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
         _budget = budget;
         _charged = bytes;
     }
+
+    /// <summary>What was written last is an empty <see cref="FrameCheck"/>, which is filled in when all is written.</summary>
+    public void HasCheck() => _checkAt = _written - FrameCheck.Size;
 
     /// <inheritdoc/>
     public void Advance(int count)
@@ -135,6 +141,7 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
         _charged = 0;
         _spliced = 0;
         _written = 0;
+        _checkAt = -1;
         if (_buffer.Length > KeptBytes)
         {
             ArrayPool<byte>.Shared.Return(_buffer);
@@ -152,8 +159,28 @@ internal sealed class ResponseFrame : IBufferWriter<byte>, IDisposable
 
     private void WriteLength(PipeWriter output)
     {
+        if (_checkAt >= 0)
+        {
+            BinaryPrimitives.WriteUInt32BigEndian(_buffer.AsSpan(_checkAt), Checksum());
+        }
         BinaryPrimitives.WriteInt32BigEndian(output.GetSpan(sizeof(int)), checked((int)(_written + _spliced)));
         output.Advance(sizeof(int));
+    }
+
+    private uint Checksum()
+    {
+        uint crc = 0;
+        int from = 0;
+        foreach ((int position, LogRead read) in _splices)
+        {
+            crc = Crc32C.Append(crc, _buffer.AsSpan(from, position - from));
+            from = position;
+            foreach (ReadOnlyMemory<byte> piece in read.Bytes)
+            {
+                crc = Crc32C.Append(crc, piece.Span);
+            }
+        }
+        return Crc32C.Append(crc, _buffer.AsSpan(from, _written - from));
     }
 
     private void Reserve(int sizeHint)

@@ -8,7 +8,8 @@ namespace Tributary.Contracts.Kafka;
 /// <param name="ApiVersion">The version of the request and of its response.</param>
 /// <param name="CorrelationId">What the response repeats.</param>
 /// <param name="ClientId">What the client calls itself.</param>
-public readonly record struct RequestHeader(short ApiKey, short ApiVersion, int CorrelationId, string? ClientId)
+/// <param name="Check">Checksum of the frame that it was read from; null without one.</param>
+public readonly record struct RequestHeader(short ApiKey, short ApiVersion, int CorrelationId, string? ClientId, FrameCheck? Check = null)
 {
     /// <summary>Reads the part that is the same in all versions; <see cref="ClientId"/> stays null.</summary>
     /// <exception cref="KafkaProtocolException">The bytes end early.</exception>
@@ -25,23 +26,24 @@ public readonly record struct RequestHeader(short ApiKey, short ApiVersion, int 
     public RequestHeader ReadRest(ref KafkaReader reader, bool flexible)
     {
         string? clientId = reader.ReadString("RequestHeader.ClientId", compact: false, nullable: true);
-        if (flexible)
-        {
-            reader.SkipTaggedFields("RequestHeader");
-        }
-        return this with { ClientId = clientId };
+        return this with { ClientId = clientId, Check = flexible ? FrameCheck.Read(ref reader, "RequestHeader") : null };
     }
 
     /// <summary>Writes the header.</summary>
     /// <param name="writer">Where to.</param>
     /// <param name="flexible">Whether the API's version is flexible.</param>
-    public void Write(ref KafkaWriter writer, bool flexible)
+    /// <param name="isChecked">Whether it ends with an empty <see cref="FrameCheck"/>, if it is flexible.</param>
+    public void Write(ref KafkaWriter writer, bool flexible, bool isChecked = false)
     {
         writer.WriteInt16(ApiKey);
         writer.WriteInt16(ApiVersion);
         writer.WriteInt32(CorrelationId);
         writer.WriteString("RequestHeader.ClientId", ClientId, compact: false, nullable: true);
-        if (flexible)
+        if (flexible && isChecked)
+        {
+            FrameCheck.WriteEmpty(ref writer);
+        }
+        else if (flexible)
         {
             writer.WriteUnsignedVarint(0);
         }
@@ -67,10 +69,17 @@ public readonly record struct ResponseHeader(int CorrelationId)
     }
 
     /// <summary>Writes the header.</summary>
-    public void Write(ref KafkaWriter writer, bool flexible)
+    /// <param name="writer">Where to.</param>
+    /// <param name="flexible">Whether it has tagged fields.</param>
+    /// <param name="isChecked">Whether it ends with an empty <see cref="FrameCheck"/>, if it is flexible.</param>
+    public void Write(ref KafkaWriter writer, bool flexible, bool isChecked = false)
     {
         writer.WriteInt32(CorrelationId);
-        if (flexible)
+        if (flexible && isChecked)
+        {
+            FrameCheck.WriteEmpty(ref writer);
+        }
+        else if (flexible)
         {
             writer.WriteUnsignedVarint(0);
         }

@@ -11,10 +11,23 @@ public static class KafkaFrame
         where TResponse : IKafkaMessage<TResponse>
     {
         var reader = new KafkaReader(content);
-        if (TResponse.Api.IsResponseHeaderFlexible(version))
-        {
-            reader.SkipTaggedFields("ResponseHeader");
-        }
+        ReadHeader<TResponse>(ref reader, version);
         return TResponse.Read(ref reader, version);
     }
+
+    /// <summary>Reads the checksum of a response.</summary>
+    /// <param name="content">The response's frame from behind the correlation id on.</param>
+    /// <param name="version">The version of the request.</param>
+    /// <returns>Null without one.</returns>
+    /// <exception cref="KafkaProtocolException">The bytes are no response.</exception>
+    public static FrameCheck? ReadCheck<TResponse>(ReadOnlyMemory<byte> content, short version)
+        where TResponse : IKafkaMessage<TResponse>
+    {
+        var reader = new KafkaReader(content);
+        return ReadHeader<TResponse>(ref reader, version);
+    }
+
+    private static FrameCheck? ReadHeader<TResponse>(ref KafkaReader reader, short version)
+        where TResponse : IKafkaMessage<TResponse> =>
+        TResponse.Api.IsResponseHeaderFlexible(version) ? FrameCheck.Read(ref reader, "ResponseHeader") : null;
 }

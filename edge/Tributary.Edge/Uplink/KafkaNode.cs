@@ -45,6 +45,7 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
     private readonly Dictionary<short, short> _versions = [];
     private int _lastCorrelationId;
     private Task _keepingSignedIn = Task.CompletedTask;
+    private volatile bool _answersWithChecks;
 
     private KafkaNode(NodeEndpoint endpoint, NodeConnection connection, UplinkOptions options, UplinkCounters counters)
     {
@@ -200,37 +201,45 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
     private async Task<ApiVersionsResponse> AskVersionsAsync(short version)
     {
         var request = new ApiVersionsRequest { ClientSoftwareName = SoftwareName, ClientSoftwareVersion = StatusReader.Version };
-        ReadOnlyMemory<byte> content = await ExchangeAsync(request, version, out _);
+        ReadOnlyMemory<byte> content = await ExchangeAsync(request, version, out int correlationId, out _);
         bool isOlder = content.Length >= sizeof(short)
             && BinaryPrimitives.ReadInt16BigEndian(content.Span) == (short)ErrorCode.UnsupportedVersion;
-        return Decode<ApiVersionsResponse>(content, isOlder ? (short)0 : version);
+        return Decode<ApiVersionsResponse>(content, isOlder ? (short)0 : version, correlationId);
     }
 
     private Task<TResponse> SendAsync<TRequest, TResponse>(TRequest request, short version, out int size, bool isUrgent = false)
         where TRequest : IKafkaRequest<TRequest, TResponse>
         where TResponse : IKafkaMessage<TResponse>
     {
-        return DecodeAsync(ExchangeAsync(request, version, out size, isUrgent));
+        return DecodeAsync(ExchangeAsync(request, version, out int correlationId, out size, isUrgent));
 
-        async Task<TResponse> DecodeAsync(Task<ReadOnlyMemory<byte>> content) => Decode<TResponse>(await content.ConfigureAwait(false), version);
+        async Task<TResponse> DecodeAsync(Task<ReadOnlyMemory<byte>> content) =>
+            Decode<TResponse>(await content.ConfigureAwait(false), version, correlationId);
     }
 
     /// <summary>The request is on its way, in the order of the calls, when it returns.</summary>
-    private Task<ReadOnlyMemory<byte>> ExchangeAsync<TRequest>(TRequest request, short version, out int size, bool isUrgent = false)
+    private Task<ReadOnlyMemory<byte>> ExchangeAsync<TRequest>(
+        TRequest request, short version, out int correlationId, out int size, bool isUrgent = false)
         where TRequest : IKafkaMessage<TRequest>
     {
-        int correlationId = Interlocked.Increment(ref _lastCorrelationId);
+        correlationId = Interlocked.Increment(ref _lastCorrelationId);
         RequestFrame frame = RequestFrame.Of(request, version, correlationId, _options.ClientId);
         size = frame.Size;
         return _connection.RequestAsync(frame, correlationId, _options.RequestTimeout, isUrgent);
     }
 
     /// <summary>A node that answers what can't be read is given up: nobody knows what comes next.</summary>
-    private TResponse Decode<TResponse>(ReadOnlyMemory<byte> content, short version)
+    private TResponse Decode<TResponse>(ReadOnlyMemory<byte> content, short version, int correlationId)
         where TResponse : IKafkaMessage<TResponse>
     {
         try
         {
+            FrameCheck? check = KafkaFrame.ReadCheck<TResponse>(content, version);
+            if (check is { } found ? !found.HoldsBehind(correlationId, content.Span) : _answersWithChecks && TResponse.Api.IsResponseHeaderFlexible(version))
+            {
+                throw new KafkaProtocolException("ResponseHeader", 0, "has another checksum than the response, which was damaged on its way: use TLS where the network does that");
+            }
+            _answersWithChecks |= check is not null;
             return KafkaFrame.ReadResponse<TResponse>(content, version);
         }
         catch (KafkaProtocolException e)

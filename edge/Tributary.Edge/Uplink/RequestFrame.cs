@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using Tributary.Contracts.Kafka;
+using Tributary.Contracts.Records;
 
 namespace Tributary.Edge.Uplink;
 
@@ -29,7 +30,7 @@ internal sealed class RequestFrame : IBufferWriter<byte>, IDisposable
     /// <summary>The bytes in their order; a sender may take away from the list what is sent.</summary>
     public List<ArraySegment<byte>> Pieces => _pieces;
 
-    /// <summary>Makes the frame of a request.</summary>
+    /// <summary>Makes the frame of a request, with a <see cref="FrameCheck"/> if its version has tagged fields.</summary>
     /// <exception cref="InvalidOperationException">The request can't be written in this version.</exception>
     public static RequestFrame Of<TRequest>(TRequest request, short version, int correlationId, string clientId)
         where TRequest : IKafkaMessage<TRequest>
@@ -39,9 +40,16 @@ internal sealed class RequestFrame : IBufferWriter<byte>, IDisposable
         {
             var writer = new KafkaWriter(frame);
             writer.WriteInt32(0);
-            new RequestHeader(TRequest.Api.Key, version, correlationId, clientId).Write(ref writer, TRequest.Api.IsFlexible(version));
+            bool isChecked = TRequest.Api.IsFlexible(version);
+            new RequestHeader(TRequest.Api.Key, version, correlationId, clientId).Write(ref writer, isChecked, isChecked);
+            frame.EndPiece();
+            ArraySegment<byte> check = isChecked ? frame._pieces[^1][^FrameCheck.Size..] : default;
             request.Write(ref writer, version);
             frame.EndPiece();
+            if (isChecked)
+            {
+                BinaryPrimitives.WriteUInt32BigEndian(check, frame.Checksum());
+            }
             BinaryPrimitives.WriteInt32BigEndian(frame._pieces[0], frame._total - LengthSize);
             return frame;
         }
@@ -96,6 +104,19 @@ internal sealed class RequestFrame : IBufferWriter<byte>, IDisposable
         _pieces.Clear();
         _current = [];
         _pieceStart = _written = 0;
+    }
+
+    /// <summary>Of all but the length.</summary>
+    private uint Checksum()
+    {
+        uint crc = 0;
+        int from = LengthSize;
+        foreach (ArraySegment<byte> piece in _pieces)
+        {
+            crc = Crc32C.Append(crc, piece.AsSpan(from));
+            from = 0;
+        }
+        return crc;
     }
 
     private void Reserve(int size)

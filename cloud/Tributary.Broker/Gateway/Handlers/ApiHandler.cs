@@ -97,7 +97,12 @@ internal abstract class ApiHandler(BrokerContext broker, KafkaApi api)
         where T : IKafkaMessage<T>
     {
         var writer = new KafkaWriter(response);
-        new ResponseHeader(request.CorrelationId).Write(ref writer, T.Api.IsResponseHeaderFlexible(request.Version));
+        bool isFlexible = T.Api.IsResponseHeaderFlexible(request.Version);
+        new ResponseHeader(request.CorrelationId).Write(ref writer, isFlexible, request.IsChecked);
+        if (isFlexible && request.IsChecked)
+        {
+            response.HasCheck();
+        }
         body.Write(ref writer, request.Version);
     }
 }

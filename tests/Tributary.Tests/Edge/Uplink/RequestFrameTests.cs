@@ -19,7 +19,7 @@ public sealed class RequestFrameTests
         using RequestFrame frame = RequestFrame.Of(
             Request([.. batches.Select((bytes, i) => (RecordBytes)new BatchRecords(Batch(i, bytes)))]), version, 17, "edge-1");
 
-        byte[] copied = Copied(Request([.. batches.Select(bytes => (RecordBytes)bytes)]), version, 17);
+        byte[] copied = WithCheck(Copied(Request([.. batches.Select(bytes => (RecordBytes)bytes)]), version, 17), version >= ProduceRequest.FirstFlexibleVersion);
 
         Assert.Equal(copied, frame.Pieces.SelectMany(piece => piece));
         Assert.Equal(copied.Length, frame.Size);
@@ -41,7 +41,22 @@ public sealed class RequestFrameTests
         var request = new MetadataRequest { Topics = [new MetadataRequest.MetadataRequestTopic { Name = new string('x', 3000) }] };
         using RequestFrame frame = RequestFrame.Of(request, MetadataRequest.MaxVersion, 1, "edge-1");
 
-        Assert.Equal(Copied(request, MetadataRequest.MaxVersion, 1), frame.Pieces.SelectMany(piece => piece));
+        Assert.Equal(WithCheck(Copied(request, MetadataRequest.MaxVersion, 1), isFlexible: true), frame.Pieces.SelectMany(piece => piece));
+    }
+
+    /// <summary>The same frame with the checksum that the edge puts into the tagged fields of the header.</summary>
+    private static byte[] WithCheck(byte[] frame, bool isFlexible)
+    {
+        if (!isFlexible)
+        {
+            return frame;
+        }
+        const int tags = 4 + 8 + 2 + 6; // length, API, version and correlation id, "edge-1"
+        byte[] whole = [.. frame[..tags], 1, 0x91, 0x4E, 4, 0, 0, 0, 0, .. frame[(tags + 1)..]];
+        System.Buffers.Binary.BinaryPrimitives.WriteInt32BigEndian(whole, whole.Length - 4);
+        uint crc = Contracts.Records.Crc32C.Compute(whole.AsSpan(4));
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt32BigEndian(whole.AsSpan(tags + 4), crc);
+        return whole;
     }
 
     private static byte[] Copied<TRequest, TResponse>(IKafkaRequest<TRequest, TResponse> request, short version, int correlationId)
