@@ -19,7 +19,7 @@ using Xunit;
 namespace Tributary.Tests.Edge;
 
 /// <summary>Ingest, buffer and uplink in this process, over a link that is cut at random, to a real broker's gateway.</summary>
-public sealed class EdgeToBrokerTests
+public sealed partial class EdgeToBrokerTests
 {
     private const int Devices = 6;
     private const int Partitions = 3;
@@ -231,25 +231,30 @@ public sealed class EdgeToBrokerTests
         public bool IsDrained => _buffer.Partitions.All(partition =>
             _uplink.Partitions.Any(way => way.Topic == partition.Topic && way.AckedOffset == partition.Log.AppendedEnd));
 
+        public long Acked => _uplink.Partitions.Sum(way => way.AckedOffset);
+
         public (long Refused, long Gap) Losses =>
             (_uplink.Partitions.Sum(partition => partition.Refused), _uplink.Partitions.Sum(partition => partition.GapRecords));
 
         public static EdgeBufferOptions Buffer { get; } = new() { SegmentBytes = 64 << 10 };
 
-        public static EdgeParts Start(MemoryStorage storage, int cloudPort, EdgeBufferOptions? bufferOptions = null)
+        public static UplinkOptions Uplink { get; } = new()
         {
-            var options = new UplinkOptions
-            {
-                CloudHost = "127.0.0.1",
-                CloudPort = cloudPort,
-                FirstBackoff = TimeSpan.FromMilliseconds(1),
-                MaxBackoff = TimeSpan.FromMilliseconds(50),
-                QuietPeriod = TimeSpan.FromMilliseconds(50),
-                CheckpointInterval = TimeSpan.FromMilliseconds(10),
-                MaxBatchBytes = 2048,
-                MaxRoundBytes = 8192,
-                PipelineRecords = 8,
-            };
+            CloudHost = "127.0.0.1",
+            CloudPort = 1,
+            FirstBackoff = TimeSpan.FromMilliseconds(1),
+            MaxBackoff = TimeSpan.FromMilliseconds(50),
+            QuietPeriod = TimeSpan.FromMilliseconds(50),
+            CheckpointInterval = TimeSpan.FromMilliseconds(10),
+            MaxBatchBytes = 2048,
+            MaxRoundBytes = 8192,
+            PipelineRecords = 8,
+        };
+
+        public static EdgeParts Start(
+            MemoryStorage storage, int cloudPort, EdgeBufferOptions? bufferOptions = null, UplinkOptions? uplinkOptions = null)
+        {
+            UplinkOptions options = (uplinkOptions ?? Uplink) with { CloudPort = cloudPort };
             EdgeBuffer buffer = EdgeBuffer.Open(
                 storage, "data", bufferOptions ?? Buffer, TimeProvider.System, NullLoggerFactory.Instance);
             buffer.Space.BeginToDrop();
