@@ -5,6 +5,7 @@ using Tributary.Broker.Groups;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Contracts.Records;
+using Tributary.Edge.Uplink;
 using Tributary.Tests.Broker.Support;
 using Tributary.Tests.Support;
 using Xunit;
@@ -56,6 +57,50 @@ public sealed class HostileClientTests
         Assert.Null(await client.ReceiveFrameAsync());
         await client.Ended;
         Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.Malformed));
+    }
+
+    /// <summary>A flipped bit in what makes another request of it, and in the checksum itself; and one that took the checksum away.</summary>
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(20)]
+    [InlineData(null)]
+    public async Task A_request_that_is_not_what_its_checksum_says_closes_the_connection(int? damagedAt)
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        await client.SendFrameAsync(Checked(1));
+        Assert.NotNull(await client.ReceiveFrameAsync());
+        byte[] damaged = damagedAt is null ? TestClient.Encode(Question, InitProducerIdRequest.MaxVersion, 2) : Checked(2);
+        if (damagedAt is { } at)
+        {
+            damaged[at < 0 ? damaged.Length + at : at] ^= 1;
+        }
+        await client.SendFrameAsync(damaged);
+        Assert.Null(await client.ReceiveFrameAsync());
+        await client.Ended;
+        Assert.Equal(1, broker.Server.Metrics.Closed(CloseReason.Malformed));
+        await AssertServesAsync(broker);
+    }
+
+    [Fact]
+    public async Task Whoever_asks_with_a_checksum_is_answered_with_one()
+    {
+        await using var broker = new TestBroker();
+        await using TestClient client = broker.Connect();
+        await client.SendFrameAsync(Checked(7));
+        byte[] content = (await client.ReceiveFrameAsync())![sizeof(int)..];
+        FrameCheck check = KafkaFrame.ReadCheck<InitProducerIdResponse>(content, InitProducerIdRequest.MaxVersion)!.Value;
+        Assert.True(check.HoldsBehind(7, content));
+        Assert.Equal(
+            ErrorCode.None, KafkaFrame.ReadResponse<InitProducerIdResponse>(content, InitProducerIdRequest.MaxVersion).ErrorCode);
+    }
+
+    private static InitProducerIdRequest Question => new() { TransactionTimeoutMs = 12_345 };
+
+    private static byte[] Checked(int correlationId)
+    {
+        using RequestFrame frame = RequestFrame.Of(Question, InitProducerIdRequest.MaxVersion, correlationId, "edge-1");
+        return [.. frame.Pieces.SelectMany(piece => piece).Skip(sizeof(int))];
     }
 
     [Theory]

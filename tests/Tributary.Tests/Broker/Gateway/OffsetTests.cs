@@ -2,6 +2,7 @@ using Tributary.Broker;
 using Tributary.Broker.Groups;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Tests.Broker.Support;
+using Tributary.Tests.Log.Support;
 using Xunit;
 using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 
@@ -210,7 +211,9 @@ public sealed class OffsetTests : IAsyncDisposable
         int before = _broker.Groups.Store.Writes;
         TestClient[] clients = [.. Enumerable.Range(0, 20).Select(_ => _broker.Connect())];
         _broker.Groups.Store.Hold();
+        int called = _broker.Groups.Commits;
         Task<ErrorCode>[] commits = [.. clients.Select(client => CommitAsync(client, "g", 9))];
+        await LogHarness.UntilAsync(() => _broker.Groups.Commits == called + clients.Length, "all commits to come");
         Assert.Equal(0, (await FetchAsync(first, "g")).Topics.Single().Partitions.Single().CommittedOffset);
         Assert.All(commits, commit => Assert.False(commit.IsCompleted));
         _broker.Groups.Store.Release();

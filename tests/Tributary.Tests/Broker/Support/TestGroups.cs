@@ -12,6 +12,7 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
 {
     private readonly ConcurrentExclusiveSchedulerPair _schedulers = new();
     private readonly Dictionary<string, Task<GroupHost>> _hosts = [];
+    private int _commits;
 
     public TestGroups(GroupOptions? options = null, TimeProvider? time = null, MemoryGroupStore? store = null,
         Func<IReadOnlyDictionary<string, TopicInfo>>? topics = null, ITransactionCoordinator? transactions = null)
@@ -27,6 +28,9 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
     public MemoryGroupStore Store { get; }
 
     public GroupContext Context { get; private set; }
+
+    /// <summary>Commits that have come to a host.</summary>
+    public int Commits => Volatile.Read(ref _commits);
 
     /// <summary>What every call fails with, if anything.</summary>
     public Exception? Failure { get; set; }
@@ -52,7 +56,12 @@ internal sealed class TestGroups : IGroupCoordinator, IDisposable
         OnAsync(request.GroupIds.Single(), host => Task.FromResult(host.Describe(request)), cancellation);
 
     public Task<OffsetCommitResponse> CommitAsync(OffsetCommitRequest request, GroupCaller caller, CancellationToken cancellation) =>
-        OnAsync(request.GroupId, host => host.CommitAsync(request, caller), cancellation);
+        OnAsync(request.GroupId, host =>
+        {
+            Task<OffsetCommitResponse> answer = host.CommitAsync(request, caller);
+            Interlocked.Increment(ref _commits);
+            return answer;
+        }, cancellation);
 
     public Task<TxnOffsetCommitResponse> CommitAsync(TxnOffsetCommitRequest request, GroupCaller caller, CancellationToken cancellation) =>
         OnAsync(request.GroupId, host => host.CommitAsync(request, caller), cancellation);
