@@ -228,6 +228,9 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
         return _connection.RequestAsync(frame, correlationId, _options.RequestTimeout, isUrgent);
     }
 
+    /// <summary>Whether something in front of the node may answer it, which knows no checksums. What it says is proved otherwise.</summary>
+    private static bool IsOfFront(short api) => api is SaslHandshakeRequest.ApiKey or SaslAuthenticateRequest.ApiKey;
+
     /// <summary>A node that answers what can't be read is given up: nobody knows what comes next.</summary>
     private TResponse Decode<TResponse>(ReadOnlyMemory<byte> content, short version, int correlationId)
         where TResponse : IKafkaMessage<TResponse>
@@ -235,7 +238,10 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
         try
         {
             FrameCheck? check = KafkaFrame.ReadCheck<TResponse>(content, version);
-            if (check is { } found ? !found.HoldsBehind(correlationId, content.Span) : _answersWithChecks && TResponse.Api.IsResponseHeaderFlexible(version))
+            bool isDamaged = check is { } found
+                ? !found.HoldsBehind(correlationId, content.Span)
+                : _answersWithChecks && TResponse.Api.IsResponseHeaderFlexible(version) && !IsOfFront(TResponse.Api.Key);
+            if (isDamaged)
             {
                 throw new KafkaProtocolException("ResponseHeader", 0, "has another checksum than the response, which was damaged on its way: use TLS where the network does that");
             }

