@@ -96,8 +96,8 @@ internal sealed class NodeConnection : IAsyncDisposable
                 OperationCanceledException => new CloudException($"can't connect to {endpoint} within {options.ConnectTimeout.TotalSeconds:0.#} s", e),
                 SocketException { SocketErrorCode: SocketError.HostNotFound or SocketError.TryAgain or SocketError.NoData } => new CloudException(
                     $"can't connect to {endpoint}: the name {endpoint.Host} can't be resolved ({e.Message})", e),
-                SocketException or ArgumentException => new CloudException($"can't connect to {endpoint}: {e.Message}", e),
-                _ => e,
+                CloudException => e,
+                _ => new CloudException($"can't connect to {endpoint}: {e.Message}", e), // whatever it is, it is tried again
             };
         }
         var connection = new NodeConnection(socket, encrypted, options.MaxResponseBytes, time)

@@ -35,8 +35,7 @@ internal static class SaslSignIn
             }
             if (token is null)
             {
-                var lifetime = TimeSpan.FromMilliseconds(Math.Clamp(answer.SessionLifetimeMs, 0, (long)LongestLifetime.TotalMilliseconds));
-                return lifetime;
+                return TimeSpan.FromMilliseconds(Math.Clamp(answer.SessionLifetimeMs, 0, (long)LongestLifetime.TotalMilliseconds));
             }
         }
         throw new CloudRefusedException($"{node.Endpoint} did not end the exchange of {options.MechanismName} after {MaxMessages} messages");
