@@ -219,6 +219,9 @@ internal static partial class LogMessages
     [LoggerMessage(317, LogLevel.Warning, "Cloud: {Endpoint}, which {Bootstrap} names, can't be used: {Reason}")]
     public static partial void CloudNodeUnreachable(this ILogger logger, NodeEndpoint endpoint, NodeEndpoint bootstrap, string reason);
 
+    [LoggerMessage(318, LogLevel.Warning, "Cloud: {Endpoint} does not serve DescribeProducers, so it can't be asked what it has: records arrive at least once, those under way when a connection is lost may come twice")]
+    public static partial void CloudTellsNothing(this ILogger logger, NodeEndpoint endpoint);
+
     // Source
 
     [LoggerMessage(400, LogLevel.Information, "Source: subscribed at {Broker} as {ClientId}, {Filters} filters")]

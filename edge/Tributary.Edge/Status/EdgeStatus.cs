@@ -31,6 +31,7 @@ internal sealed record EdgeStatus(
 /// <param name="Cloud">HOST:PORT as it was set.</param>
 /// <param name="Connected">Whether a request was answered on a connection that is open now.</param>
 /// <param name="ClusterId">Id of the cluster, null before the first answer ever.</param>
+/// <param name="Promise">The weakest promise of its partitions (<see cref="UplinkStatus"/>); null before an answer.</param>
 /// <param name="LastError">Why the last attempt failed, null if it did not.</param>
 /// <param name="LastAck">When the last acknowledgement came, null if none did since the start.</param>
 /// <param name="Requests">Produce requests answered.</param>
@@ -41,8 +42,8 @@ internal sealed record EdgeStatus(
 /// <param name="WindowBytes">Bytes that may wait so, by what the link carries.</param>
 /// <param name="RateBytesPerSecond">What the link was last seen to carry; 0 before the first answer.</param>
 internal sealed record LinkStatus(
-    string Cloud, bool Connected, string? ClusterId, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent, long Retries,
-    long? CapBytesPerSecond, long InFlightBytes, long WindowBytes, long RateBytesPerSecond);
+    string Cloud, bool Connected, string? ClusterId, string? Promise, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent,
+    long Retries, long? CapBytesPerSecond, long InFlightBytes, long WindowBytes, long RateBytesPerSecond);
 
 /// <summary>What the cloud has not acknowledged yet.</summary>
 /// <param name="Records">Flushed records.</param>
@@ -76,8 +77,14 @@ internal sealed record PartitionStatus(
 /// <param name="GapRecords">Records lost between here and the cloud as far as is known, since the partition was made.</param>
 /// <param name="Conflicts">Times that an old or a second copy of the data directory was found to have sent, since the partition was made.</param>
 /// <param name="MayRepeat">Times that records may have come twice, since the start.</param>
+/// <param name="Promise">
+/// What is promised of a record that was acknowledged to its sender, by what the cluster can tell: <c>exactlyOnce</c> (Tributary),
+/// <c>exactlyOnceWhileRemembered</c> (Kafka: while it remembers the producer), <c>atLeastOnce</c> (a cluster without DescribeProducers); null
+/// before it has answered.
+/// </param>
 internal sealed record UplinkStatus(
-    int Priority, string State, string? Reason, long ProducerId, short ProducerEpoch, long Refused, long GapRecords, long Conflicts, long MayRepeat);
+    int Priority, string State, string? Reason, long ProducerId, short ProducerEpoch, long Refused, long GapRecords, long Conflicts, long MayRepeat,
+    string? Promise);
 
 /// <summary>Space on the disk, bytes.</summary>
 /// <param name="UsedBytes">What the buffer takes.</param>

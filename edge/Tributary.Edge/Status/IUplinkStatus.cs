@@ -38,6 +38,7 @@ internal sealed record UplinkLinkStatus(
 /// <param name="GapRecords">Records that were lost between the edge and the cloud, as far as is known.</param>
 /// <param name="Conflicts">Times that another process was found to have written as this producer: an old or a second copy of the data directory.</param>
 /// <param name="MayRepeat">Times, since the start, that records may have come twice.</param>
+/// <param name="Promise">What the cluster lets us promise.</param>
 internal sealed record UplinkPartitionStatus(
     string Topic, int Index, int Priority, string State, string? Reason, long AckedOffset, long ProducerId, short ProducerEpoch, long Refused,
-    long GapRecords, long Conflicts, long MayRepeat);
+    long GapRecords, long Conflicts, long MayRepeat, DeliveryPromise Promise);

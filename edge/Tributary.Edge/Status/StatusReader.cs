@@ -6,6 +6,7 @@ using Tributary.Edge.Mqtt;
 using Tributary.Edge.Mqtt.Sessions;
 using Tributary.Edge.Routes;
 using Tributary.Edge.Source;
+using Tributary.Edge.Uplink;
 using Tributary.Log;
 
 namespace Tributary.Edge.Status;
@@ -74,7 +75,7 @@ internal sealed class StatusReader(
             partitions.Length == 0 ? 0 : partitions.Max(partition => partition.Backlog.AgeSeconds));
         IReadOnlyList<string> notReady = NotReady();
         return new EdgeStatus(
-            id, Version, _startedAt, Math.Round(time.GetElapsedTime(_started).TotalSeconds, 3), notReady.Count == 0, notReady, DescribeLink(),
+            id, Version, _startedAt, Math.Round(time.GetElapsedTime(_started).TotalSeconds, 3), notReady.Count == 0, notReady, DescribeLink(uplinks),
             backlog, partitions,
             new DiskStatus(buffer.Space.UsedBytes, options.MaxDiskBytes, buffer.Space.FreeBytes, options.MinFreeBytes, buffer.Space.Reason),
             DescribeIngest(), DescribeMqtt(), DescribeEvents(), source?.Status, new RoutesStatus(routes?.Status, ingest.RouteCounts));
@@ -93,6 +94,8 @@ internal sealed class StatusReader(
 
     private static string Lower(string word) => char.ToLowerInvariant(word[0]) + word[1..];
 
+    private static string? WordOf(DeliveryPromise promise) => promise == DeliveryPromise.Unknown ? null : Lower(promise.ToString());
+
     private PartitionStatus Describe(BufferPartition partition, UplinkPartitionStatus[] uplinks)
     {
         PartitionLog log = partition.Log;
@@ -107,9 +110,10 @@ internal sealed class StatusReader(
             partition.Hold.Dropped,
             log.OfflineReason,
             way is null
-                ? new UplinkStatus(options.PriorityOf(partition.Topic), "starting", null, -1, -1, 0, 0, 0, 0)
+                ? new UplinkStatus(options.PriorityOf(partition.Topic), "starting", null, -1, -1, 0, 0, 0, 0, null)
                 : new UplinkStatus(
-                    way.Priority, way.State, way.Reason, way.ProducerId, way.ProducerEpoch, way.Refused, way.GapRecords, way.Conflicts, way.MayRepeat));
+                    way.Priority, way.State, way.Reason, way.ProducerId, way.ProducerEpoch, way.Refused, way.GapRecords, way.Conflicts, way.MayRepeat,
+                    WordOf(way.Promise)));
     }
 
     private BacklogStatus DescribeBacklog(PartitionLog log, long acked, long flushed)
@@ -124,11 +128,13 @@ internal sealed class StatusReader(
         return new BacklogStatus(flushed - acked, log.BytesBetween(acked, flushed), Math.Max(0, Math.Round(age, 3)));
     }
 
-    private LinkStatus DescribeLink()
+    private LinkStatus DescribeLink(UplinkPartitionStatus[] uplinks)
     {
         UplinkLinkStatus link = uplink.Link;
+        DeliveryPromise weakest = uplinks.Select(way => way.Promise).Where(promise => promise != DeliveryPromise.Unknown)
+            .DefaultIfEmpty(DeliveryPromise.Unknown).Min();
         return new LinkStatus(
-            cloud, link.Connected, link.ClusterId, link.LastError, link.LastAck, link.Requests, link.BytesSent, link.Retries,
+            cloud, link.Connected, link.ClusterId, WordOf(weakest), link.LastError, link.LastAck, link.Requests, link.BytesSent, link.Retries,
             link.Share.CapBytesPerSecond, link.Share.InFlightBytes, link.Share.WindowBytes, link.Share.RateBytesPerSecond);
     }
 

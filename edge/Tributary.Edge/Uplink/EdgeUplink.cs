@@ -189,7 +189,8 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
         public int Priority => priority;
 
         public UplinkPartitionStatus Status => Uplink?.Status ?? new UplinkPartitionStatus(
-            Partition.Topic, Partition.Index, Priority, Reason is null ? "starting" : "stopped", Reason, Partition.Log.StartOffset, -1, -1, 0, 0, 0, 0);
+            Partition.Topic, Partition.Index, Priority, Reason is null ? "starting" : "stopped", Reason, Partition.Log.StartOffset, -1, -1, 0, 0, 0, 0,
+            DeliveryPromise.Unknown);
 
         public void OnFlushed(PartitionLog log, long flushedEnd) => Uplink?.OnFlushed(log, flushedEnd);
 

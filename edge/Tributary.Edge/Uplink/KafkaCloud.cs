@@ -30,6 +30,7 @@ internal sealed class KafkaCloud : ICloud
     private readonly long _origin;
     private readonly CancellationTokenSource _stopping = new();
     private readonly Lock _lock = new();
+    private bool _hasToldPromise;
 
     // Under the lock.
     private readonly Dictionary<NodeEndpoint, NodeTries> _nodes = [];
@@ -110,7 +111,14 @@ internal sealed class KafkaCloud : ICloud
         {
             KafkaNode node = await NodeAsync(leader.Key, cancellation);
             int[] led = [.. leader];
-            await DescribeAsync(node, topic, producerId, claim, led, positions, cancellation);
+            if (node.TellsOfProducers)
+            {
+                await DescribeAsync(node, topic, producerId, claim, led, positions, cancellation);
+            }
+            else
+            {
+                Array.ForEach(led, target => positions[target] = CloudPosition.Untold);
+            }
             await FindEndsAsync(node, topic, led, positions, cancellation);
         }));
         return positions;
@@ -355,12 +363,22 @@ internal sealed class KafkaCloud : ICloud
         return node.IsCompletedSuccessfully ? node : node.WaitAsync(cancellation);
     }
 
+    /// <summary>Once: it does not change from one connection to the next.</summary>
+    private void TellPromise(KafkaNode node)
+    {
+        if (!node.TellsOfProducers && !Interlocked.Exchange(ref _hasToldPromise, true))
+        {
+            _logger.CloudTellsNothing(node.Endpoint);
+        }
+    }
+
     private async Task<KafkaNode> ConnectAsync(NodeEndpoint endpoint, NodeTries tries)
     {
         try
         {
             KafkaNode node = await KafkaNode.ConnectAsync(endpoint, _tls, _options, _counters, _time, _stopping.Token);
             _logger.CloudConnected(endpoint);
+            TellPromise(node);
             _ = TellEndAsync(node);
             lock (_lock)
             {

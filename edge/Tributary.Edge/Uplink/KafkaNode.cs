@@ -32,9 +32,11 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
         (ProduceRequest.Api, 7),
         (MetadataRequest.Api, 4),
         (InitProducerIdRequest.Api, 0),
-        (DescribeProducersRequest.Api, 0),
         (ListOffsetsRequest.Api, 1),
     ];
+
+    /// <summary>Without these it goes too, at a lesser promise (<see cref="DeliveryPromise"/>).</summary>
+    private static readonly (KafkaApi Api, short Least)[] Wanted = [(DescribeProducersRequest.Api, 0)];
 
     /// <summary>Those that authenticate, needed only with <see cref="UplinkOptions.Sasl"/>.</summary>
     private static readonly (KafkaApi Api, short Least)[] NeededToSignIn = [(SaslHandshakeRequest.Api, 1), (SaslAuthenticateRequest.Api, 0)];
@@ -57,6 +59,9 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
 
     /// <summary>Where it listens.</summary>
     public NodeEndpoint Endpoint { get; }
+
+    /// <summary>Whether it can say how far it has what a producer sent.</summary>
+    public bool TellsOfProducers => _versions.ContainsKey(DescribeProducersRequest.ApiKey);
 
     /// <summary>Why the connection is gone, null while it stands.</summary>
     public string? Failure => _connection.Failure;
@@ -187,15 +192,23 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
         }
         foreach ((KafkaApi needed, short least) in _options.Sasl is null ? Needed : [.. Needed, .. NeededToSignIn])
         {
-            ApiVersionsResponse.ApiVersion? served = Array.Find(response.ApiKeys, api => api.ApiKey == needed.Key);
-            short highest = Math.Min(served?.MaxVersion ?? -1, needed.MaxVersion);
-            if (highest < Math.Max(served?.MinVersion ?? 0, least))
+            if (!TryAgree(response, needed, least))
             {
                 throw new CloudException(
-                    $"{Endpoint} does not serve {needed.Name} in any version from {least} to {needed.MaxVersion}: the cloud must be Tributary, or Kafka 2.8 or later");
+                    $"{Endpoint} does not serve {needed.Name} in any version from {least} to {needed.MaxVersion}: the cloud must be Tributary, or Kafka 2.1 or later");
             }
-            _versions.Add(needed.Key, highest);
         }
+        foreach ((KafkaApi wanted, short least) in Wanted)
+        {
+            TryAgree(response, wanted, least);
+        }
+    }
+
+    private bool TryAgree(ApiVersionsResponse response, KafkaApi api, short least)
+    {
+        ApiVersionsResponse.ApiVersion? served = Array.Find(response.ApiKeys, one => one.ApiKey == api.Key);
+        short highest = Math.Min(served?.MaxVersion ?? -1, api.MaxVersion);
+        return highest >= Math.Max(served?.MinVersion ?? 0, least) && _versions.TryAdd(api.Key, highest);
     }
 
     private async Task<ApiVersionsResponse> AskVersionsAsync(short version)
@@ -204,7 +217,20 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
         ReadOnlyMemory<byte> content = await ExchangeAsync(request, version, out int correlationId, out _);
         bool isOlder = content.Length >= sizeof(short)
             && BinaryPrimitives.ReadInt16BigEndian(content.Span) == (short)ErrorCode.UnsupportedVersion;
-        return Decode<ApiVersionsResponse>(content, isOlder ? (short)0 : version, correlationId);
+        return isOlder ? OlderVersions(content) : Decode<ApiVersionsResponse>(content, version, correlationId);
+    }
+
+    /// <summary>What the node knows instead; nothing if it doesn't say it in version 0, as librdkafka's mock broker.</summary>
+    private static ApiVersionsResponse OlderVersions(ReadOnlyMemory<byte> content)
+    {
+        try
+        {
+            return KafkaFrame.ReadResponse<ApiVersionsResponse>(content, version: 0);
+        }
+        catch (KafkaProtocolException)
+        {
+            return new ApiVersionsResponse { ErrorCode = ErrorCode.UnsupportedVersion };
+        }
     }
 
     private Task<TResponse> SendAsync<TRequest, TResponse>(TRequest request, short version, out int size, bool isUrgent = false)

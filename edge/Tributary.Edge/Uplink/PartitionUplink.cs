@@ -490,7 +490,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
 
     private UplinkPartitionStatus DescribeStatus() => new(
         _partition.Topic, _partition.Index, _priority, Word(), _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,
-        _state.RefusedTotal, _state.GapTotal, _state.ConflictTotal, _mayRepeat);
+        _state.RefusedTotal, _state.GapTotal, _state.ConflictTotal, _mayRepeat, _state.Promise);
 
     private static string? ClusterOf(string id) => id.Length == 0 ? null : id;
 

@@ -47,7 +47,34 @@ internal readonly record struct TopicMetadata(string ClusterId, Guid TopicId, in
 /// <param name="LastSequence">Sequence of its last record, −1 if it has none.</param>
 /// <param name="LogEnd">The offset after the partition's last committed record, asked for after the other two.</param>
 /// <param name="Claim">Who may write under the producer id there.</param>
-internal readonly record struct CloudPosition(short Epoch, int LastSequence, long LogEnd, ClaimState Claim = ClaimState.Unknown);
+/// <param name="IsUntold">Whether the leader can't say what it has of any producer: epoch and sequence mean nothing then.</param>
+internal readonly record struct CloudPosition(
+    short Epoch, int LastSequence, long LogEnd, ClaimState Claim = ClaimState.Unknown, bool IsUntold = false)
+{
+    /// <summary>Of a leader that does not answer DescribeProducers, before its log's end is known.</summary>
+    public static CloudPosition Untold { get; } = new(-1, -1, 0, ClaimState.Unknown, IsUntold: true);
+}
+
+/// <summary>What is promised of a record that was acknowledged to its sender, by what the cluster can tell. The weaker first.</summary>
+internal enum DeliveryPromise
+{
+    /// <summary>Nothing is known of the cluster yet.</summary>
+    Unknown,
+
+    /// <summary>
+    /// It arrives, and in doubt it is sent again: the cluster can't tell what it has of a producer (it does not serve DescribeProducers).
+    /// </summary>
+    AtLeastOnce,
+
+    /// <summary>
+    /// It arrives once while the cluster remembers the producer (Kafka's <c>producer.id.expiration.ms</c>) and this data directory is in
+    /// use nowhere else: Kafka can't be told that the producer is ours alone.
+    /// </summary>
+    ExactlyOnceWhileRemembered,
+
+    /// <summary>It arrives once: the cluster is Tributary.</summary>
+    ExactlyOnce,
+}
 
 /// <summary>Who may write under a producer id in a cloud partition.</summary>
 internal enum ClaimState

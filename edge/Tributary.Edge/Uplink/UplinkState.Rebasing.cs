@@ -215,7 +215,9 @@ internal sealed partial class UplinkState
     private void Complete(RebasePlan plan)
     {
         int epoch = _identity.ProducerEpoch + 1 + (plan.Cause == RebaseCause.Restarted ? _random.Next(MaxEpochsSkipped) : 0);
-        if (!plan.NeedsId && epoch <= short.MaxValue)
+        // Who can't tell of producers may not take an epoch that it did not give.
+        bool needsId = plan.NeedsId || _positions.Any(position => position.IsUntold);
+        if (!needsId && epoch <= short.MaxValue)
         {
             Apply(plan, _identity.ProducerId, (short)epoch);
             return;
@@ -268,6 +270,7 @@ internal sealed partial class UplinkState
         _ackedOrdinals = new long[targets];
         _covered = new long[targets];
         _sentEnd = Math.Max(plan.Start, plan.Resume.Max());
+        _mayHaveSent = false;
         _newCount = plan.Replacement is null && plan.Cause != RebaseCause.PartitionCount ? _newCount : 0;
         _isVerified = true;
         _mustSave = true;

@@ -60,6 +60,7 @@ internal sealed partial class UplinkState
         _identity = _identity with { ProducerId = producerId, ProducerEpoch = producerEpoch, EpochStart = _acked, UnresolvedEnd = -1 };
         _mustSave = true;
         _sentEnd = _acked;
+        _mayHaveSent = false;
         _step = Step.Positions; // to claim it
     }
 
@@ -71,6 +72,7 @@ internal sealed partial class UplinkState
             return;
         }
         _positions = positions;
+        Promise = positions.Length == 0 ? Promise : positions.Min(PromiseOf);
         _covered = new long[positions.Length];
         bool lost = false;
         bool forgotten = false;
@@ -83,7 +85,7 @@ internal sealed partial class UplinkState
                 Fenced(now);
                 return;
             }
-            bool isForgotten = position.Epoch < 0 && next > 0 && position.LogEnd >= _cloudEnds[i];
+            bool isForgotten = position.Epoch < 0 && (next > 0 || (position.IsUntold && _mayHaveSent)) && position.LogEnd >= _cloudEnds[i];
             forgotten |= isForgotten;
             _covered[i] = isForgotten ? next : position.Epoch == _identity.ProducerEpoch ? CoveredOrdinal(next, position.LastSequence) : 0;
             lost |= _covered[i] < next;
@@ -103,6 +105,7 @@ internal sealed partial class UplinkState
         else if (forgotten)
         {
             NoteLowerEnds();
+            NoteUntold();
             LocateResume(RebaseCause.Forgotten, _acked, _ackedOrdinals, gap: 0, "");
         }
         else if (_pending is { } pending)
@@ -113,6 +116,22 @@ internal sealed partial class UplinkState
         {
             NoteLowerEnds();
             GoOn(now);
+        }
+    }
+
+    private static DeliveryPromise PromiseOf(CloudPosition position) =>
+        position.IsUntold ? DeliveryPromise.AtLeastOnce
+        : position.Claim == ClaimState.Unknown ? DeliveryPromise.ExactlyOnceWhileRemembered
+        : DeliveryPromise.ExactlyOnce;
+
+    /// <summary>What was sent and not acknowledged is sent again, whether the cluster has it or not.</summary>
+    private void NoteUntold()
+    {
+        bool isInDoubt = Math.Max(_sentEnd, _isInheritedEpoch ? _flushedEnd : 0) > _acked;
+        if (isInDoubt && _positions.Any(position => position.IsUntold))
+        {
+            const string message = "the cluster can't tell what it has of a producer, so records that were under way are sent again and may come twice";
+            Notice(UplinkNoticeKind.MayRepeat, message, offset: _acked);
         }
     }
 

@@ -32,6 +32,7 @@ internal sealed partial class UplinkState
             _next = round.End;
             _nextOrdinals = round.NextOrdinals;
             _sentEnd = Math.Max(_sentEnd, round.End);
+            _mayHaveSent = true;
         }
         if (round.HoleEnd > round.End)
         {

@@ -18,7 +18,9 @@ namespace Tributary.Edge.Uplink;
 /// <para>
 /// Found in the cloud: DescribeProducers tells the last sequence of each target. Tributary answers it from state at or below the high
 /// watermark, so what it names is committed and counts as acknowledged, like an acks=all answer. A Kafka broker answers from its
-/// leader's state, which a failover within its replication lag may still lose: for such clusters the README names the bound.
+/// leader's state, which a failover within its replication lag may still lose: for such clusters the README names the bound. A cluster
+/// that does not serve it can't tell anything (<see cref="CloudPosition.IsUntold"/>): after each doubt what is not acknowledged is sent
+/// again under a new producer id, so nothing is lost, the order holds, and records may come twice.
 /// </para>
 /// <para>
 /// A crash leaves the checkpoint, which may lag behind: the scan from there finds by the positions what to send next, whatever batches
@@ -49,6 +51,7 @@ internal sealed partial class UplinkState
     private long[] _nextOrdinals;
     private long[] _covered;
     private long _sentEnd;
+    private bool _mayHaveSent; // under this producer epoch, by this process or a former one
     private bool _isVerified;
     private int _newCount;
     private long _startOffset;
@@ -108,6 +111,7 @@ internal sealed partial class UplinkState
         if (checkpoint.ProducerId >= 0)
         {
             _isInheritedEpoch = true;
+            _mayHaveSent = true;
             _doubtUntil = now + options.QuietPeriod;
             if (_sentEnd < _acked)
             {
@@ -138,6 +142,9 @@ internal sealed partial class UplinkState
 
     /// <summary>The cluster that the records go to; empty before its first answer, or if it has no id.</summary>
     public string ClusterId => _identity.ClusterId;
+
+    /// <summary>What the cluster lets us promise.</summary>
+    public DeliveryPromise Promise { get; private set; }
 
     /// <summary>Producer id, −1 if there is none yet.</summary>
     public long ProducerId => _identity.ProducerId;

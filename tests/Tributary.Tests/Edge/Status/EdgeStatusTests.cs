@@ -15,10 +15,10 @@ public sealed class EdgeStatusTests
     /// <summary>A page with all there can be.</summary>
     internal static EdgeStatus Status { get; } = new(
         "edge-1", "0.1.0", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), 6.5, false, ["the disk is full"],
-        new LinkStatus("cloud:9092", true, "cluster", null, null, 7, 8, 9, 70, 71, 72, 73), Backlog,
+        new LinkStatus("cloud:9092", true, "cluster", "exactlyOnce", null, null, 7, 8, 9, 70, 71, 72, 73), Backlog,
         [
             new PartitionStatus(
-                "telemetry", 0, 10, 11, 14, 15, Backlog, 16, 202, null, new UplinkStatus(6, "sending", null, 17, 18, 19, 20, 200, 201)),
+                "telemetry", 0, 10, 11, 14, 15, Backlog, 16, 202, null, new UplinkStatus(6, "sending", null, 17, 18, 19, 20, 200, 201, "exactlyOnce")),
         ],
         new DiskStatus(21, 22, 23, 24, "the disk is full"),
         new IngestStatus(25, 26, 27, 28, 29, new RefusedStatus(30, 31, 32)),
@@ -51,6 +51,7 @@ public sealed class EdgeStatusTests
                 "cloud": "cloud:9092",
                 "connected": true,
                 "clusterId": "cluster",
+                "promise": "exactlyOnce",
                 "lastError": null,
                 "lastAck": null,
                 "requests": 7,
@@ -91,7 +92,8 @@ public sealed class EdgeStatusTests
                     "refused": 19,
                     "gapRecords": 20,
                     "conflicts": 200,
-                    "mayRepeat": 201
+                    "mayRepeat": 201,
+                    "promise": "exactlyOnce"
                   }
                 }
               ],

@@ -258,7 +258,7 @@ public sealed class KafkaCloudTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData(DescribeProducersRequest.ApiKey, "DescribeProducers")]
+    [InlineData(InitProducerIdRequest.ApiKey, "InitProducerId")]
     [InlineData(ProduceRequest.ApiKey, "Produce")]
     public async Task A_cluster_that_is_too_old_is_refused_in_a_sentence(short api, string name)
     {
@@ -271,11 +271,23 @@ public sealed class KafkaCloudTests : IAsyncLifetime
             _cluster.Versions.Remove(api);
         }
         KafkaCloud cloud = Connect();
-        CloudException old = await Assert.ThrowsAsync<CloudException>(() => cloud.InitProducerIdAsync(CancellationToken.None));
+        CloudException old = await Assert.ThrowsAsync<CloudException>(() => cloud.GetMetadataAsync(Topic, allowCreate: true, CancellationToken.None));
 
         Assert.Contains($"does not serve {name} in any version", old.Message, StringComparison.Ordinal);
-        Assert.Contains("Kafka 2.8", old.Message, StringComparison.Ordinal);
+        Assert.Contains("Kafka 2.1", old.Message, StringComparison.Ordinal);
         Assert.False(cloud.IsConnected);
+    }
+
+    [Fact]
+    public async Task A_cluster_that_does_not_describe_producers_tells_its_ends_alone()
+    {
+        _cluster.Versions.Remove(DescribeProducersRequest.ApiKey);
+        KafkaCloud cloud = Connect();
+        await cloud.GetMetadataAsync(Topic, allowCreate: true, CancellationToken.None);
+        await Produce(cloud, 1000, 0, target: 1, records: 3);
+        CloudPosition[] positions = await cloud.GetPositionsAsync(Topic, 1000, default, 2, CancellationToken.None);
+
+        Assert.Equal([CloudPosition.Untold, CloudPosition.Untold with { LogEnd = 3 }], positions);
     }
 
     [Fact]

@@ -39,6 +39,9 @@ internal sealed class SimulatedCloud
     /// <summary>Whether processes can claim producer ids, as at Tributary; not so at other clusters.</summary>
     public bool KnowsClaims { get; set; } = true;
 
+    /// <summary>Whether it can say how far it has what a producer sent; not so at clusters without DescribeProducers.</summary>
+    public bool TellsOfProducers { get; set; } = true;
+
     public long NewProducerId() => ++_lastProducerId;
 
     public void SetPartitions(int count)
@@ -176,6 +179,10 @@ internal sealed class SimulatedCloud
         /// <summary>Claims the producer id, and tells how far it came.</summary>
         public CloudPosition Describe(long producerId, Guid incarnation, long start)
         {
+            if (!cloud.TellsOfProducers)
+            {
+                return CloudPosition.Untold with { LogEnd = CommittedEnd };
+            }
             if (!cloud.KnowsClaims)
             {
                 return Describe(producerId);

@@ -208,7 +208,7 @@ internal sealed class UplinkSimulation
 
     /// <summary>Says what is wrong: each flushed record must be in the cloud once, and each key's records in order.</summary>
     /// <param name="mayRepeat">Whether records may be there more than once.</param>
-    /// <param name="isOrdered">Whether each key's records are in order: not so if several edges send them.</param>
+    /// <param name="isOrdered">Whether each key's records come first in order: not so if several edges send them.</param>
     public string? FindFault(bool mayRepeat = false, bool isOrdered = true)
     {
         var seen = new Dictionary<long, long>();
@@ -217,13 +217,17 @@ internal sealed class UplinkSimulation
         {
             foreach (CloudRecord record in Cloud.Committed(target))
             {
-                if (!seen.TryAdd(record.Id, record.Order) && !mayRepeat)
-                {
-                    return $"record {record.Id} is there twice (again in partition {target})";
-                }
                 if (!_flushed.ContainsKey(record.Id))
                 {
                     return $"record {record.Id} is there and was never flushed";
+                }
+                if (!seen.TryAdd(record.Id, record.Order))
+                {
+                    if (!mayRepeat)
+                    {
+                        return $"record {record.Id} is there twice (again in partition {target})";
+                    }
+                    continue; // its place is where it came first
                 }
                 if (!byKey.TryGetValue(record.Key, out List<CloudRecord>? list))
                 {

@@ -32,6 +32,22 @@ public sealed class UplinkSimulationTests
     }
 
     [Fact]
+    public void A_cluster_that_can_not_tell_what_it_has_gets_every_flushed_record_in_order_and_what_may_come_twice_is_reported()
+    {
+        int repeated = 0;
+        for (int seed = 1; seed <= Seeds; seed++)
+        {
+            var simulation = new UplinkSimulation(seed);
+            (simulation.Cloud.KnowsClaims, simulation.Cloud.TellsOfProducers) = (false, false);
+            string? fault = Play(seed, simulation, () => simulation.Notices.Any(notice => notice.Kind == UplinkNoticeKind.MayRepeat));
+            Assert.True(fault is null, $"seed {seed}: {fault}");
+            Assert.Equal(DeliveryPromise.AtLeastOnce, simulation.State.Promise);
+            repeated += simulation.FindFault() is null ? 0 : 1;
+        }
+        Assert.True(repeated > Seeds / 2, $"only in {repeated} of {Seeds} lives a record came twice");
+    }
+
+    [Fact]
     public void Of_two_living_copies_of_a_directory_every_record_of_both_is_in_the_cloud_and_it_is_reported()
     {
         for (int seed = 1; seed <= Seeds; seed++)
@@ -71,9 +87,14 @@ public sealed class UplinkSimulationTests
     /// <summary>One life of a system, with faults. Returns what was wrong with it.</summary>
     private static string? Play(int seed, Planted planted)
     {
-        var random = new Random(seed * 7919);
         var simulation = new UplinkSimulation(seed, planted);
         simulation.Cloud.KnowsClaims = seed % 3 != 0;
+        return Play(seed, simulation, () => false);
+    }
+
+    private static string? Play(int seed, UplinkSimulation simulation, Func<bool> mayRepeat)
+    {
+        var random = new Random(seed * 7919);
         try
         {
             simulation.Start();
@@ -87,7 +108,7 @@ public sealed class UplinkSimulationTests
                 UplinkState state = simulation.State;
                 return $"not settled: {state.Phase} ({state.Reason}) at {state.Acked} of {simulation.Log.FlushedEnd}";
             }
-            return (simulation.FindFault() ?? Counts(simulation)) is { } fault ? fault + Story(simulation) : null;
+            return (simulation.FindFault(mayRepeat()) ?? Counts(simulation)) is { } fault ? fault + Story(simulation) : null;
         }
         catch (InvalidOperationException e)
         {
