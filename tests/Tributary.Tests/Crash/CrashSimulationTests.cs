@@ -18,15 +18,20 @@ public sealed class CrashSimulationTests(ITestOutputHelper output)
         (int from, int count) = Setting("TRIBUTARY_SEED") is { } one ? (one, 1) : (1, Seeds);
         long began = TimeProvider.System.GetTimestamp();
         long crashes = 0;
-        for (int seed = from; seed < from + count; seed++)
+        string? wrong = null;
+        Parallel.For(from, from + count, (seed, loop) =>
         {
             var simulation = new CrashSimulation(seed, PlantedBug.None);
-            string? fault = Play(simulation);
-            Assert.True(fault is null, $"seed {seed} (alone: TRIBUTARY_SEED={seed}): {fault}\n{simulation.Story}");
-            crashes += simulation.Crashes;
-        }
+            if (Play(simulation) is { } fault)
+            {
+                wrong = $"seed {seed} (alone: TRIBUTARY_SEED={seed}): {fault}\n{simulation.Story}";
+                loop.Stop();
+            }
+            Interlocked.Add(ref crashes, simulation.Crashes);
+        });
+        Assert.True(wrong is null, wrong);
         TimeSpan took = TimeProvider.System.GetElapsedTime(began);
-        output.WriteLine($"{count} seeds, {crashes} crashes in {took.TotalSeconds:F1} s: {crashes / took.TotalMinutes:F0} a minute on one core");
+        output.WriteLine($"{count} seeds, {crashes} crashes in {took.TotalSeconds:F1} s: {crashes / took.TotalMinutes:F0} a minute on {Environment.ProcessorCount} cores");
     }
 
     /// <summary>Whatever changes in the code changes the stories of all seeds: then another one finds the bug, and the output says which.</summary>

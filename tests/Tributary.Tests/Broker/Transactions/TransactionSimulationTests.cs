@@ -18,16 +18,21 @@ public sealed class TransactionSimulationTests(ITestOutputHelper output)
         (int from, int count) = Setting("TRIBUTARY_SEED") is { } one ? (one, 1) : (1, Seeds);
         long began = TimeProvider.System.GetTimestamp();
         (long transactions, long committed, long crashes, long markers) = (0, 0, 0, 0);
-        for (int seed = from; seed < from + count; seed++)
+        string? wrong = null;
+        Parallel.For(from, from + count, (seed, loop) =>
         {
             var simulation = new TransactionSimulation(seed) { Story = count == 1 ? new StringBuilder() : null };
-            string? fault = simulation.Run();
-            Assert.True(fault is null, $"seed {seed} (alone, with its story: TRIBUTARY_SEED={seed}): {fault}\n{simulation.Story}");
-            transactions += simulation.Count;
-            committed += simulation.Committed;
-            crashes += simulation.Crashes;
-            markers += simulation.Markers;
-        }
+            if (simulation.Run() is { } fault)
+            {
+                wrong = $"seed {seed} (alone, with its story: TRIBUTARY_SEED={seed}): {fault}\n{simulation.Story}";
+                loop.Stop();
+            }
+            Interlocked.Add(ref transactions, simulation.Count);
+            Interlocked.Add(ref committed, simulation.Committed);
+            Interlocked.Add(ref crashes, simulation.Crashes);
+            Interlocked.Add(ref markers, simulation.Markers);
+        });
+        Assert.True(wrong is null, wrong);
         TimeSpan took = TimeProvider.System.GetElapsedTime(began);
         output.WriteLine($"{count} seeds in {took.TotalSeconds:F1} s: {transactions} transactions, {committed} committed, {markers} markers, {crashes} crashes");
         Assert.True(count == 1 || (committed > count && crashes > count / 2), $"only {committed} were committed, with {crashes} crashes");
