@@ -39,6 +39,15 @@ find_mosquitto() {
     command -v mosquitto >/dev/null || [[ -x /usr/sbin/mosquitto || -x artifacts/mosquitto/usr/sbin/mosquitto ]]
 }
 
+find_chromium() {
+    [[ -n ${TRIBUTARY_CHROMIUM:-} ]] && return 0
+    local name
+    for name in chromium-headless-shell chromium chromium-browser google-chrome google-chrome-stable; do
+        command -v "$name" >/dev/null && return 0
+    done
+    return 1
+}
+
 # The broker that the agent subscribes to in tests. It is only unpacked: installing it would start a service.
 unpack_mosquitto() {
     find_mosquitto && return 0
@@ -60,6 +69,8 @@ install_packages() {
     command -v clang >/dev/null || missing+=(clang)
     command -v strace >/dev/null || missing+=(strace)
     command -v npm >/dev/null || missing+=(npm)
+    # Without a font a browser shows nothing.
+    find_chromium || missing+=(chromium-headless-shell fonts-dejavu-core)
     /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing+=(python3-paho-mqtt)
     [[ -e /usr/include/zlib.h ]] || missing+=(zlib1g-dev)
     if ! find_mosquitto; then

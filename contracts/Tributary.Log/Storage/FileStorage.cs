@@ -17,6 +17,7 @@ public sealed partial class FileStorage : IStorage
     /// </summary>
     private const int LargestWrite = 256 << 10;
 
+    private const string MountTablePath = "/proc/self/mountinfo";
     private static readonly Version ErrorsAreTold = new(5, 8);
     private const int LinuxWouldBlock = 11;
     private const int MacWouldBlock = 35;
@@ -100,11 +101,12 @@ public sealed partial class FileStorage : IStorage
     public long FreeBytes(string path) => new DriveInfo(Path.GetFullPath(path)).AvailableFreeSpace;
 
     /// <inheritdoc/>
-    public string? WhyVolatile(string path)
-    {
-        const string Table = "/proc/self/mountinfo";
-        return File.Exists(Table) ? MountTable.WhyVolatile(File.ReadAllText(Table), Resolve(Path.GetFullPath(path))) : null;
-    }
+    public string? WhyVolatile(string path) =>
+        File.Exists(MountTablePath) ? MountTable.WhyVolatile(File.ReadAllText(MountTablePath), Resolve(Path.GetFullPath(path))) : null;
+
+    /// <summary>The file system that holds a directory; null where the system does not tell.</summary>
+    public static MountPoint? MountOf(string path) =>
+        File.Exists(MountTablePath) ? MountTable.Find(File.ReadAllText(MountTablePath), Resolve(Path.GetFullPath(path))) : null;
 
     /// <inheritdoc/>
     /// <remarks><c>syncfs</c> tells of failed writes since Linux 5.8, through the descriptor that was open when they failed.</remarks>

@@ -38,7 +38,7 @@ internal sealed class EdgeAgent : IAsyncDisposable
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
     private readonly EdgeOptions _options;
     private readonly TimeProvider _time;
-    private readonly ILoggerFactory _loggers;
+    private readonly RecentProblems _loggers;
     private readonly ILogger _logger;
     private readonly Stack<Func<ValueTask>> _stops = new();
     private readonly AccessMetrics _accessMetrics = new();
@@ -50,8 +50,8 @@ internal sealed class EdgeAgent : IAsyncDisposable
     {
         _options = options;
         _time = time;
-        _loggers = loggers;
-        _logger = loggers.CreateLogger<EdgeAgent>();
+        _loggers = new RecentProblems(loggers, time);
+        _logger = _loggers.CreateLogger<EdgeAgent>();
     }
 
     /// <summary>Where MQTT clients connect, in plain TCP.</summary>
@@ -115,7 +115,8 @@ internal sealed class EdgeAgent : IAsyncDisposable
         BrokerSource? source = StartSource(ingest, buffer, storage);
         var reader = new StatusReader(
             _options.Id, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}", _options.Buffer, buffer, ingest, mqtt.Metrics, sessions.Count,
-            uplink, _time, source, routes);
+            uplink, _time, source, routes, DeviceWrites.Of(buffer.Directory.Path), _loggers);
+        _stops.Push(() => Dispose(reader));
         var topics = new SystemTopics(reader.Read, mqtt, _options.MqttServer.SysInterval, _time, _logger);
         _stops.Push(() =>
         {
@@ -238,10 +239,10 @@ internal sealed class EdgeAgent : IAsyncDisposable
 
     private async Task ListenAsync(MqttServer mqtt, StatusReader reader, DeadLetters deadLetters)
     {
-        ServiceProvider services = new ServiceCollection().AddOptions().AddSingleton(_loggers).BuildServiceProvider();
+        ServiceProvider services = new ServiceCollection().AddOptions().AddSingleton<ILoggerFactory>(_loggers).BuildServiceProvider();
         _stops.Push(services.DisposeAsync);
         var pages = new StatusPages(
-            reader, deadLetters, services, _loggers.CreateLogger<StatusPages>(), mqtt.Metrics.Meter, _accessMetrics.Meter);
+            reader, deadLetters, services, _time, _loggers.CreateLogger<StatusPages>(), mqtt.Metrics.Meter, _accessMetrics.Meter);
         _stops.Push(() => Dispose(pages));
         var webSockets = new WebSocketEntrance(
             _options.Listeners.AllowedOrigins, _options.MqttServer, mqtt.Connections.OnConnectedAsync, services, _accessMetrics, _time,

@@ -27,6 +27,7 @@ internal sealed class EdgeMetrics : IDisposable
         AddSessions();
         AddUplink();
         AddSource();
+        AddWear();
         AddAgent();
     }
 
@@ -46,11 +47,13 @@ internal sealed class EdgeMetrics : IDisposable
 
     private void AddBacklog()
     {
-        GaugeByPartition("tributary.edge.backlog.records", p => p.Backlog.Records, "{record}", "Flushed records that the cloud has not acknowledged.");
-        GaugeByPartition("tributary.edge.backlog.bytes", p => p.Backlog.Bytes, "By", "Bytes of the batches that hold these records.");
+        GaugeByPartition("tributary.edge.backlog.records", p => p.Backlog.Records, "{record}",
+            "Records that are flushed here and that the cloud has not acknowledged; those on their way to it among them.");
+        GaugeByPartition("tributary.edge.backlog.bytes", p => p.Backlog.Bytes, "By",
+            "Bytes on disk of the batches that hold these records, about, before compression; not bytes of payload, nor of the link.");
         _meter.CreateObservableGauge(
             "tributary.edge.backlog.age", () => _status.Partitions.Select(p => new Measurement<double>(p.Backlog.AgeSeconds, Tags(p))), "s",
-            "Time since the oldest of these records was stored.");
+            "Time since the batch with the oldest of these records was stored; 0 if there is none.");
         GaugeByPartition("tributary.edge.log.size", p => p.SizeBytes, "By", "Bytes of a partition on disk, everything counted.");
         CountByPartition("tributary.edge.log.flushed", p => p.FlushedOffset, "{record}", "Offset after the last durable record.");
         CountByPartition("tributary.edge.log.dropped", p => p.DroppedRecords, "{record}", "Records given up to make room before the cloud had them.");
@@ -134,6 +137,7 @@ internal sealed class EdgeMetrics : IDisposable
     {
         Gauge("tributary.edge.link.connected", () => _status.Link.Connected ? 1 : 0, "", "1 while the cloud answers.");
         Count("tributary.edge.link.requests", () => _status.Link.Requests, "{request}", "Produce requests answered.");
+        Count("tributary.edge.link.acknowledged", () => _status.Link.Acknowledged, "{record}", "Records that the cloud acknowledged.");
         Count("tributary.edge.link.bytes", () => _status.Link.BytesSent, "By", "Bytes of produce requests sent.");
         Count("tributary.edge.link.retries", () => _status.Link.Retries, "{retry}", "Times that a position was looked up again after doubt.");
         _meter.CreateObservableGauge(
@@ -175,6 +179,23 @@ internal sealed class EdgeMetrics : IDisposable
             "tributary.edge.source.dropped",
             () => _status.Source!.Dropped.Select(dropped => new Measurement<long>(dropped.Value, Reason(dropped.Key))), "{message}",
             "Messages that were given up, by reason.");
+    }
+
+    /// <summary>What is not known is left out: a device without counters has no series.</summary>
+    private void AddWear()
+    {
+        _meter.CreateObservableCounter(
+            "tributary.edge.device.written", () => Known(_status.Wear.DeviceBytes, new KeyValuePair<string, object?>("device", _status.Wear.Device)), "By",
+            "Bytes that the data directory's device was told to write since the start, by the file system itself and by other programs too.");
+        _meter.CreateObservableCounter(
+            "tributary.edge.agent.written", () => Known(_status.Wear.AgentBytes), "By", "Bytes that the agent gave the kernel to write since the start.");
+        _meter.CreateObservableGauge(
+            "tributary.edge.device.write_amplification",
+            () => _status.Wear.Amplification is { } ratio ? new Measurement<double>[] { new(ratio) } : [], "",
+            "Bytes that the device was told to write for each byte of payload taken, since the start.");
+
+        static Measurement<long>[] Known(long? value, params KeyValuePair<string, object?>[] tags) =>
+            value is { } known ? [new Measurement<long>(known, tags)] : [];
     }
 
     private void AddAgent()

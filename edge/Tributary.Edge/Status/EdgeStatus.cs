@@ -14,18 +14,21 @@ namespace Tributary.Edge.Status;
 /// <param name="Ready">Whether messages are taken and stored.</param>
 /// <param name="NotReady">A sentence for each reason why not.</param>
 /// <param name="Link">The connection to the cloud.</param>
+/// <param name="Rates">What comes in and goes out each second, lately.</param>
 /// <param name="Backlog">What the cloud has not acknowledged yet, over all partitions.</param>
 /// <param name="Partitions">The local partitions.</param>
 /// <param name="Disk">Space on the disk.</param>
+/// <param name="Wear">What was written to the device.</param>
 /// <param name="Ingest">What was taken in.</param>
 /// <param name="Mqtt">Clients and packets.</param>
 /// <param name="Events">What befell the local logs.</param>
 /// <param name="Source">The broker that messages are taken from; null without one.</param>
 /// <param name="Routes">What became of messages, by route.</param>
+/// <param name="Problems">The last warnings and errors, oldest first.</param>
 internal sealed record EdgeStatus(
     string Id, string Version, DateTimeOffset StartedAt, double UptimeSeconds, bool Ready, IReadOnlyList<string> NotReady, LinkStatus Link,
-    BacklogStatus Backlog, IReadOnlyList<PartitionStatus> Partitions, DiskStatus Disk, IngestStatus Ingest, MqttStatus Mqtt,
-    EventsStatus Events, SourceStatus? Source, RoutesStatus Routes);
+    RateStatus Rates, BacklogStatus Backlog, IReadOnlyList<PartitionStatus> Partitions, DiskStatus Disk, WearStatus Wear, IngestStatus Ingest,
+    MqttStatus Mqtt, EventsStatus Events, SourceStatus? Source, RoutesStatus Routes, IReadOnlyList<ProblemStatus> Problems);
 
 /// <summary>The connection to the cloud. A cloud that is away does not make the agent less ready.</summary>
 /// <param name="Cloud">HOST:PORT as it was set.</param>
@@ -36,6 +39,7 @@ internal sealed record EdgeStatus(
 /// <param name="LastAck">When the last acknowledgement came, null if none did since the start.</param>
 /// <param name="Requests">Produce requests answered.</param>
 /// <param name="BytesSent">Bytes of produce requests sent.</param>
+/// <param name="Acknowledged">Records that the cloud acknowledged.</param>
 /// <param name="Retries">Times that a position was looked up again after doubt.</param>
 /// <param name="CapBytesPerSecond">The cap that holds now; null for none.</param>
 /// <param name="InFlightBytes">Bytes of requests that wait for their answer.</param>
@@ -43,12 +47,21 @@ internal sealed record EdgeStatus(
 /// <param name="RateBytesPerSecond">What the link was last seen to carry; 0 before the first answer.</param>
 internal sealed record LinkStatus(
     string Cloud, bool Connected, string? ClusterId, string? Promise, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent,
-    long Retries, long? CapBytesPerSecond, long InFlightBytes, long WindowBytes, long RateBytesPerSecond);
+    long Acknowledged, long Retries, long? CapBytesPerSecond, long InFlightBytes, long WindowBytes, long RateBytesPerSecond);
 
-/// <summary>What the cloud has not acknowledged yet.</summary>
-/// <param name="Records">Flushed records.</param>
-/// <param name="Bytes">Bytes of the batches that hold them, as stored.</param>
-/// <param name="AgeSeconds">Time since the oldest of them was stored; 0 if there is none.</param>
+/// <summary>What the cloud has not acknowledged yet: whatever is durable here and would be lost with this disk.</summary>
+/// <param name="Records">
+/// Records that are flushed and not acknowledged, with <c>acks=all</c>, by the cloud; those on their way to it among them. Records that are
+/// only kept for a time (<c>buffer:keep</c>), or were given up or refused for good, are not.
+/// </param>
+/// <param name="Bytes">
+/// Bytes on disk of the batches that hold them, headers and keys included, before compression: neither bytes of payload nor of the link.
+/// About, as <see cref="Tributary.Log.PartitionLog.BytesBetween"/> says.
+/// </param>
+/// <param name="AgeSeconds">
+/// Seconds since the batch with the oldest of them was stored, by the clock on the wall; 0 if there is none. Over several partitions that of
+/// the oldest.
+/// </param>
 internal sealed record BacklogStatus(long Records, long Bytes, double AgeSeconds);
 
 /// <summary>A local partition. Offsets are local ones.</summary>

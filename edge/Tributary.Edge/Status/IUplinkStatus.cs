@@ -19,11 +19,12 @@ internal interface IUplinkStatus
 /// <param name="LastAck">When the last acks=all answer came, null if none did since the start.</param>
 /// <param name="Requests">Produce requests answered since the start.</param>
 /// <param name="BytesSent">Bytes of produce requests sent since the start.</param>
+/// <param name="Acknowledged">Records acknowledged since the start.</param>
 /// <param name="Retries">Times that the position was looked up again after doubt.</param>
 /// <param name="Share">Cap, and what is on its way.</param>
 internal sealed record UplinkLinkStatus(
-    bool Connected, string? ClusterId, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent, long Retries,
-    LinkShareStatus Share);
+    bool Connected, string? ClusterId, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent, long Acknowledged,
+    long Retries, LinkShareStatus Share);
 
 /// <summary>State of one local partition's way to the cloud.</summary>
 /// <param name="Topic">Kafka topic.</param>

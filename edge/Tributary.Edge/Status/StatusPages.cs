@@ -27,8 +27,17 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
 {
     private const string Service = "tributary-edge";
     private const string MetricsPath = "/metrics";
+
+    /// <summary>
+    /// What the page may load, and from where: its own style, script and icon, and itself again. Nothing inline, nothing from elsewhere, and
+    /// it stands in nobody's frame.
+    /// </summary>
+    private const string Policy =
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
     private readonly StatusReader _reader;
     private readonly DeadLetters _deadLetters;
+    private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly EdgeMetrics _metrics;
     private readonly MeterProvider _meters;
@@ -37,10 +46,13 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
     /// <param name="reader">What the pages tell.</param>
     /// <param name="deadLetters">Records that the cloud refused.</param>
     /// <param name="services">What the metrics' endpoint needs.</param>
+    /// <param name="time">All time.</param>
     /// <param name="logger">Where it logs.</param>
     /// <param name="meters">The agent's meters beside its own: others in the process may have the same names.</param>
-    public StatusPages(StatusReader reader, DeadLetters deadLetters, IServiceProvider services, ILogger logger, params Meter[] meters)
+    public StatusPages(
+        StatusReader reader, DeadLetters deadLetters, IServiceProvider services, TimeProvider time, ILogger logger, params Meter[] meters)
     {
+        _time = time;
         _reader = reader;
         _deadLetters = deadLetters;
         _logger = logger;
@@ -103,6 +115,9 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
         }
         switch (context.Request.Path.Value)
         {
+            case "/":
+                string page = StatusHtml.Of(StatusView.Of(_reader.Read(), _time.GetUtcNow()), StatusReader.Version);
+                return SendAsync(context, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(page));
             case "/livez":
                 return TextAsync(context, StatusCodes.Status200OK, "ok");
             case "/readyz" or "/healthz":
@@ -117,9 +132,11 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
             case MetricsPath:
                 _metrics.Refresh();
                 return _scrape(context);
+            case { } path when Find(path) is { } file:
+                return SendAsync(context, file.ContentType, file.Content);
             default:
                 return TextAsync(
-                    context, StatusCodes.Status404NotFound, "not found; there are /status, /metrics, /dead-letters, /livez, /readyz and /healthz");
+                    context, StatusCodes.Status404NotFound, "not found; there are /, /status, /metrics, /dead-letters, /livez, /readyz and /healthz");
         }
     }
 
@@ -134,10 +151,29 @@ internal sealed class StatusPages : IHttpApplication<HttpContext>, IDisposable
         context.Response.ContentType = contentType;
         context.Response.ContentLength = content.Length;
         context.Response.Headers.CacheControl = "no-store";
+        context.Response.Headers.ContentSecurityPolicy = Policy;
+        context.Response.Headers.XContentTypeOptions = "nosniff";
+        context.Response.Headers["Referrer-Policy"] = "no-referrer";
         if (!HttpMethods.IsHead(context.Request.Method))
         {
             await context.Response.Body.WriteAsync(content, context.RequestAborted);
         }
+    }
+
+    private static (string ContentType, byte[] Content)? Find(string path)
+    {
+        foreach ((string known, string resource, string contentType) in StatusHtml.Files)
+        {
+            if (known == path)
+            {
+                using Stream stream = typeof(StatusPages).Assembly.GetManifestResourceStream(resource)
+                    ?? throw new InvalidOperationException($"the program lacks {resource}");
+                byte[] content = new byte[stream.Length];
+                stream.ReadExactly(content);
+                return (contentType, content);
+            }
+        }
+        return null;
     }
 
     private Task DeadLettersAsync(HttpContext context)

@@ -26,13 +26,17 @@ namespace Tributary.Edge.Status;
 /// <param name="time">All time.</param>
 /// <param name="source">The broker that messages are taken from; null without one.</param>
 /// <param name="routes">The routes file; null without one.</param>
+/// <param name="wear">What was written to the device; null if nobody counts.</param>
+/// <param name="problems">The last warnings and errors; null if nobody keeps them.</param>
 internal sealed class StatusReader(
     string id, string cloud, EdgeBufferOptions options, EdgeBuffer buffer, Ingestor ingest, MqttMetrics mqtt,
-    Func<SessionCounts> sessions, IUplinkStatus uplink, TimeProvider time, BrokerSource? source = null, RoutesWatch? routes = null)
+    Func<SessionCounts> sessions, IUplinkStatus uplink, TimeProvider time, BrokerSource? source = null, RoutesWatch? routes = null,
+    DeviceWrites? wear = null, RecentProblems? problems = null) : IDisposable
 {
     private readonly DateTimeOffset _startedAt = time.GetUtcNow();
     private readonly long _started = time.GetTimestamp();
     private readonly ConcurrentDictionary<PartitionLog, OldestRecord> _oldest = new();
+    private readonly RateSampler _rates = new(() => CountsOf(ingest, uplink), time);
 
     /// <summary>Name of the agent.</summary>
     public string Id => id;
@@ -74,11 +78,24 @@ internal sealed class StatusReader(
             partitions.Sum(partition => partition.Backlog.Bytes),
             partitions.Length == 0 ? 0 : partitions.Max(partition => partition.Backlog.AgeSeconds));
         IReadOnlyList<string> notReady = NotReady();
+        IngestStatus taken = DescribeIngest();
         return new EdgeStatus(
             id, Version, _startedAt, Math.Round(time.GetElapsedTime(_started).TotalSeconds, 3), notReady.Count == 0, notReady, DescribeLink(uplinks),
-            backlog, partitions,
+            _rates.Rates, backlog, partitions,
             new DiskStatus(buffer.Space.UsedBytes, options.MaxDiskBytes, buffer.Space.FreeBytes, options.MinFreeBytes, buffer.Space.Reason),
-            DescribeIngest(), DescribeMqtt(), DescribeEvents(), source?.Status, new RoutesStatus(routes?.Status, ingest.RouteCounts));
+            wear?.Since(taken.PayloadBytes) ?? new WearStatus(null, null, null, taken.PayloadBytes, null, "nobody counts"),
+            taken, DescribeMqtt(), DescribeEvents(), source?.Status, new RoutesStatus(routes?.Status, ingest.RouteCounts), problems?.Latest ?? []);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _rates.Dispose();
+
+    private static RateCounts CountsOf(Ingestor ingest, IUplinkStatus uplink)
+    {
+        IReadOnlyList<IngestPartitionCounts> counts = ingest.Counts;
+        UplinkLinkStatus link = uplink.Link;
+        return new RateCounts(
+            counts.Sum(count => count.Messages), counts.Sum(count => count.PayloadBytes), link.Acknowledged, link.BytesSent);
     }
 
     private static string ProgramVersion()
@@ -134,8 +151,8 @@ internal sealed class StatusReader(
         DeliveryPromise weakest = uplinks.Select(way => way.Promise).Where(promise => promise != DeliveryPromise.Unknown)
             .DefaultIfEmpty(DeliveryPromise.Unknown).Min();
         return new LinkStatus(
-            cloud, link.Connected, link.ClusterId, WordOf(weakest), link.LastError, link.LastAck, link.Requests, link.BytesSent, link.Retries,
-            link.Share.CapBytesPerSecond, link.Share.InFlightBytes, link.Share.WindowBytes, link.Share.RateBytesPerSecond);
+            cloud, link.Connected, link.ClusterId, WordOf(weakest), link.LastError, link.LastAck, link.Requests, link.BytesSent, link.Acknowledged,
+            link.Retries, link.Share.CapBytesPerSecond, link.Share.InFlightBytes, link.Share.WindowBytes, link.Share.RateBytesPerSecond);
     }
 
     private IngestStatus DescribeIngest()

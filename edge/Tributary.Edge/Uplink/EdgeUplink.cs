@@ -65,7 +65,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
             return new UplinkLinkStatus(
                 _cloud.IsConnected,
                 entries.Select(entry => entry.Uplink?.ClusterId).FirstOrDefault(id => !string.IsNullOrEmpty(id)),
-                _counters.LastError, _counters.LastAck, _counters.Requests, _counters.BytesSent,
+                _counters.LastError, _counters.LastAck, _counters.Requests, _counters.BytesSent, _counters.Acknowledged,
                 entries.Sum(entry => entry.Uplink?.Retries ?? 0), share);
         }
     }

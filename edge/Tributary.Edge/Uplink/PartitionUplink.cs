@@ -356,7 +356,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
                 {
                     if (answer.Error == Contracts.Kafka.ErrorCode.None)
                     {
-                        _counters.Acked(_time.GetUtcNow());
+                        _counters.Acked(_time.GetUtcNow(), answer.Batch.Records);
                     }
                     _state.OnAnswer(now, round, answer.Batch, answer.Error, answer.BaseOffset);
                 }

@@ -6,6 +6,7 @@ internal sealed class UplinkCounters
     private long _requests;
     private long _bytesSent;
     private long _lastAck;
+    private long _acknowledged;
     private volatile string? _lastError;
 
     /// <summary>Produce requests answered.</summary>
@@ -27,10 +28,14 @@ internal sealed class UplinkCounters
     /// <summary>A produce request was answered.</summary>
     public void Answered() => Interlocked.Increment(ref _requests);
 
-    /// <summary>A batch was acknowledged.</summary>
-    public void Acked(DateTimeOffset now)
+    /// <summary>Records that were acknowledged.</summary>
+    public long Acknowledged => Interlocked.Read(ref _acknowledged);
+
+    /// <summary>A batch of so many records was acknowledged.</summary>
+    public void Acked(DateTimeOffset now, int records)
     {
         _lastError = null;
+        Interlocked.Add(ref _acknowledged, records);
         Interlocked.Exchange(ref _lastAck, now.UtcTicks);
     }
 

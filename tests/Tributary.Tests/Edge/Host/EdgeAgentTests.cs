@@ -112,7 +112,7 @@ public sealed class EdgeAgentTests : IAsyncLifetime
         {
             Assert.Equal("ok\n", await (await GetAsync(agent, page)).Content.ReadAsStringAsync());
         }
-        Assert.Equal(HttpStatusCode.NotFound, (await GetAsync(agent, "/")).StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, (await GetAsync(agent, "/page.html")).StatusCode);
         using HttpResponseMessage posted = await _http.PostAsync($"http://{agent.Http}/status", null);
         Assert.Equal(HttpStatusCode.MethodNotAllowed, posted.StatusCode);
         using HttpResponseMessage head = await _http.SendAsync(new HttpRequestMessage(HttpMethod.Head, $"http://{agent.Http}/status"));

@@ -90,7 +90,7 @@ public sealed class EdgeEventsTests
 
     private sealed class NoUplink : IUplinkStatus
     {
-        public UplinkLinkStatus Link { get; } = new(false, null, null, null, 0, 0, 0, default);
+        public UplinkLinkStatus Link { get; } = new(false, null, null, null, 0, 0, 0, 0, default);
 
         public IReadOnlyList<UplinkPartitionStatus> Partitions => [];
     }

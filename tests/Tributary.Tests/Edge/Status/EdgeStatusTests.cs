@@ -15,12 +15,14 @@ public sealed class EdgeStatusTests
     /// <summary>A page with all there can be.</summary>
     internal static EdgeStatus Status { get; } = new(
         "edge-1", "0.1.0", new DateTimeOffset(2026, 1, 2, 3, 4, 5, TimeSpan.Zero), 6.5, false, ["the disk is full"],
-        new LinkStatus("cloud:9092", true, "cluster", "exactlyOnce", null, null, 7, 8, 9, 70, 71, 72, 73), Backlog,
+        new LinkStatus("cloud:9092", true, "cluster", "exactlyOnce", null, null, 7, 8, 74, 9, 70, 71, 72, 73), new RateStatus(10, 1.5, 2.5, 3.5, 4.5),
+        Backlog,
         [
             new PartitionStatus(
                 "telemetry", 0, 10, 11, 14, 15, Backlog, 16, 202, null, new UplinkStatus(6, "sending", null, 17, 18, 19, 20, 200, 201, "exactlyOnce")),
         ],
         new DiskStatus(21, 22, 23, 24, "the disk is full"),
+        new WearStatus("mmcblk0p2", 210, 211, 212, 0.99, null),
         new IngestStatus(25, 26, 27, 28, 29, new RefusedStatus(30, 31, 32)),
         new MqttStatus(33, 34, new Dictionary<string, long> { ["idle"] = 35 }, 36, 37, 38, 39, 40, new Dictionary<string, long>(), 41, 42,
             new SessionCounts(50, 51, 52, 53, 54, 55, 56, null)),
@@ -28,7 +30,8 @@ public sealed class EdgeStatusTests
             new Dictionary<string, long> { ["hole"] = 43 },
             [new EventStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 6, TimeSpan.Zero), "hole", "telemetry-0", 44, 45, "damaged")]),
         new SourceStatus("broker:1883", true, ["a/#"], null, "the disk is full", 46, 47, 48, 49, 50, new Dictionary<string, long> { ["tooLarge"] = 51 }),
-        new RoutesStatus(new RoutesFileStatus("routes.json", 52, 53, "no"), [new RouteCounts("pumps", 54, 55, 56, 57, 58, 59, 60, 61)]));
+        new RoutesStatus(new RoutesFileStatus("routes.json", 52, 53, "no"), [new RouteCounts("pumps", 54, 55, 56, 57, 58, 59, 60, 61)]),
+        [new ProblemStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 7, TimeSpan.Zero), "warning", 106, "not allowed", 62)]);
 
     /// <summary>What scripts and dashboards of users read: a name changes only with a note in the changelog.</summary>
     [Fact]
@@ -56,11 +59,19 @@ public sealed class EdgeStatusTests
                 "lastAck": null,
                 "requests": 7,
                 "bytesSent": 8,
+                "acknowledged": 74,
                 "retries": 9,
                 "capBytesPerSecond": 70,
                 "inFlightBytes": 71,
                 "windowBytes": 72,
                 "rateBytesPerSecond": 73
+              },
+              "rates": {
+                "overSeconds": 10,
+                "messages": 1.5,
+                "payloadBytes": 2.5,
+                "acknowledged": 3.5,
+                "sentBytes": 4.5
               },
               "backlog": {
                 "records": 3,
@@ -103,6 +114,14 @@ public sealed class EdgeStatusTests
                 "freeBytes": 23,
                 "minFreeBytes": 24,
                 "full": "the disk is full"
+              },
+              "wear": {
+                "device": "mmcblk0p2",
+                "deviceBytes": 210,
+                "agentBytes": 211,
+                "payloadBytes": 212,
+                "amplification": 0.99,
+                "reason": null
               },
               "ingest": {
                 "messages": 25,
@@ -193,9 +212,19 @@ public sealed class EdgeStatusTests
                     "propertiesLeftOut": 61
                   }
                 ]
-              }
+              },
+              "problems": [
+                {
+                  "at": "2026-01-02T03:04:07+00:00",
+                  "level": "warning",
+                  "event": 106,
+                  "message": "not allowed",
+                  "count": 62
+                }
+              ]
             }
             """,
             json);
+        Assert.Equal(json, JsonSerializer.Serialize(JsonSerializer.Deserialize(json, EdgeStatusJson.Default.EdgeStatus)!, EdgeStatusJson.Default.EdgeStatus));
     }
 }
