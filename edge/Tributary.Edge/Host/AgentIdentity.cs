@@ -40,18 +40,34 @@ internal static class AgentIdentity
         storage.SyncDirectory(directory);
     }
 
+    /// <summary>The agent that a directory belongs to, null if nobody's. Neither writes nor needs the directory's lock.</summary>
+    /// <exception cref="IOException">The file can't be read, or is damaged.</exception>
+    /// <exception cref="UnauthorizedAccessException">This user may not read it.</exception>
+    public static string? OwnerOf(string directory)
+    {
+        string path = $"{directory}/{FileName}";
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+        using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        byte[] bytes = new byte[Math.Min(file.Length, MaxBytes)];
+        return Parse(path, bytes.AsSpan(0, file.ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false)));
+    }
+
+    private static string Parse(string path, ReadOnlySpan<byte> bytes) =>
+        Encoding.UTF8.GetString(bytes) is [.. { Length: > 0 } owner, '\n'] && !owner.Contains('\n')
+            ? owner
+            : throw new IOException(
+                $"the file {path} is damaged: it must hold the name of the agent that the directory belongs to, and a line end");
+
     private static string? Read(IStorage storage, string path)
     {
         try
         {
             using IStorageFile file = storage.Open(path, create: false);
             byte[] bytes = new byte[Math.Min(file.Length, MaxBytes)];
-            int read = file.Read(0, bytes);
-            string text = Encoding.UTF8.GetString(bytes, 0, read);
-            return text is [.. { Length: > 0 } owner, '\n'] && !owner.Contains('\n')
-                ? owner
-                : throw new IOException(
-                    $"the file {path} is damaged: it must hold the name of the agent that the directory belongs to, and a line end");
+            return Parse(path, bytes.AsSpan(0, file.Read(0, bytes)));
         }
         catch (FileNotFoundException)
         {

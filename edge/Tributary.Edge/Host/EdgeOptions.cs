@@ -156,7 +156,9 @@ internal sealed record EdgeOptions
         return otherwise;
     }
 
-    private static IPEndPoint ListeningToHttp(SettingValues values)
+    /// <summary>Where status and metrics are served, whatever the other settings are.</summary>
+    /// <exception cref="ArgumentException">It can't be; the message names it.</exception>
+    public static IPEndPoint ListeningToHttp(SettingValues values)
     {
         IPEndPoint http = values.Listen("http", DefaultHttpPort);
         Settings.Check(
