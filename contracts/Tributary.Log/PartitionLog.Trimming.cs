@@ -85,14 +85,16 @@ public sealed partial class PartitionLog
         ReportExpired(from, start);
     }
 
-    /// <summary>Whether something is being given up: its space is there soon.</summary>
+    /// <summary>
+    /// Whether something is being given up, so that its space is there soon: not if it stays until the start has passed a snapshot.
+    /// </summary>
     public bool IsTrimming
     {
         get
         {
             lock (_lock)
             {
-                return IsTrimDue();
+                return CanTrim();
             }
         }
     }
@@ -259,7 +261,7 @@ public sealed partial class PartitionLog
     /// <summary>Whether the first segment isn't needed any more. Called under the lock.</summary>
     private bool IsTrimDue() => _segments.Count > 0 && _segments[0] is var first && first != _active && first.EndOffset <= _start;
 
-    /// <summary>Whether a save now would give a segment back. Called under both locks.</summary>
+    /// <summary>Whether a save now would give a segment back, by the last manifest. Called under the lock.</summary>
     private bool CanTrim() => IsTrimDue() && _segments[0].EndOffset is var end
         && (end > _manifest.RecoveryOffset || Manifest.CanSpare(_manifest.Snapshots, end, _start));
 
