@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Mqtt.Protocol;
@@ -221,6 +222,23 @@ internal static partial class LogMessages
 
     [LoggerMessage(318, LogLevel.Warning, "Cloud: {Endpoint} does not serve DescribeProducers, so it can't be asked what it has: records arrive at least once, those under way when a connection is lost may come twice")]
     public static partial void CloudTellsNothing(this ILogger logger, NodeEndpoint endpoint);
+
+    // Clock
+
+    [LoggerMessage(230, LogLevel.Information, "The clock is trusted ({By}): it is {Time:O}, give or take {Error}")]
+    public static partial void ClockTrusted(this ILogger logger, ClockTrustedBy by, DateTimeOffset time, TimeSpan error);
+
+    [LoggerMessage(231, LogLevel.Warning, "The clock is not trusted, so records wait for their time: it says {Wall:O}, and {Reason}")]
+    public static partial void ClockNotTrusted(this ILogger logger, DateTimeOffset wall, string reason);
+
+    [LoggerMessage(232, LogLevel.Warning, "Clock: {What}")]
+    public static partial void ClockJumped(this ILogger logger, string what);
+
+    [LoggerMessage(233, LogLevel.Error, "What is known of the time can't be saved in {File}, and is tried again: {Reason}")]
+    public static partial void ClockNotSaved(this ILogger logger, string file, string reason);
+
+    [LoggerMessage(234, LogLevel.Error, "The file {File} is damaged: what is known of earlier starts of the device is lost, and times of then are estimated")]
+    public static partial void ClockFileDamaged(this ILogger logger, string file);
 
     // Source
 

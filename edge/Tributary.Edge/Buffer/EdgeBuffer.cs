@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Telemetry;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Host;
 using Tributary.Edge.Source;
 using Tributary.Log;
@@ -19,6 +20,7 @@ namespace Tributary.Edge.Buffer;
 internal sealed record BufferPartition(string Topic, int Index, PartitionLog Log, string Directory)
 {
     private long _toldEnd;
+    private volatile OffsetRange? _undated;
 
     /// <summary>Decides when its records are given up.</summary>
     public TrimHold Hold { get; init; } = new(Log, TimeSpan.Zero, TimeProvider.System);
@@ -32,12 +34,24 @@ internal sealed record BufferPartition(string Topic, int Index, PartitionLog Log
         set => Volatile.Write(ref _toldEnd, value);
     }
 
+    /// <summary>
+    /// From the first to the last record whose time was not known when it was stored; null for none. Of records from before the start it is
+    /// known only how the last was stored.
+    /// </summary>
+    public OffsetRange? Undated => _undated;
+
+    /// <summary>Records were stored whose time was not known. One thread at a time.</summary>
+    public void NoteUndated(long from, long to) => _undated = new OffsetRange(_undated?.From ?? from, to);
+
     /// <summary>There is one object of each partition.</summary>
     public bool Equals(BufferPartition? other) => ReferenceEquals(this, other);
 
     /// <inheritdoc/>
     public override int GetHashCode() => RuntimeHelpers.GetHashCode(this);
 }
+
+/// <summary>Offsets from the first to before the last one.</summary>
+internal sealed record OffsetRange(long From, long To);
 
 /// <summary>A local partition that is there and could not be opened.</summary>
 internal sealed record UnopenedPartition(string Topic, int Index, string Reason);
@@ -138,7 +152,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
         ILogger logger = loggers.CreateLogger<EdgeBuffer>();
         var events = new BufferEvents(time, logger);
         return new EdgeBuffer(
-            LogDirectory.Open(storage, path, options.ToDirectoryOptions(), time, events), events, storage, options, time, logger);
+            LogDirectory.Open(storage, path, options.ToDirectoryOptions(), EdgeClock.Of(time).ForLog, events), events, storage, options, time, logger);
     }
 
     /// <summary>The same on a log directory that is open; it is disposed with this.</summary>
@@ -231,11 +245,16 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
         PartitionLogOptions options = Options.ToPartitionOptions();
         int most = topic == Options.EventsTopic ? Math.Min(options.SegmentBytes, EventsSegmentBytes) : options.SegmentBytes;
         PartitionLog log = Directory.OpenPartition(name, options with { SegmentBytes = most });
-        return new BufferPartition(topic, index, log, $"{Directory.Path}/{name}")
+        var partition = new BufferPartition(topic, index, log, $"{Directory.Path}/{name}")
         {
             ToldEnd = log.FlushedEnd,
             Hold = new TrimHold(log, Options.KeepOf(topic), _time),
         };
+        if (log.FlushedEnd > log.StartOffset && StoredTime.Of(log, log.FlushedEnd - 1) is { } stamp && BootStamp.IsIn(stamp))
+        {
+            partition.NoteUndated(log.StartOffset, log.FlushedEnd);
+        }
+        return partition;
     }
 
     private static string NameOf(string topic, int index) => string.Create(CultureInfo.InvariantCulture, $"{topic}-{index}");
@@ -251,7 +270,7 @@ internal sealed class EdgeBuffer : IEdgeBuffer, IAsyncDisposable
             {
                 OpenExisting(name[..dash], index);
             }
-            else if (name is not (AgentIdentity.FileName or DeadLetters.DirectoryName or SourceSubscriptions.FileName or JournalName))
+            else if (name is not (AgentIdentity.FileName or DeadLetters.DirectoryName or SourceSubscriptions.FileName or JournalName or ClockFile.FileName))
             {
                 _logger.NoPartition(name, Directory.Path);
             }

@@ -3,21 +3,22 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Records;
+using Tributary.Edge.Clock;
 using Tributary.Log;
 
 namespace Tributary.Edge.Buffer;
 
 /// <summary>Something that whoever reads the topics in the cloud should know of the way of a local partition's records.</summary>
-/// <param name="At">When it was noticed.</param>
-/// <param name="Kind">A word: gap, refused, mayRepeat, partitionCount, stopped.</param>
-/// <param name="Topic">Topic of the partition.</param>
+/// <param name="Stamp">When it was noticed, as <see cref="EdgeClock.Stamp"/> tells it.</param>
+/// <param name="Kind">A word: gap, refused, mayRepeat, partitionCount, stopped; clockTrusted, clockJump.</param>
+/// <param name="Topic">Topic of the partition; empty if it is not about one.</param>
 /// <param name="Partition">Number of the local partition.</param>
 /// <param name="From">First local offset concerned, −1 if none.</param>
 /// <param name="To">The local offset after the last one concerned, −1 if none.</param>
 /// <param name="Records">Records concerned, as far as is known.</param>
 /// <param name="Message">A sentence.</param>
 internal sealed record EdgeEvent(
-    DateTimeOffset At, string Kind, string Topic, int Partition, long From, long To, long Records, string Message);
+    long Stamp, string Kind, string Topic, int Partition, long From, long To, long Records, string Message);
 
 /// <summary>
 /// Sends events to a topic of their own, as records of the buffer like any other: the key is the agent's name, the value one object of
@@ -104,6 +105,10 @@ internal sealed class EdgeEvents(EdgeBuffer buffer, string edgeId, ILogger logge
                 {
                     throw new LogException(log.OfflineReason ?? $"the log refused a batch: {added.Error}");
                 }
+                if (events.Skip(stored).Take(builder.Count).Any(what => BootStamp.IsIn(what.Stamp)))
+                {
+                    partition.NoteUndated(added.BaseOffset, added.LastOffset + 1);
+                }
                 await log.WaitFlushedAsync(added);
                 partition.ToldEnd = Math.Max(partition.ToldEnd, added.LastOffset + 1); // nobody else waits for records of this topic
                 stored += builder.Count;
@@ -135,7 +140,7 @@ internal sealed class EdgeEvents(EdgeBuffer buffer, string edgeId, ILogger logge
         {
             value.ResetWrittenCount();
             Write(value, what);
-            builder.Add(what.At.ToUnixTimeMilliseconds(), _key, value.WrittenSpan, EncodedHeaders.None);
+            builder.Add(what.Stamp, _key, value.WrittenSpan, EncodedHeaders.None);
             if (builder.Size >= FullBatch)
             {
                 break;
@@ -148,17 +153,26 @@ internal sealed class EdgeEvents(EdgeBuffer buffer, string edgeId, ILogger logge
     {
         using var json = new Utf8JsonWriter(to);
         json.WriteStartObject();
-        json.WriteString("at"u8, what.At.UtcDateTime);
+        if (!BootStamp.IsIn(what.Stamp))
+        {
+            json.WriteString("at"u8, DateTimeOffset.FromUnixTimeMilliseconds(what.Stamp).UtcDateTime); // else the record's timestamp will say it
+        }
         json.WriteString("edge"u8, edgeId);
         json.WriteString("event"u8, what.Kind);
-        json.WriteString("topic"u8, what.Topic);
-        json.WriteNumber("partition"u8, what.Partition);
+        if (what.Topic.Length > 0)
+        {
+            json.WriteString("topic"u8, what.Topic);
+            json.WriteNumber("partition"u8, what.Partition);
+        }
         if (what.From >= 0)
         {
             json.WriteNumber("from"u8, what.From);
             json.WriteNumber("to"u8, what.To);
         }
-        json.WriteNumber("records"u8, what.Records);
+        if (what.Topic.Length > 0)
+        {
+            json.WriteNumber("records"u8, what.Records);
+        }
         json.WriteString("message"u8, what.Message.Length <= MaxMessageLength ? what.Message : what.Message[..MaxMessageLength]);
         json.WriteEndObject();
     }

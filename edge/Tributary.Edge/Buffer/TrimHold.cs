@@ -1,3 +1,4 @@
+using Tributary.Edge.Clock;
 using Tributary.Log;
 
 namespace Tributary.Edge.Buffer;
@@ -6,10 +7,19 @@ namespace Tributary.Edge.Buffer;
 /// Decides when a partition's records are given up: when the cloud has acknowledged them, the time to keep them has passed, and nobody may
 /// have to look for them after a crash. When room is needed they go before that time, and even unacknowledged ones if the topic's
 /// policy says so; never those that may be looked for. Callable from any thread.
+/// <para>The time to keep them counts from when the log was written, by a trusted clock, or from their acknowledgement to this process, by
+/// the clock that never jumps: whatever ends first.</para>
 /// </summary>
 internal sealed class TrimHold(PartitionLog log, TimeSpan keep, TimeProvider time)
 {
+    /// <summary>How many acknowledgements are remembered: their time is right to so many parts of the time to keep.</summary>
+    private const int MostMarks = 64;
+
     private readonly Lock _lock = new();
+    private readonly EdgeClock _clock = EdgeClock.Of(time);
+    private readonly Queue<(long Offset, long At)> _marks = new();
+    private long _markedAt;
+    private long _passed;
     private long _limit = long.MaxValue;
     private long _wanted;
     private bool _isBlocked;
@@ -37,6 +47,7 @@ internal sealed class TrimHold(PartitionLog log, TimeSpan keep, TimeProvider tim
         lock (_lock)
         {
             _wanted = Math.Max(_wanted, offset);
+            Mark();
             AdvanceLocked();
         }
     }
@@ -47,6 +58,7 @@ internal sealed class TrimHold(PartitionLog log, TimeSpan keep, TimeProvider tim
         lock (_lock)
         {
             _wanted = Math.Max(_wanted, offset);
+            Mark();
         }
     }
 
@@ -68,6 +80,7 @@ internal sealed class TrimHold(PartitionLog log, TimeSpan keep, TimeProvider tim
         {
             lock (_lock)
             {
+                Mark();
                 AdvanceLocked();
             }
         }
@@ -113,7 +126,30 @@ internal sealed class TrimHold(PartitionLog log, TimeSpan keep, TimeProvider tim
         return end <= _limit;
     }
 
-    private long Wanted() => keep > TimeSpan.Zero ? Math.Min(_wanted, log.EndOfSegmentsBefore(time.GetUtcNow() - keep)) : _wanted;
+    private long Wanted()
+    {
+        if (keep <= TimeSpan.Zero)
+        {
+            return _wanted;
+        }
+        while (_marks.TryPeek(out (long Offset, long At) mark) && _clock.GetElapsedTime(mark.At) >= keep)
+        {
+            _passed = mark.Offset;
+            _marks.Dequeue();
+        }
+        long written = _clock.IsTrusted ? log.EndOfSegmentsBefore(_clock.GetUtcNow() - keep) : 0;
+        return Math.Min(_wanted, Math.Max(written, _passed));
+    }
+
+    /// <summary>Remembers now and then how far it was acknowledged.</summary>
+    private void Mark()
+    {
+        if (keep > TimeSpan.Zero && (_marks.Count == 0 || (_marks.Count <= MostMarks && _clock.GetElapsedTime(_markedAt) >= keep / MostMarks)))
+        {
+            _markedAt = _clock.GetTimestamp();
+            _marks.Enqueue((_wanted, _markedAt));
+        }
+    }
 
     private void AdvanceLocked() => log.AdvanceStart(Math.Min(Wanted(), _limit));
 }

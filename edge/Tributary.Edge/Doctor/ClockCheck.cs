@@ -1,4 +1,5 @@
 using System.Globalization;
+using Tributary.Edge.Clock;
 
 namespace Tributary.Edge.Doctor;
 
@@ -7,9 +8,6 @@ internal static class ClockCheck
 {
     private const string Check = "clock";
     private const string Remedy = "let a time server set it (chrony, systemd-timesyncd), and see that its port 123 can be reached";
-
-    /// <summary>No agent was made before this.</summary>
-    private static readonly DateTimeOffset Earliest = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     /// <summary>How far file times and clock may differ.</summary>
     private static readonly TimeSpan Tolerance = TimeSpan.FromMinutes(1);
@@ -23,7 +21,7 @@ internal static class ClockCheck
         DateTimeOffset now = time.GetUtcNow();
         string says = string.Create(CultureInfo.InvariantCulture, $"it says {now:yyyy-MM-dd HH:mm:ss} UTC");
         DateTimeOffset? newest = data is not null && Directory.Exists(data) ? Newest(data) : null;
-        if (now < Earliest)
+        if (now < ClockTrust.Earliest)
         {
             findings.Fail(Check, $"{says}, which can't be", Remedy);
         }
@@ -31,7 +29,7 @@ internal static class ClockCheck
         {
             findings.Fail(Check, string.Create(CultureInfo.InvariantCulture, $"{says}, and files of the data directory are of {written:yyyy-MM-dd HH:mm:ss} UTC"), Remedy);
         }
-        else if (SystemCalls.IsClockSynchronized() == false)
+        else if (new SystemClocks().Read().IsSynchronized == false)
         {
             findings.Warn(Check, $"{says}; the kernel knows of no time server that sets it", Remedy);
         }

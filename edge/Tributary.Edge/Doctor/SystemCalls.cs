@@ -1,11 +1,10 @@
-using System.Buffers.Binary;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Tributary.Log.Storage;
 
 namespace Tributary.Edge.Doctor;
 
-/// <summary>What .NET does not tell of files and of the clock without changing something. Elsewhere than on Linux nothing is known.</summary>
+/// <summary>What .NET does not tell of files without changing something. Elsewhere than on Linux nothing is known.</summary>
 internal static partial class SystemCalls
 {
     private const string Locks = "/proc/locks";
@@ -47,19 +46,6 @@ internal static partial class SystemCalls
         return null;
     }
 
-    /// <summary>Whether the kernel takes its clock to be set by a time server; null if it does not tell.</summary>
-    public static bool? IsClockSynchronized()
-    {
-        if (!OperatingSystem.IsLinux() || IntPtr.Size != sizeof(long))
-        {
-            return null;
-        }
-        // struct timex: with modes 0 nothing is changed.
-        byte[] timex = new byte[Native.TimexBytes];
-        int state = Native.AdjTimex(ref timex[0]);
-        return state < 0 ? null : (BinaryPrimitives.ReadInt32LittleEndian(timex.AsSpan(Native.TimexStatus)) & Native.Unsynchronized) == 0;
-    }
-
     private static ulong? InodeOf(string path)
     {
         if (!OperatingSystem.IsLinux())
@@ -88,17 +74,11 @@ internal static partial class SystemCalls
         public const uint InodeWanted = 0x100;
         public const int StatXBytes = 256;
         public const int StatXInode = 32;
-        public const int TimexBytes = 256;
-        public const int TimexStatus = 40;
-        public const int Unsynchronized = 0x40;
 
         [LibraryImport("libc", EntryPoint = "access", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
         public static partial int Access(string path, int mode);
 
         [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
         public static partial int StatX(int directory, string path, int flags, uint mask, ref byte into);
-
-        [LibraryImport("libc", EntryPoint = "adjtimex", SetLastError = true)]
-        public static partial int AdjTimex(ref byte timex);
     }
 }

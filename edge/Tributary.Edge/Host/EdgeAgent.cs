@@ -8,6 +8,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Tributary.Edge.Access;
 using Tributary.Edge.Buffer;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Listeners;
 using Tributary.Edge.Mqtt;
@@ -38,6 +39,7 @@ internal sealed class EdgeAgent : IAsyncDisposable
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
     private readonly EdgeOptions _options;
     private readonly TimeProvider _time;
+    private readonly EdgeClock _clock;
     private readonly RecentProblems _loggers;
     private readonly ILogger _logger;
     private readonly Stack<Func<ValueTask>> _stops = new();
@@ -51,6 +53,7 @@ internal sealed class EdgeAgent : IAsyncDisposable
         _options = options;
         _time = time;
         _loggers = new RecentProblems(loggers, time);
+        _clock = new EdgeClock(new SystemClocks(), options.Clock, time, _loggers.CreateLogger<EdgeClock>());
         _logger = _loggers.CreateLogger<EdgeAgent>();
     }
 
@@ -105,17 +108,18 @@ internal sealed class EdgeAgent : IAsyncDisposable
         var storage = new FileStorage();
         EdgeBuffer buffer = OpenBuffer(storage);
         _stops.Push(buffer.DisposeAsync);
+        _stops.Push(() => Dispose(_clock));
         SessionStore sessions = OpenSessions(buffer, storage); // before anything is trimmed
         EdgeUplink uplink = StartUplink(buffer, storage);
-        var ingest = new Ingestor(_options.Routes, buffer, _options.Ingest, _time, _loggers);
+        var ingest = new Ingestor(_options.Routes, buffer, _options.Ingest, _clock, _loggers);
         RoutesWatch? routes = WatchRoutes(ingest);
         IAccess access = OpenAccess();
-        var mqtt = new MqttServer(_options.MqttServer, ingest, sessions, _time, _loggers, access);
+        var mqtt = new MqttServer(_options.MqttServer, ingest, sessions, _clock, _loggers, access);
         _stops.Push(mqtt.DisposeAsync);
         BrokerSource? source = StartSource(ingest, buffer, storage);
         var reader = new StatusReader(
             _options.Id, $"{_options.Uplink.CloudHost}:{_options.Uplink.CloudPort}", _options.Buffer, buffer, ingest, mqtt.Metrics, sessions.Count,
-            uplink, _time, source, routes, DeviceWrites.Of(buffer.Directory.Path), _loggers);
+            uplink, _clock, source, routes, DeviceWrites.Of(buffer.Directory.Path), _loggers);
         _stops.Push(() => Dispose(reader));
         var topics = new SystemTopics(reader.Read, mqtt, _options.MqttServer.SysInterval, _time, _logger);
         _stops.Push(() =>
@@ -134,8 +138,10 @@ internal sealed class EdgeAgent : IAsyncDisposable
         EdgeBuffer? buffer = null;
         try
         {
-            buffer = EdgeBuffer.Open(storage, Path.GetFullPath(_options.DataDirectory), _options.Buffer, _time, _loggers);
+            buffer = EdgeBuffer.Open(storage, Path.GetFullPath(_options.DataDirectory), _options.Buffer, _clock, _loggers);
             AgentIdentity.Claim(storage, buffer.Directory.Path, _options.Id);
+            _clock.Open(
+                storage, buffer.Directory.Path, buffer.Partitions.Any(partition => partition.Log.FlushedEnd > 0), buffer.Directory.Save);
             return buffer;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -194,7 +200,7 @@ internal sealed class EdgeAgent : IAsyncDisposable
     {
         try
         {
-            return SessionStore.Open(buffer, storage, _options.MqttServer, _time, _loggers);
+            return SessionStore.Open(buffer, storage, _options.MqttServer, _clock, _loggers);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -206,11 +212,13 @@ internal sealed class EdgeAgent : IAsyncDisposable
     {
         var counters = new UplinkCounters();
         var cloud = new KafkaCloud(_options.Uplink, counters, _time, _loggers);
-        var uplink = new EdgeUplink(buffer, storage, buffer.DeadLetters, _options.Uplink, cloud, counters, _time, _loggers,
-            new EdgeEvents(buffer, _options.Id, _loggers.CreateLogger<EdgeEvents>()), _options.Buffer.PriorityOf);
+        var events = new EdgeEvents(buffer, _options.Id, _loggers.CreateLogger<EdgeEvents>());
+        var uplink = new EdgeUplink(
+            buffer, storage, buffer.DeadLetters, _options.Uplink, cloud, counters, _clock, _loggers, events, _options.Buffer.PriorityOf);
         _stops.Push(uplink.DisposeAsync);
         cloud.Start();
         uplink.Start();
+        _clock.SendTo(events);
         return uplink;
     }
 

@@ -2,6 +2,7 @@ using System.Net;
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Buffer;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Listeners;
 using Tributary.Edge.Mqtt;
@@ -57,6 +58,9 @@ internal sealed record EdgeOptions
     /// <summary>Settings under <c>buffer:</c>.</summary>
     public required EdgeBufferOptions Buffer { get; init; }
 
+    /// <summary>Settings under <c>clock:</c>; how long records wait for it is the uplink's.</summary>
+    public ClockOptions Clock { get; init; } = new();
+
     /// <summary>Settings under <c>uplink:</c>.</summary>
     public required UplinkOptions Uplink { get; init; }
 
@@ -91,6 +95,7 @@ internal sealed record EdgeOptions
             Routes = routes,
             Ingest = ingest,
             Buffer = buffer,
+            Clock = Timing(values),
             Uplink = Uplinking(values, id),
             MqttServer = Serving(values),
             Source = source,
@@ -224,6 +229,17 @@ internal sealed record EdgeOptions
         return topics;
     }
 
+    private static ClockOptions Timing(SettingValues values)
+    {
+        var otherwise = new ClockOptions();
+        return new ClockOptions
+        {
+            Trust = values.Word("clock:trust", otherwise.Trust),
+            CheckInterval = values.Duration("clock:checkInterval", otherwise.CheckInterval),
+            MaxDrift = values.Int32("clock:maxDrift", otherwise.MaxDrift),
+        }.Validate();
+    }
+
     private static UplinkOptions Uplinking(SettingValues values, string id)
     {
         (string host, int port) = values.Remote("cloud", "--cloud HOST:PORT");
@@ -253,6 +269,7 @@ internal sealed record EdgeOptions
             StablePeriod = values.Duration("uplink:stablePeriod", otherwise.StablePeriod),
             CheckpointInterval = values.Duration("uplink:checkpointInterval", otherwise.CheckpointInterval),
             MetadataRefresh = values.Duration("uplink:metadataRefresh", otherwise.MetadataRefresh),
+            ClockWait = values.Duration("clock:wait", otherwise.ClockWait),
             OnTopicRecreated = values.Word("uplink:onTopicRecreated", otherwise.OnTopicRecreated),
             OnClusterReplaced = values.Word("uplink:onClusterReplaced", otherwise.OnClusterReplaced),
             OnCheckpointDamaged = values.Word("uplink:onCheckpointDamaged", otherwise.OnCheckpointDamaged),

@@ -21,11 +21,14 @@ internal sealed class IngestBatch : IDisposable
     /// <summary>The offset after the last record, once it is appended.</summary>
     public long EndOffset { get; set; }
 
+    /// <summary>Whether the time of some of the records is not known yet.</summary>
+    public bool HasUndated { get; set; }
+
     /// <summary>Those who wait, each once.</summary>
     public HashSet<ICommitListener> Listeners => _listeners;
 
     /// <param name="number">Its number in the stream.</param>
-    /// <param name="arrival">When it came, Unix milliseconds: what the batch is dated by, whatever its records say.</param>
+    /// <param name="arrival">When it came, as the clock stamps it: what the batch is dated by, whatever its records say.</param>
     /// <param name="record">The record.</param>
     /// <param name="listener">Who waits for it.</param>
     public void Add(long number, long arrival, in IngestRecord record, ICommitListener listener)
@@ -65,6 +68,7 @@ internal sealed class IngestBatch : IDisposable
         _listeners.Clear();
         _last = null;
         EndNumber = EndOffset = 0;
+        HasUndated = false;
     }
 
     public void Dispose() => Records.Dispose();

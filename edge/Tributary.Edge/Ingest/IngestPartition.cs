@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Records;
 using Tributary.Edge.Buffer;
+using Tributary.Edge.Clock;
 using Tributary.Log;
 
 namespace Tributary.Edge.Ingest;
@@ -25,7 +26,7 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
     private readonly TopicSpace _space;
     private readonly IngestOptions _options;
     private readonly IngestRoom _room;
-    private readonly TimeProvider _time;
+    private readonly EdgeClock _time;
     private readonly ILogger _logger;
 
     // Under the lock.
@@ -46,7 +47,7 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
     private long _offlineSince;
 
     public IngestPartition(
-        BufferPartition partition, EdgeBuffer buffer, IngestOptions options, IngestRoom room, TimeProvider time, ILogger logger)
+        BufferPartition partition, EdgeBuffer buffer, IngestOptions options, IngestRoom room, EdgeClock time, ILogger logger)
     {
         _partition = partition;
         _buffer = buffer;
@@ -78,7 +79,10 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
     public IngestTicket Accept(in IngestRecord record, StoredCount stored, ICommitListener listener)
     {
         long size = (long)record.Key.Length + record.Payload.Length + record.Headers.Bytes.Length + record.More.Length + RecordOverhead;
-        if (size + BatchLayout.HeaderSize > _options.MaxRecordBytes)
+        long now = _time.Stamp();
+        // A record that waits for its time will have headers that tell of it.
+        bool isUndated = record.Timestamp is null && BootStamp.IsIn(now);
+        if (size + BatchLayout.HeaderSize + (isUndated ? RecordTime.MaxHeaderBytes : 0) > _options.MaxRecordBytes)
         {
             return new IngestTicket(null, -1, IngestRefusal.TooLarge);
         }
@@ -91,7 +95,6 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
         {
             return new IngestTicket(null, -1, IngestRefusal.Full);
         }
-        long now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         IngestTicket ticket;
         bool schedule;
         lock (_lock)
@@ -103,6 +106,7 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
             }
             int before = _filling.Records.Count == 0 ? 0 : _filling.Records.Size;
             _filling.Add(_next, now, record, listener);
+            _filling.HasUndated |= isUndated;
             _room.Take(_filling.Records.Size - before);
             ticket = new IngestTicket(_stream, _next++, IngestRefusal.None);
             schedule = !_scheduled;
@@ -205,6 +209,10 @@ internal sealed class IngestPartition : IAppendSource, ILogListener
             if (result.Error == AppendError.None)
             {
                 batch.EndOffset = result.LastOffset + 1;
+                if (batch.HasUndated)
+                {
+                    _partition.NoteUndated(result.BaseOffset, batch.EndOffset);
+                }
                 Volatile.Write(ref _batches, _batches + 1);
                 return null;
             }

@@ -2,6 +2,7 @@ using System.Buffers;
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Buffer;
+using Tributary.Edge.Clock;
 using Tributary.Log;
 
 namespace Tributary.Edge.Ingest;
@@ -15,7 +16,7 @@ internal sealed class Ingestor : IIngest
 {
     private readonly EdgeBuffer _buffer;
     private readonly IngestOptions _options;
-    private readonly TimeProvider _time;
+    private readonly EdgeClock _time;
     private readonly ILogger _logger;
     private readonly IngestRoom _room;
     private readonly Lock _lock = new();
@@ -29,7 +30,7 @@ internal sealed class Ingestor : IIngest
         _options = options.Validate();
         CheckSettings(options, routes, buffer.Options);
         _buffer = buffer;
-        _time = time;
+        _time = EdgeClock.Of(time);
         _logger = loggers.CreateLogger<Ingestor>();
         _room = new IngestRoom(options.MaxGatheredBytes);
         _routing = new Routing(routes, options.TopicCacheBytes, before: null);

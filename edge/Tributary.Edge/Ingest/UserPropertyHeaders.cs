@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using Tributary.Contracts.Records;
 using Tributary.Contracts.Telemetry;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Mqtt.Protocol;
 using Tributary.Edge.Mqtt.Sessions;
 
@@ -20,7 +21,7 @@ internal static class UserPropertyHeaders
     public const int MaxBytes = 4096;
 
     private static readonly byte[][] Reserved =
-        [.. new[] { Route.TopicHeader, Route.EdgeHeader, ReceiptHeader.Name }.Select(Encoding.UTF8.GetBytes)];
+        [.. new[] { Route.TopicHeader, Route.EdgeHeader, ReceiptHeader.Name, RecordTime.MarkHeader, RecordTime.BoundHeader }.Select(Encoding.UTF8.GetBytes)];
 
     /// <summary>Whether there may be any, at little cost.</summary>
     public static bool MayBeIn(ReadOnlySpan<byte> properties) => properties.Contains((byte)PropertyId.UserProperty);

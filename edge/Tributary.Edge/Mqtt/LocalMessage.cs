@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Numerics;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Mqtt.Protocol;
 
 namespace Tributary.Edge.Mqtt;
@@ -131,6 +132,7 @@ internal sealed class LocalMessage
 /// </summary>
 internal sealed class LocalMessages(MqttOptions options, MqttMetrics metrics, TimeProvider time)
 {
+    private readonly EdgeClock _clock = EdgeClock.Of(time);
     private const int MaxSpare = 1024;
     private readonly ConcurrentQueue<LocalMessage> _spare = new();
 
@@ -158,14 +160,13 @@ internal sealed class LocalMessages(MqttOptions options, MqttMetrics metrics, Ti
     /// <param name="topic">Topic name.</param>
     /// <param name="properties">Properties as published.</param>
     /// <param name="payload">Payload.</param>
-    /// <param name="arrivedAt">Unix milliseconds of its arrival.</param>
+    /// <param name="arrivedAt">Stamp of its arrival. If nobody knows how long ago that is, it is as good as new.</param>
     /// <param name="isUsedAgain">Whether the object may become another message's; false for <see cref="LocalMessage.TryShare"/>.</param>
     public LocalMessage Restore(
         int qos, ReadOnlySpan<byte> topic, ReadOnlySpan<byte> properties, ReadOnlySpan<byte> payload, long arrivedAt, bool isUsedAgain = true)
     {
         metrics.DeliveryMemory(topic.Length + properties.Length + payload.Length);
-        long age = Math.Max(0, time.GetUtcNow().ToUnixTimeMilliseconds() - arrivedAt); // a clock that was set back makes nothing younger
-        long receivedAt = time.GetTimestamp() - (long)(age / 1000.0 * time.TimestampFrequency);
+        long receivedAt = time.GetTimestamp() - (long)((_clock.AgeOf(arrivedAt) ?? TimeSpan.Zero).TotalSeconds * time.TimestampFrequency);
         LocalMessage message = isUsedAgain ? Take() : new LocalMessage { IsUsedAgain = false };
         message.Set(this, null, qos, false, topic, properties, PublishPacket.ExpiryAtIn(properties), payload, receivedAt);
         return message;

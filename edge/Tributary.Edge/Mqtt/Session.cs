@@ -88,7 +88,7 @@ internal sealed class Session : ICommitListener
     /// <summary>Timestamp from which its expiry counts: the same, or before this process began.</summary>
     public long ExpiresFrom { get; set; }
 
-    /// <summary>Unix milliseconds since which it has no connection as is stored; 0 if it has one, or nobody can tell.</summary>
+    /// <summary>Stamp since which it has no connection as is stored; 0 if it has one, or nobody can tell.</summary>
     public long LeftAt { get; set; }
 
     /// <summary>Whose it is; null of an anonymous client. Of a durable session only.</summary>

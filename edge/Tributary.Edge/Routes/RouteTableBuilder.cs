@@ -1,4 +1,5 @@
 using Tributary.Contracts.Telemetry;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Mqtt.Sessions;
 
 namespace Tributary.Edge.Routes;
@@ -9,7 +10,8 @@ internal sealed class RouteTableBuilder
     private const string ClientKey = "{client}";
     private static readonly string[] NotWithDrop = ["topic", "key", "headers", "timestamp", "sample", "deadband", "userProperties"];
     private static readonly string[] NotWithPreset = ["match", "key", "headers", "timestamp", "sample", "deadband", "drop"];
-    private static readonly string[] ReservedHeaders = [Route.TopicHeader, Route.EdgeHeader, ReceiptHeader.Name];
+    private static readonly string[] ReservedHeaders =
+        [Route.TopicHeader, Route.EdgeHeader, ReceiptHeader.Name, RecordTime.MarkHeader, RecordTime.BoundHeader];
     private readonly List<Route> _routes = [];
     private readonly HashSet<string> _names = new(StringComparer.Ordinal) { RouteTable.UnroutedTopic };
     private readonly Dictionary<string, string> _patterns = new(StringComparer.Ordinal);

@@ -28,6 +28,7 @@ internal sealed class EdgeMetrics : IDisposable
         AddUplink();
         AddSource();
         AddWear();
+        AddClock();
         AddAgent();
     }
 
@@ -197,6 +198,26 @@ internal sealed class EdgeMetrics : IDisposable
         static Measurement<long>[] Known(long? value, params KeyValuePair<string, object?>[] tags) =>
             value is { } known ? [new Measurement<long>(known, tags)] : [];
     }
+
+    private void AddClock()
+    {
+        Gauge("tributary.edge.clock.trusted", () => _status.Clock.Trusted ? 1 : 0, "", "1 while the time is known.");
+        Gauge("tributary.edge.clock.synchronized", () => _status.Clock.Synchronized == true ? 1 : 0, "", "1 while the kernel holds the clock for synchronised.");
+        _meter.CreateObservableGauge("tributary.edge.clock.error", () => _status.Clock.ErrorSeconds, "s", "How wrong the time that is believed may be.");
+        _meter.CreateObservableGauge(
+            "tributary.edge.clock.offset", () => _status.Clock.DeviceOffsetSeconds, "s", "By how much the device's clock is ahead of it.");
+        Count("tributary.edge.clock.jumps", () => _status.Clock.Jumps, "{jump}", "Times that the device's clock jumped.");
+        Gauge("tributary.edge.clock.waiting", () => _status.Clock.Waiting, "{record}", "Records, at most, that were stored without a time and wait.");
+        _meter.CreateObservableCounter(
+            "tributary.edge.clock.dated",
+            () => new Measurement<long>[]
+            {
+                Dated("corrected", _status.Clock.Corrected), Dated("estimated", _status.Clock.Estimated), Dated("untrusted", _status.Clock.Untrusted),
+            },
+            "{record}", "Records acknowledged that were stored without a time, by how it was told.");
+    }
+
+    private static Measurement<long> Dated(string how, long records) => new(records, new KeyValuePair<string, object?>("time", how));
 
     private void AddAgent()
     {

@@ -25,10 +25,12 @@ namespace Tributary.Edge.Status;
 /// <param name="Source">The broker that messages are taken from; null without one.</param>
 /// <param name="Routes">What became of messages, by route.</param>
 /// <param name="Problems">The last warnings and errors, oldest first.</param>
+/// <param name="Clock">Whether the time is known.</param>
 internal sealed record EdgeStatus(
     string Id, string Version, DateTimeOffset StartedAt, double UptimeSeconds, bool Ready, IReadOnlyList<string> NotReady, LinkStatus Link,
     RateStatus Rates, BacklogStatus Backlog, IReadOnlyList<PartitionStatus> Partitions, DiskStatus Disk, WearStatus Wear, IngestStatus Ingest,
-    MqttStatus Mqtt, EventsStatus Events, SourceStatus? Source, RoutesStatus Routes, IReadOnlyList<ProblemStatus> Problems);
+    MqttStatus Mqtt, EventsStatus Events, SourceStatus? Source, RoutesStatus Routes, IReadOnlyList<ProblemStatus> Problems,
+    ClockStatus Clock);
 
 /// <summary>The connection to the cloud. A cloud that is away does not make the agent less ready.</summary>
 /// <param name="Cloud">HOST:PORT as it was set.</param>
@@ -49,6 +51,28 @@ internal sealed record LinkStatus(
     string Cloud, bool Connected, string? ClusterId, string? Promise, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent,
     long Acknowledged, long Retries, long? CapBytesPerSecond, long InFlightBytes, long WindowBytes, long RateBytesPerSecond);
 
+/// <summary>The clock. As long as it is not trusted, records wait for their time, and nothing expires.</summary>
+/// <param name="Trusted">Whether the time is known.</param>
+/// <param name="By">Why: <c>synchronization</c>, <c>boardClock</c> or <c>setting</c>; <c>none</c> if it is not.</param>
+/// <param name="Since">Since when, in this process; null if it is not.</param>
+/// <param name="Time">The time that is believed; null if none is.</param>
+/// <param name="ErrorSeconds">How wrong it may be.</param>
+/// <param name="Synchronized">Whether the kernel says now that it is synchronised; null if it can't be asked.</param>
+/// <param name="DeviceOffsetSeconds">By how much the device's clock is ahead of the time that is believed.</param>
+/// <param name="BootId">What the kernel calls this boot; null if it was not asked.</param>
+/// <param name="SinceBootSeconds">Seconds since the device was switched on.</param>
+/// <param name="Jumps">Times that the device's clock jumped.</param>
+/// <param name="LastJumpSeconds">By how much, the last time.</param>
+/// <param name="Waiting">Records, at most, that were stored without a time and that the cloud has not acknowledged.</param>
+/// <param name="Corrected">Records acknowledged whose time was counted from their boot.</param>
+/// <param name="Estimated">Records acknowledged whose time was estimated from the boots around theirs.</param>
+/// <param name="Untrusted">Records acknowledged with what the clock said while it was not trusted.</param>
+/// <param name="SaveError">Why what is known of the time can't be saved, null if it can.</param>
+internal sealed record ClockStatus(
+    bool Trusted, string By, DateTimeOffset? Since, DateTimeOffset? Time, double ErrorSeconds, bool? Synchronized, double DeviceOffsetSeconds,
+    Guid? BootId, double SinceBootSeconds, long Jumps, double LastJumpSeconds, long Waiting, long Corrected, long Estimated, long Untrusted,
+    string? SaveError);
+
 /// <summary>What the cloud has not acknowledged yet: whatever is durable here and would be lost with this disk.</summary>
 /// <param name="Records">
 /// Records that are flushed and not acknowledged, with <c>acks=all</c>, by the cloud; those on their way to it among them. Records that are
@@ -59,7 +83,7 @@ internal sealed record LinkStatus(
 /// About, as <see cref="Tributary.Log.PartitionLog.BytesBetween"/> says.
 /// </param>
 /// <param name="AgeSeconds">
-/// Seconds since the batch with the oldest of them was stored, by the clock on the wall; 0 if there is none. Over several partitions that of
+/// Seconds since the batch with the oldest of them was stored; if that is not known, since the device was switched on; 0 if there is none. Over several partitions that of
 /// the oldest.
 /// </param>
 internal sealed record BacklogStatus(long Records, long Bytes, double AgeSeconds);
@@ -83,7 +107,7 @@ internal sealed record PartitionStatus(
 /// <summary>The way of a local partition to the cloud.</summary>
 /// <param name="Priority">Priority of the topic, 0 to 9.</param>
 /// <param name="State">As in <see cref="UplinkPartitionStatus"/>.</param>
-/// <param name="Reason">A sentence when it is stopped or backs off.</param>
+/// <param name="Reason">A sentence when it is stopped, backs off or waits for the clock.</param>
 /// <param name="ProducerId">Kafka producer id, −1 if it has none yet.</param>
 /// <param name="ProducerEpoch">Its epoch.</param>
 /// <param name="Refused">Records that the cloud refused for good, since the partition was made.</param>

@@ -22,16 +22,18 @@ internal interface IUplinkStatus
 /// <param name="Acknowledged">Records acknowledged since the start.</param>
 /// <param name="Retries">Times that the position was looked up again after doubt.</param>
 /// <param name="Share">Cap, and what is on its way.</param>
+/// <param name="Dated">Records acknowledged since the start whose time was not known when they were stored.</param>
 internal sealed record UplinkLinkStatus(
     bool Connected, string? ClusterId, string? LastError, DateTimeOffset? LastAck, long Requests, long BytesSent, long Acknowledged,
-    long Retries, LinkShareStatus Share);
+    long Retries, LinkShareStatus Share, DatedCounts Dated = default);
 
 /// <summary>State of one local partition's way to the cloud.</summary>
 /// <param name="Topic">Kafka topic.</param>
 /// <param name="Index">Local partition.</param>
 /// <param name="Priority">Priority of the topic.</param>
-/// <param name="State">A word: <c>starting</c>, <c>resolving</c>, <c>sending</c>, <c>idle</c>, <c>backoff</c>, <c>stopped</c>.</param>
-/// <param name="Reason">A sentence when it is stopped or backs off.</param>
+/// <param name="State">A word: <c>starting</c>, <c>resolving</c>, <c>sending</c>, <c>idle</c>, <c>waitsForClock</c>,
+/// <c>backoff</c>, <c>stopped</c>.</param>
+/// <param name="Reason">A sentence when it is stopped, backs off or waits for the clock.</param>
 /// <param name="AckedOffset">Local offset below which the cloud has everything durably.</param>
 /// <param name="ProducerId">Producer id in use, −1 if none yet.</param>
 /// <param name="ProducerEpoch">Its epoch.</param>
@@ -40,6 +42,7 @@ internal sealed record UplinkLinkStatus(
 /// <param name="Conflicts">Times that another process was found to have written as this producer: an old or a second copy of the data directory.</param>
 /// <param name="MayRepeat">Times, since the start, that records may have come twice.</param>
 /// <param name="Promise">What the cluster lets us promise.</param>
+/// <param name="Held">Flushed records that wait since the time of the first is not known.</param>
 internal sealed record UplinkPartitionStatus(
     string Topic, int Index, int Priority, string State, string? Reason, long AckedOffset, long ProducerId, short ProducerEpoch, long Refused,
-    long GapRecords, long Conflicts, long MayRepeat, DeliveryPromise Promise);
+    long GapRecords, long Conflicts, long MayRepeat, DeliveryPromise Promise, long Held = 0);

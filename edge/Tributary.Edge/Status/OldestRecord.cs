@@ -1,5 +1,4 @@
-using System.Buffers;
-using Tributary.Contracts.Records;
+using Tributary.Edge.Buffer;
 using Tributary.Log;
 
 namespace Tributary.Edge.Status;
@@ -12,43 +11,20 @@ internal sealed class OldestRecord(PartitionLog log)
 {
     private readonly Lock _lock = new();
     private long _offset = -1;
-    private long? _timestamp;
+    private long? _stamp;
 
-    /// <summary>
-    /// Unix milliseconds, null if it can't be read now. It is the time of the batch that holds the record: the messages of a batch were
-    /// gathered between two flushes, so their own times differ by no more than that.
-    /// </summary>
+    /// <inheritdoc cref="StoredTime.Of"/>
     public long? StoredAt(long offset)
     {
         lock (_lock)
         {
-            if (offset == _offset && _timestamp is not null)
+            if (offset == _offset && _stamp is not null)
             {
-                return _timestamp;
+                return _stamp;
             }
             _offset = offset;
-            _timestamp = Read(offset);
-            return _timestamp;
-        }
-    }
-
-    private long? Read(long offset)
-    {
-        try
-        {
-            using LogRead read = log.Read(offset, 1, log.FlushedEnd);
-            Span<byte> header = stackalloc byte[BatchLayout.HeaderSize];
-            if (read.Size < header.Length)
-            {
-                return null;
-            }
-            read.Bytes.Slice(0, header.Length).CopyTo(header);
-            return System.Buffers.Binary.BinaryPrimitives.ReadInt64BigEndian(header[BatchLayout.BaseTimestamp..]);
-        }
-        // Trimmed in between, or a disk that can't be read: then nothing is known at the moment.
-        catch (Exception e) when (e is IOException or OffsetOutOfRangeException or ObjectDisposedException)
-        {
-            return null;
+            _stamp = StoredTime.Of(log, offset);
+            return _stamp;
         }
     }
 }

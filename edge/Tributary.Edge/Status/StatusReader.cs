@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Reflection;
 using Tributary.Edge.Buffer;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Mqtt.Sessions;
@@ -33,7 +34,7 @@ internal sealed class StatusReader(
     Func<SessionCounts> sessions, IUplinkStatus uplink, TimeProvider time, BrokerSource? source = null, RoutesWatch? routes = null,
     DeviceWrites? wear = null, RecentProblems? problems = null) : IDisposable
 {
-    private readonly DateTimeOffset _startedAt = time.GetUtcNow();
+    private readonly EdgeClock _clock = EdgeClock.Of(time);
     private readonly long _started = time.GetTimestamp();
     private readonly ConcurrentDictionary<PartitionLog, OldestRecord> _oldest = new();
     private readonly RateSampler _rates = new(() => CountsOf(ingest, uplink), time);
@@ -80,11 +81,12 @@ internal sealed class StatusReader(
         IReadOnlyList<string> notReady = NotReady();
         IngestStatus taken = DescribeIngest();
         return new EdgeStatus(
-            id, Version, _startedAt, Math.Round(time.GetElapsedTime(_started).TotalSeconds, 3), notReady.Count == 0, notReady, DescribeLink(uplinks),
-            _rates.Rates, backlog, partitions,
+            id, Version, time.GetUtcNow() - time.GetElapsedTime(_started), Math.Round(time.GetElapsedTime(_started).TotalSeconds, 3), notReady.Count == 0, notReady,
+            DescribeLink(uplinks), _rates.Rates, backlog, partitions,
             new DiskStatus(buffer.Space.UsedBytes, options.MaxDiskBytes, buffer.Space.FreeBytes, options.MinFreeBytes, buffer.Space.Reason),
             wear?.Since(taken.PayloadBytes) ?? new WearStatus(null, null, null, taken.PayloadBytes, null, "nobody counts"),
-            taken, DescribeMqtt(), DescribeEvents(), source?.Status, new RoutesStatus(routes?.Status, ingest.RouteCounts), problems?.Latest ?? []);
+            taken, DescribeMqtt(), DescribeEvents(), source?.Status, new RoutesStatus(routes?.Status, ingest.RouteCounts), problems?.Latest ?? [],
+            DescribeClock(partitions));
     }
 
     /// <inheritdoc/>
@@ -140,9 +142,26 @@ internal sealed class StatusReader(
             return new BacklogStatus(0, 0, 0);
         }
         long? storedAt = _oldest.GetOrAdd(log, static log => new OldestRecord(log)).StoredAt(acked);
-        double age = storedAt is { } at ? (time.GetUtcNow() - DateTimeOffset.FromUnixTimeMilliseconds(at)).TotalSeconds : 0;
-        // A clock that was set back makes nothing younger than new.
-        return new BacklogStatus(flushed - acked, log.BytesBetween(acked, flushed), Math.Max(0, Math.Round(age, 3)));
+        return new BacklogStatus(flushed - acked, log.BytesBetween(acked, flushed), storedAt is { } at ? Math.Round(AgeOf(at), 3) : 0);
+    }
+
+    /// <summary>Seconds; what is of another boot, and nobody knows when that was, is as old as this one at least.</summary>
+    private double AgeOf(long stamp) => _clock.AgeOf(stamp)?.TotalSeconds ?? (BootStamp.IsIn(stamp) ? _clock.Report.SinceBootSeconds : 0);
+
+    private ClockStatus DescribeClock(PartitionStatus[] partitions)
+    {
+        ClockReport clock = _clock.Report;
+        DatedCounts dated = uplink.Link.Dated;
+        return new ClockStatus(
+            clock.Trusted, ClockReport.WordOf(clock.By), clock.Since, clock.Time, clock.ErrorSeconds, clock.Synchronized, clock.DeviceOffsetSeconds,
+            clock.BootId, clock.SinceBootSeconds, clock.Jumps, clock.LastJumpSeconds, partitions.Sum(Undated), dated.Corrected, dated.Estimated,
+            dated.Untrusted, clock.SaveError);
+    }
+
+    private long Undated(PartitionStatus status)
+    {
+        OffsetRange? undated = buffer.Partitions.FirstOrDefault(p => p.Topic == status.Topic && p.Index == status.Partition)?.Undated;
+        return undated is null ? 0 : Math.Max(0, undated.To - Math.Max(undated.From, status.AckedOffset));
     }
 
     private LinkStatus DescribeLink(UplinkPartitionStatus[] uplinks)

@@ -56,6 +56,7 @@ internal sealed record StatusView(string Agent, string State, Tone Tone, IReadOn
             new("Disk", Disk(status)),
             new("Topics", [.. status.Partitions.Select(Partition)]),
             new("MQTT clients", Clients(status.Mqtt)),
+            new("Clock", [Time(status.Clock)]),
         };
         if (status.Source is { } source)
         {
@@ -147,6 +148,10 @@ internal sealed record StatusView(string Agent, string State, Tone Tone, IReadOn
                 : [],
         ];
     }
+
+    private static ViewRow Time(ClockStatus clock) => clock.Trusted
+        ? new("Time", $"known ({clock.By}), within {Duration(Math.Ceiling(clock.ErrorSeconds))}")
+        : new("Time", $"not known; {Count(clock.Waiting, "record")} wait for it", Tone.Warning);
 
     private static ViewRow Partition(PartitionStatus partition)
     {

@@ -61,6 +61,11 @@ internal sealed class SystemTopics : IDisposable
             Tell("bytes/sent", status.Mqtt.BytesOut);
             Tell("backlog/records", status.Backlog.Records);
             Tell("backlog/bytes", status.Backlog.Bytes);
+            Tell("clock/trusted", status.Clock.Trusted ? 1 : 0);
+            Tell("clock/source", status.Clock.By);
+            Tell("clock/since", status.Clock.Since?.ToString("yyyy-MM-ddTHH:mm:ssZ", CultureInfo.InvariantCulture) ?? "");
+            Tell("clock/waiting", status.Clock.Waiting);
+            Tell("clock/estimated", status.Clock.Estimated);
         }
         // Nobody else would catch it, and it would end the process.
         catch (Exception e)

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Tributary.Edge.Buffer;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Status;
 using Tributary.Log;
 using Tributary.Log.Storage;
@@ -22,7 +23,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
     private readonly LinkShare _share;
     private readonly Func<string, int> _priorityOf;
     private readonly UplinkCounters _counters;
-    private readonly TimeProvider _time;
+    private readonly EdgeClock _time;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _stopping = new();
     private readonly Lock _lock = new();
@@ -51,7 +52,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
         _share = new LinkShare(options.Cap, time);
         _priorityOf = priorityOf ?? (static _ => LinkShare.DefaultPriority);
         _counters = counters;
-        _time = time;
+        _time = EdgeClock.Of(time);
         _logger = loggers.CreateLogger<EdgeUplink>();
     }
 
@@ -66,7 +67,7 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
                 _cloud.IsConnected,
                 entries.Select(entry => entry.Uplink?.ClusterId).FirstOrDefault(id => !string.IsNullOrEmpty(id)),
                 _counters.LastError, _counters.LastAck, _counters.Requests, _counters.BytesSent, _counters.Acknowledged,
-                entries.Sum(entry => entry.Uplink?.Retries ?? 0), share);
+                entries.Sum(entry => entry.Uplink?.Retries ?? 0), share, _counters.Dated);
         }
     }
 
@@ -77,7 +78,17 @@ internal sealed class EdgeUplink : IUplinkStatus, IAsyncDisposable
     /// Begins with all partitions that are open and, from now on, with each one that is opened. The ends of the logs are written down
     /// before it returns: nothing may be ingested before that.
     /// </summary>
-    public void Start() => _buffer.Subscribe(Opened);
+    public void Start()
+    {
+        _buffer.Subscribe(Opened);
+        _time.Subscribe(hasLearned =>
+        {
+            if (hasLearned)
+            {
+                Array.ForEach(Entries(), static entry => entry.Uplink?.OnClock());
+            }
+        });
+    }
 
     /// <summary>Stops all partitions, saves how far they came, and closes the connections.</summary>
     public async ValueTask DisposeAsync()

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Tributary.Edge.Buffer;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Status;
 using Tributary.Log;
 
@@ -13,9 +14,11 @@ namespace Tributary.Edge.Uplink;
 /// </summary>
 internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
 {
+    private const string HeldReason = "records were stored while the clock was not trusted, and wait for their time";
+
     private readonly BufferPartition _partition;
     private readonly ICloud _cloud;
-    private readonly TimeProvider _time;
+    private readonly EdgeClock _time;
     private readonly LinkTurns _turns;
     private readonly int _priority;
     private readonly long _origin;
@@ -66,7 +69,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
     {
         _partition = partition;
         _cloud = cloud;
-        _time = time;
+        _time = EdgeClock.Of(time);
         _origin = share.Origin;
         _priority = priority;
         _counters = counters;
@@ -79,8 +82,8 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         // On a full disk too: only what the uplink sends makes room. Before the first answer of the cloud as well: records may be given up
         // by then, and a log that begins later without a checkpoint has lost it.
         source.SaveBeside(() => file.Save(begun));
-        _refused = new RefusedRecords(partition, source, deadLetters, options.ReadBytes, begun.Refused, logger);
-        _reader = new RoundReader(source, options);
+        _refused = new RefusedRecords(partition, source, deadLetters, options.ReadBytes, begun.Refused, _time, logger);
+        _reader = new RoundReader(source, options, _time);
         _turns = share.Join(partition.Topic, priority, Wake);
         _state = new UplinkState(options, begun, source.StartOffset, source.FlushedEnd, random, _turns, Now);
         _status = DescribeStatus();
@@ -127,6 +130,9 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
             }
         }
     }
+
+    /// <summary>More may be known of the times of records.</summary>
+    public void OnClock() => Happened(_ => _state.OnClock());
 
     /// <summary>Completes when it has stopped.</summary>
     /// <returns>True if it stopped by itself, at something that should not happen; another one may go on from the checkpoint.</returns>
@@ -356,7 +362,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
                 {
                     if (answer.Error == Contracts.Kafka.ErrorCode.None)
                     {
-                        _counters.Acked(_time.GetUtcNow(), answer.Batch.Records);
+                        _counters.Acked(_time.GetUtcNow(), answer.Batch.Records, answer.Batch.Dated);
                     }
                     _state.OnAnswer(now, round, answer.Batch, answer.Error, answer.BaseOffset);
                 }
@@ -465,32 +471,19 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         _status = DescribeStatus();
     }
 
-    /// <summary>Doubts that pass are no news for the cloud.</summary>
     private void Tell(UplinkNotice notice)
     {
-        string? kind = notice.Kind switch
+        if (notice.ToEvent(_partition, _time.Stamp()) is { } what)
         {
-            UplinkNoticeKind.Gap => "gap",
-            UplinkNoticeKind.Refused => "refused",
-            UplinkNoticeKind.MayRepeat => "mayRepeat",
-            UplinkNoticeKind.PartitionCount => "partitionCount",
-            UplinkNoticeKind.Stopped => "stopped",
-            _ => null,
-        };
-        if (kind is not null)
-        {
-            (long from, long to) = notice.Kind == UplinkNoticeKind.Refused ? (notice.Offset, notice.Offset + 1)
-                : notice.From >= 0 ? (notice.From, notice.Offset) : (-1, -1);
-            _happenings?.Add(new EdgeEvent(
-                _time.GetUtcNow(), kind, _partition.Topic, _partition.Index, from, to, notice.Records, notice.Message));
+            _happenings?.Add(what);
         }
     }
 
     private ValueTask StoreHappeningsAsync() => _happenings?.StoreAsync() ?? ValueTask.CompletedTask;
 
     private UplinkPartitionStatus DescribeStatus() => new(
-        _partition.Topic, _partition.Index, _priority, Word(), _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,
-        _state.RefusedTotal, _state.GapTotal, _state.ConflictTotal, _mayRepeat, _state.Promise);
+        _partition.Topic, _partition.Index, _priority, Word(), _state.Held > 0 ? HeldReason : _state.Reason, _state.Acked, _state.ProducerId, _state.ProducerEpoch,
+        _state.RefusedTotal, _state.GapTotal, _state.ConflictTotal, _mayRepeat, _state.Promise, _state.Held);
 
     private static string? ClusterOf(string id) => id.Length == 0 ? null : id;
 
@@ -499,7 +492,7 @@ internal sealed class PartitionUplink : ILogListener, IAsyncDisposable
         UplinkPhase.Resolving => "resolving",
         UplinkPhase.Waiting => "backoff",
         UplinkPhase.Stopped => "stopped",
-        _ => _state.IsIdle ? "idle" : "sending",
+        _ => _state.Held > 0 ? "waitsForClock" : _state.IsIdle ? "idle" : "sending",
     };
 }
 

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Records;
 using Tributary.Edge.Buffer;
+using Tributary.Edge.Clock;
 using Tributary.Log;
 
 namespace Tributary.Edge.Uplink;
@@ -14,9 +15,11 @@ namespace Tributary.Edge.Uplink;
 /// <param name="letters">Where they are kept.</param>
 /// <param name="readBytes">How much of the log is read at a time.</param>
 /// <param name="kept">Local offsets that the checkpoint says were refused before: they are among the dead letters.</param>
+/// <param name="clock">Tells the times of records that were stored without.</param>
 /// <param name="logger">Where it is told if one can't be kept.</param>
 internal sealed class RefusedRecords(
-    BufferPartition partition, IUplinkSource source, DeadLetters letters, int readBytes, IEnumerable<long> kept, ILogger logger)
+    BufferPartition partition, IUplinkSource source, DeadLetters letters, int readBytes, IEnumerable<long> kept, EdgeClock clock,
+    ILogger logger)
 {
     private readonly HashSet<long> _kept = [.. kept];
     private readonly Dictionary<long, string> _reasons = [];
@@ -37,7 +40,7 @@ internal sealed class RefusedRecords(
 
     private async ValueTask KeepAsync(long offset)
     {
-        var keeping = new Keeping(letters, partition, _reasons.GetValueOrDefault(offset, "the cloud refused it for good"));
+        var keeping = new Keeping(letters, partition, clock, _reasons.GetValueOrDefault(offset, "the cloud refused it for good"));
         using (var scanner = new RecordScanner(source, readBytes))
         {
             scanner.Scan(offset, offset + 1, keeping);
@@ -55,13 +58,14 @@ internal sealed class RefusedRecords(
     }
 
     /// <summary>Adds the one record of a scan to the dead letters.</summary>
-    private sealed class Keeping(DeadLetters letters, BufferPartition partition, string reason) : IRecordVisitor
+    private sealed class Keeping(DeadLetters letters, BufferPartition partition, EdgeClock clock, string reason) : IRecordVisitor
     {
         public AppendResult? Added { get; private set; }
 
         public bool Visit(long offset, long timestamp, in Record record)
         {
-            Added = letters.Add(partition, offset, timestamp, record, reason);
+            clock.TryDate(timestamp, asTold: true, out RecordTime time);
+            Added = letters.Add(partition, offset, time.Timestamp, record, reason);
             return true;
         }
     }

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Tributary.Edge.Clock;
 
 namespace Tributary.Edge.Uplink;
 
@@ -21,6 +22,9 @@ internal sealed class RoundBatch(int target, long baseOrdinal, int records, long
 
     /// <summary>Local offset of the last record.</summary>
     public long LastOffset { get; } = lastOffset;
+
+    /// <summary>Records whose time was not known when they were stored.</summary>
+    public DatedCounts Dated { get; init; }
 
     /// <summary>Bytes of the batch.</summary>
     public int Size { get; } = size;
@@ -58,6 +62,22 @@ internal sealed class RoundBatch(int target, long baseOrdinal, int records, long
     }
 }
 
+/// <summary>Records whose time was not known when they were stored, by how it was told.</summary>
+/// <param name="Corrected">Counted from a boot whose time was learned.</param>
+/// <param name="Estimated">By the boots around.</param>
+/// <param name="Untrusted">By what the clock said.</param>
+internal readonly record struct DatedCounts(long Corrected, long Estimated, long Untrusted)
+{
+    /// <summary>These and one more.</summary>
+    public DatedCounts With(TimeMark mark) => mark switch
+    {
+        TimeMark.Corrected => this with { Corrected = Corrected + 1 },
+        TimeMark.Estimated => this with { Estimated = Estimated + 1 },
+        TimeMark.Untrusted => this with { Untrusted = Untrusted + 1 },
+        _ => this,
+    };
+}
+
 /// <summary>
 /// A contiguous range of the local log on its way to the cloud, with at most one batch for each target. It is acknowledged when all of
 /// its batches are; one without batches (everything was there already) at once.
@@ -73,6 +93,9 @@ internal sealed record Round(
 {
     /// <summary>What it is on the link; null before it is sent, and if nothing of it needs to be.</summary>
     public SentRound? OnLink { get; set; }
+
+    /// <summary>Whether it ended before a record whose time is not known.</summary>
+    public bool IsHeld { get; init; }
 
     /// <summary>Set when the round was given up: answers to it mean nothing any more.</summary>
     public bool IsDropped { get; set; }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using Tributary.Contracts.Records;
+using Tributary.Edge.Clock;
 
 namespace Tributary.Edge.Uplink;
 
@@ -13,21 +14,26 @@ namespace Tributary.Edge.Uplink;
 /// <param name="ProducerEpoch">Its epoch.</param>
 /// <param name="MaxBatchRecords">Most records of a batch.</param>
 /// <param name="MaxBytes">Most bytes of local log; one record may exceed it.</param>
+/// <param name="SendsUndated">Whether records whose time is not known are sent with what the clock said; else the round ends before them.</param>
 internal sealed record RoundRequest(
     long From, long UpTo, Numbering Numbering, long[] NextOrdinals, long[] Covered, long ProducerId, short ProducerEpoch,
-    int MaxBatchRecords, int MaxBytes);
+    int MaxBatchRecords, int MaxBytes, bool SendsUndated = false);
 
 /// <summary>
 /// Makes rounds: reads a contiguous range of the local log and merges its records into one batch for each target. Not safe for
 /// concurrent use; builders are kept between rounds.
 /// </summary>
-internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) : IDisposable
+/// <param name="source">The log.</param>
+/// <param name="options">Settings.</param>
+/// <param name="clock">Tells the times of records that were stored without.</param>
+internal sealed class RoundReader(IUplinkSource source, UplinkOptions options, EdgeClock clock) : IDisposable
 {
     private const int MaxIdleBuilders = 16;
     private readonly RecordScanner _scanner = new(source, options.ReadBytes);
     private readonly Stack<RecordBatchBuilder> _idle = new();
+    private byte[] _headers = [];
 
-    /// <summary>Reads a round. It may be shorter than asked for, and empty only at a hole.</summary>
+    /// <summary>Reads a round. It may be shorter than asked for, and empty only at a hole or before a record whose time is not known.</summary>
     /// <exception cref="IOException">The log can't be read at the moment.</exception>
     public Round Read(RoundRequest request)
     {
@@ -42,7 +48,10 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
                 gathering.Clear();
                 end = _scanner.Scan(request.From, request.UpTo, gathering);
             }
-            return new Round(request.From, end.Next, gathering.Build(), gathering.NextOrdinals, end.HoleEnd, gathering.Bytes);
+            return new Round(request.From, end.Next, gathering.Build(), gathering.NextOrdinals, end.HoleEnd, gathering.Bytes)
+            {
+                IsHeld = gathering.IsHeld,
+            };
         }
         finally
         {
@@ -92,8 +101,12 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
     private sealed class Gathering(RoundReader owner, RoundRequest request) : IRecordVisitor
     {
         private readonly Part?[] _parts = new Part?[request.Numbering.Targets];
+
         /// <summary>Bytes of the records visited.</summary>
         public long Bytes { get; private set; }
+
+        /// <summary>Whether it ended before a record whose time is not known.</summary>
+        public bool IsHeld { get; private set; }
 
         public long[] NextOrdinals { get; private set; } = [.. request.NextOrdinals];
 
@@ -111,9 +124,17 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
                 return true;
             }
             long ordinal = NextOrdinals[target];
-            if (ordinal >= request.Covered[target] && !TryAdd(target, ordinal, offset, timestamp, record, size))
+            if (ordinal >= request.Covered[target])
             {
-                return false;
+                if (!owner.Clock.TryDate(timestamp, request.SendsUndated, out RecordTime time))
+                {
+                    IsHeld = true;
+                    return false;
+                }
+                if (!TryAdd(target, ordinal, offset, time, record, size))
+                {
+                    return false;
+                }
             }
             NextOrdinals[target] = ordinal + 1;
             Bytes += size;
@@ -134,7 +155,10 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
                 Memory<byte> batch = part.Builder.Build(producer, owner.Options.Codec, owner.Options.CompressionLevel);
                 byte[] pooled = ArrayPool<byte>.Shared.Rent(batch.Length);
                 batch.Span.CopyTo(pooled);
-                batches.Add(new RoundBatch(target, part.BaseOrdinal, records, part.FirstOffset, part.LastOffset, pooled, batch.Length));
+                batches.Add(new RoundBatch(target, part.BaseOrdinal, records, part.FirstOffset, part.LastOffset, pooled, batch.Length)
+                {
+                    Dated = part.Dated,
+                });
             }
             return batches;
         }
@@ -151,24 +175,48 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
             }
             NextOrdinals = [.. request.NextOrdinals];
             Bytes = 0;
+            IsHeld = false;
         }
 
-        private bool TryAdd(int target, long ordinal, long offset, long timestamp, in Record record, int size)
+        private bool TryAdd(int target, long ordinal, long offset, in RecordTime time, in Record record, int size)
         {
             Part part = _parts[target] ??= new Part(owner.RentBuilder(), ordinal, offset);
             RecordBatchBuilder builder = part.Builder;
-            if (builder.Count > 0 && (builder.Count >= request.MaxBatchRecords || builder.Size + size > owner.Options.MaxBatchBytes))
+            int more = time.Mark == TimeMark.None ? 0 : RecordTime.MaxHeaderBytes;
+            if (builder.Count > 0 && (builder.Count >= request.MaxBatchRecords || builder.Size + size + more > owner.Options.MaxBatchBytes))
             {
                 return false;
             }
-            builder.Add(
-                timestamp, record.Key, record.HasKey, record.Value, record.HasValue, record.EncodedHeaders, record.HeaderCount);
+            ReadOnlySpan<byte> headers = owner.HeadersOf(record, time, out int headerCount);
+            builder.Add(time.Timestamp, record.Key, record.HasKey, record.Value, record.HasValue, headers, headerCount);
+            part.Dated = part.Dated.With(time.Mark);
             part.LastOffset = offset;
             return true;
         }
     }
 
     private UplinkOptions Options => options;
+
+    private EdgeClock Clock => clock;
+
+    /// <summary>The headers of a record, and those that tell of its time.</summary>
+    private ReadOnlySpan<byte> HeadersOf(in Record record, in RecordTime time, out int count)
+    {
+        count = record.HeaderCount;
+        if (time.Mark == TimeMark.None)
+        {
+            return record.EncodedHeaders;
+        }
+        int size = record.EncodedHeaders.Length;
+        if (_headers.Length < size + RecordTime.MaxHeaderBytes)
+        {
+            _headers = new byte[Math.Max(1024, 2 * (size + RecordTime.MaxHeaderBytes))];
+        }
+        record.EncodedHeaders.CopyTo(_headers);
+        int more = time.WriteHeaders(_headers.AsSpan(size), out int added);
+        count += added;
+        return _headers.AsSpan(0, size + more);
+    }
 
     private sealed class Part(RecordBatchBuilder builder, long baseOrdinal, long firstOffset)
     {
@@ -179,6 +227,8 @@ internal sealed class RoundReader(IUplinkSource source, UplinkOptions options) :
         public long FirstOffset { get; } = firstOffset;
 
         public long LastOffset { get; set; } = firstOffset;
+
+        public DatedCounts Dated { get; set; }
     }
 
     private sealed class Locating(Numbering numbering, long from, long[] ordinals, long[] covered, bool stopsWhenCovered) : IRecordVisitor

@@ -7,6 +7,9 @@ internal sealed class UplinkCounters
     private long _bytesSent;
     private long _lastAck;
     private long _acknowledged;
+    private long _corrected;
+    private long _estimated;
+    private long _untrusted;
     private volatile string? _lastError;
 
     /// <summary>Produce requests answered.</summary>
@@ -22,6 +25,9 @@ internal sealed class UplinkCounters
     public DateTimeOffset? LastAck =>
         Interlocked.Read(ref _lastAck) is > 0 and long ticks ? new DateTimeOffset(ticks, TimeSpan.Zero) : null;
 
+    /// <summary>Records acknowledged whose time was not known when they were stored.</summary>
+    public DatedCounts Dated => new(Interlocked.Read(ref _corrected), Interlocked.Read(ref _estimated), Interlocked.Read(ref _untrusted));
+
     /// <summary>A produce request was sent.</summary>
     public void Sent(long bytes) => Interlocked.Add(ref _bytesSent, bytes);
 
@@ -32,10 +38,13 @@ internal sealed class UplinkCounters
     public long Acknowledged => Interlocked.Read(ref _acknowledged);
 
     /// <summary>A batch of so many records was acknowledged.</summary>
-    public void Acked(DateTimeOffset now, int records)
+    public void Acked(DateTimeOffset now, int records, DatedCounts dated = default)
     {
         _lastError = null;
         Interlocked.Add(ref _acknowledged, records);
+        Interlocked.Add(ref _corrected, dated.Corrected);
+        Interlocked.Add(ref _estimated, dated.Estimated);
+        Interlocked.Add(ref _untrusted, dated.Untrusted);
         Interlocked.Exchange(ref _lastAck, now.UtcTicks);
     }
 

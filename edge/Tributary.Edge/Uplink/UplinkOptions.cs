@@ -122,6 +122,11 @@ internal sealed record UplinkOptions
     /// <summary>When a checkpoint file is damaged.</summary>
     public OnDamaged OnCheckpointDamaged { get; init; } = OnDamaged.Stop;
 
+    /// <summary>
+    /// How long records whose time is not known wait for it while the cloud is there. Then they are sent with what the clock said, and say so.
+    /// </summary>
+    public TimeSpan ClockWait { get; init; } = TimeSpan.FromMinutes(5);
+
     /// <summary>Checks that the settings make sense.</summary>
     /// <exception cref="ArgumentException">One does not; the message names it.</exception>
     public UplinkOptions Validate()
@@ -142,6 +147,7 @@ internal sealed record UplinkOptions
         Settings.Range("uplink:quietPeriod", QuietPeriod, TimeSpan.Zero, MostTimeout);
         Settings.Range("uplink:maxBackoff", MaxBackoff, TimeSpan.FromMilliseconds(1), MostTimeout);
         Settings.Range("uplink:firstBackoff", FirstBackoff, TimeSpan.FromMilliseconds(1), MaxBackoff);
+        Settings.Range("clock:wait", ClockWait, TimeSpan.Zero, TimeSpan.FromDays(30));
         Settings.Range("uplink:stablePeriod", StablePeriod, TimeSpan.Zero, MostTimeout);
         Settings.Range("uplink:checkpointInterval", CheckpointInterval, TimeSpan.Zero, MostTimeout);
         Settings.Range("uplink:metadataRefresh", MetadataRefresh, TimeSpan.FromMilliseconds(1), TimeSpan.FromDays(1));

@@ -38,7 +38,19 @@ internal sealed partial class UplinkState
         {
             _pending = new PendingRebase(RebaseCause.Hole, round.End, round.HoleEnd);
         }
+        if (round.IsHeld)
+        {
+            _heldAt = round.End;
+            _heldSince ??= now;
+        }
         PopAcked();
+    }
+
+    /// <summary>More may be known of the times of records: those that wait are looked at again.</summary>
+    public void OnClock()
+    {
+        _heldAt = -1;
+        _heldSince = null;
     }
 
     /// <summary>The log could not be read.</summary>
@@ -191,6 +203,11 @@ internal sealed partial class UplinkState
         {
             return null;
         }
+        if (_heldAt == _next && !SendsUndated(now))
+        {
+            Sleep(_heldSince!.Value + _options.ClockWait);
+            return null;
+        }
         bool isSplitting = _next < _splitUntil;
         if (_rounds.Count > 0 && (isSplitting || _rounds.Count >= UplinkOptions.MaxRoundsInFlight || !MayPipeline()))
         {
@@ -206,8 +223,11 @@ internal sealed partial class UplinkState
         }
         return new UplinkAction.ReadRound(new RoundRequest(
             _next, ReadLimit(), _numbering, _nextOrdinals, _covered, _identity.ProducerId, _identity.ProducerEpoch,
-            isSplitting ? _splitRecords : int.MaxValue, (int)Math.Min(turn.LogBytes, _options.MaxRoundBytes)));
+            isSplitting ? _splitRecords : int.MaxValue, (int)Math.Min(turn.LogBytes, _options.MaxRoundBytes), SendsUndated(now)));
     }
+
+    /// <summary>Whether records waited long enough for their time, with the cloud there.</summary>
+    private bool SendsUndated(TimeSpan now) => _heldSince is { } since && now - since >= _options.ClockWait;
 
     /// <summary>Uses the turn for what the round puts on the link, or gives it back if that is nothing.</summary>
     private void TellLink(Round round)
@@ -218,12 +238,12 @@ internal sealed partial class UplinkState
             return;
         }
         _isInLine = false;
-        if (round.End < _flushedEnd)
+        if (round.End < _flushedEnd && !round.IsHeld)
         {
             _recordsOfFull = round.End - round.From;
         }
         round.OnLink = _turns.Sent(
-            _now, round.Bytes, round.Batches.Sum(batch => (long)batch.Size + BytesBesideBatch), hasMore: FillsRound(round.End));
+            _now, round.Bytes, round.Batches.Sum(batch => (long)batch.Size + BytesBesideBatch), hasMore: !round.IsHeld && FillsRound(round.End));
     }
 
     /// <summary>Whether enough waits for another round: so many records, or as many as filled the last one that left some behind.</summary>

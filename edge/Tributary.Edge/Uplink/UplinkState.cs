@@ -74,6 +74,8 @@ internal sealed partial class UplinkState
     private int _splitRecords = int.MaxValue;
     private long _splitUntil;
     private int _corruptTries;
+    private long _heldAt = -1;
+    private TimeSpan? _heldSince;
     private bool _isInLine;
     private bool _asksForTurn;
 
@@ -133,6 +135,9 @@ internal sealed partial class UplinkState
 
     /// <summary>Whether there is nothing to send.</summary>
     public bool IsIdle => Phase == UplinkPhase.Sending && _rounds.Count == 0 && _next >= _flushedEnd;
+
+    /// <summary>Flushed records that wait since the time of the first is not known; 0 while that was not looked at.</summary>
+    public long Held => Phase == UplinkPhase.Sending && _heldAt == _next && !SendsUndated(_now) ? _flushedEnd - _next : 0;
 
     /// <summary>A sentence when it waits or is stopped.</summary>
     public string? Reason { get; private set; }
@@ -306,6 +311,7 @@ internal sealed partial class UplinkState
             }
         }
         _rounds.Clear();
+        OnClock(); // with the cloud gone, the wait begins anew: the network that it comes back with may bring the time
         _next = _acked;
         _nextOrdinals = [.. _ackedOrdinals];
     }

@@ -1,3 +1,4 @@
+using Tributary.Edge.Clock;
 using Tributary.Edge.Uplink;
 using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 
@@ -35,11 +36,17 @@ internal sealed class UplinkDriver(SimulatedNetwork network, ISimulatedTopic top
 
     public List<UplinkNotice> Notices { get; } = [];
 
+    /// <summary>Hears of each of them.</summary>
+    public Action<UplinkNotice> Told { get; set; } = static _ => { };
+
+    /// <summary>Makes durable what was told: before a checkpoint passes over it, and before it waits.</summary>
+    public Action StoreTold { get; set; } = static () => { };
+
     /// <summary>Asked between any two things that it does: a process whose disk has lost its power does nothing more.</summary>
     public Func<bool> IsAlive { get; set; } = static () => true;
 
     /// <summary>Begins as the agent does at its start.</summary>
-    public void Start(IUplinkSource source, CheckpointFile file, UplinkOptions options)
+    public void Start(IUplinkSource source, CheckpointFile file, UplinkOptions options, EdgeClock? clock = null)
     {
         CheckpointStatus status = file.Load(out UplinkCheckpoint checkpoint);
         if (status == CheckpointStatus.Damaged)
@@ -52,7 +59,7 @@ internal sealed class UplinkDriver(SimulatedNetwork network, ISimulatedTopic top
         _incarnation = NewGuid();
         _nextWake = TimeSpan.MaxValue;
         (_source, _file) = (source, file);
-        _reader = new RoundReader(source, options);
+        _reader = new RoundReader(source, options, clock ?? EdgeClock.Of(TimeProvider.System));
         int life = _life;
         LinkTurns turns = new LinkShare(CapSchedule.Always(null), TimeProvider.System).Join(
             "telemetry", LinkShare.DefaultPriority, () => At(life, network.Now, Pump));
@@ -84,15 +91,26 @@ internal sealed class UplinkDriver(SimulatedNetwork network, ISimulatedTopic top
                 return;
             }
         }
-        while (state.TakeNotice() is { } notice)
+        Tell(state);
+        if (!IsAlive())
         {
-            Notices.Add(notice);
+            return;
         }
         if (state.WakeAt is { } wake && (wake < _nextWake || _nextWake <= network.Now))
         {
             _nextWake = wake;
             At(_life, wake, Pump);
         }
+    }
+
+    private void Tell(UplinkState state)
+    {
+        while (state.TakeNotice() is { } notice)
+        {
+            Notices.Add(notice);
+            Told(notice);
+        }
+        StoreTold();
     }
 
     private Guid NewGuid()
@@ -234,6 +252,7 @@ internal sealed class UplinkDriver(SimulatedNetwork network, ISimulatedTopic top
     {
         try
         {
+            Tell(state);
             _source!.SaveBeside(() => _file!.Save(save.Checkpoint));
         }
         catch (IOException e)

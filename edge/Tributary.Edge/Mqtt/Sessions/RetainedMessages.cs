@@ -8,7 +8,7 @@ namespace Tributary.Edge.Mqtt.Sessions;
 /// <param name="Properties">Properties as published.</param>
 /// <param name="Payload">Payload, not empty.</param>
 /// <param name="Qos">QoS that it was published with.</param>
-/// <param name="ArrivedAt">Unix milliseconds of its arrival.</param>
+/// <param name="ArrivedAt">Stamp of its arrival.</param>
 /// <param name="ReceivedAt">Timestamp of its arrival, in this process or as if.</param>
 /// <param name="Offset">Offset of its journal entry: nobody gets it before that is durable; −1 for none.</param>
 internal sealed record RetainedMessage(

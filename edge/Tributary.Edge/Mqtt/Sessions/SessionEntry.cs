@@ -65,7 +65,7 @@ internal readonly ref struct EntryMessage
     /// <summary>Its receipt's number.</summary>
     public required long Receipt { get; init; }
 
-    /// <summary>Unix milliseconds of its arrival.</summary>
+    /// <summary>Stamp of its arrival, as the clock gives it.</summary>
     public required long ArrivedAt { get; init; }
 
     public required ReadOnlySpan<byte> Topic { get; init; }

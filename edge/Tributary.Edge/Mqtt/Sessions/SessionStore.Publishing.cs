@@ -207,7 +207,7 @@ internal sealed partial class SessionStore
     /// <summary>Publishes a value of the broker's own: to those who have subscribed, and to those who will.</summary>
     public void PublishSystem(byte[] topic, byte[] payload)
     {
-        long now = _time.GetUtcNow().ToUnixTimeMilliseconds();
+        long now = _time.Stamp();
         lock (_lock)
         {
             _system.Set(new RetainedMessage(topic, [], payload, 0, now, _time.GetTimestamp(), -1));
@@ -255,7 +255,7 @@ internal sealed partial class SessionStore
             MessageFlags flags = (isRetained ? MessageFlags.Retained : 0) | (hasReceipt ? MessageFlags.HasReceipt : 0);
             _writer.Begin(EntryKind.Message)
                 .Message(
-                    flags, packet.Qos, session.Number, packet.PacketId, number, _time.GetUtcNow().ToUnixTimeMilliseconds(), packet.Topic,
+                    flags, packet.Qos, session.Number, packet.PacketId, number, _time.Stamp(), packet.Topic,
                     packet.Properties, packet.Payload)
                 .Recipients(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_recipients));
             offset = _journal.Append(_writer.Written, listener);

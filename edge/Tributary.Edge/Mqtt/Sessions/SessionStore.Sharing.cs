@@ -240,7 +240,7 @@ internal sealed partial class SessionStore
     private void Write(Session to, long sequence, in OutboundMessage message)
     {
         LocalMessage content = message.Message!;
-        long arrivedAt = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_time.GetElapsedTime(content.ReceivedAt).TotalMilliseconds;
+        long arrivedAt = _time.StampOf(content.ReceivedAt);
         _writer.Begin(EntryKind.Message)
             .Message(MessageFlags.None, content.Qos, 0, 0, -1, arrivedAt, content.Topic, content.Properties, content.Payload)
             .Recipients([new EntryRecipient(to.Number, message.Qos, message.Retain, sequence, message.Share, message.Identifier, null)]);

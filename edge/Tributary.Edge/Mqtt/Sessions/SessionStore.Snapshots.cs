@@ -342,7 +342,7 @@ internal sealed partial class SessionStore
                 GiveUp(recipients);
                 return true;
             }
-            long arrivedAt = _time.GetUtcNow().ToUnixTimeMilliseconds() - (long)_time.GetElapsedTime(message.ReceivedAt).TotalMilliseconds;
+            long arrivedAt = _time.StampOf(message.ReceivedAt);
             _hasMoved = true;
             Change(
                 _writer.Begin(EntryKind.MessageMoved)

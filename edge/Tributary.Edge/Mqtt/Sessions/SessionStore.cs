@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts.Limits;
 using Tributary.Edge.Buffer;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt.Protocol;
 using Tributary.Log;
@@ -44,7 +45,7 @@ internal sealed partial class SessionStore : IAsyncDisposable
     private readonly Lock _lock = new();
     private readonly EdgeBuffer _buffer;
     private readonly MqttOptions _options;
-    private readonly TimeProvider _time;
+    private readonly EdgeClock _time;
     private readonly ILogger _logger;
     private readonly PartitionLog _log;
     private readonly SessionSnapshot _file;
@@ -62,7 +63,7 @@ internal sealed partial class SessionStore : IAsyncDisposable
     {
         _buffer = buffer;
         _options = options.Validate();
-        _time = time;
+        _time = EdgeClock.Of(time);
         _logger = loggers.CreateLogger<SessionStore>();
         _lines = new LineLimit<MqttDropReason>(time);
         Messages = new LocalMessages(options, Metrics, time);
@@ -215,7 +216,7 @@ internal sealed partial class SessionStore : IAsyncDisposable
                 {
                     EndDurable(session);
                 }
-                else if (_table.LeftAtOf(session) is > 0 and var at)
+                else if (_table.LeftAtOf(session) is not 0 and var at)
                 {
                     Change(_writer.Begin(EntryKind.Left).Number(session.Number).Number(at), null, isLazy: true);
                 }

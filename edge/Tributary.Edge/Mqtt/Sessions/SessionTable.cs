@@ -1,3 +1,4 @@
+using Tributary.Edge.Clock;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt.Protocol;
 
@@ -10,9 +11,7 @@ namespace Tributary.Edge.Mqtt.Sessions;
 /// </summary>
 internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie trie, MqttMetrics metrics, TimeProvider time)
 {
-    /// <summary>Unix milliseconds: a clock that tells less was never set. It is the beginning of 2024.</summary>
-    private const long FirstTrustedTime = 1_704_067_200_000;
-
+    private readonly EdgeClock _clock = EdgeClock.Of(time);
     private readonly Dictionary<string, Session> _byClient = new(StringComparer.Ordinal);
     private readonly Dictionary<long, Session> _byNumber = [];
 
@@ -271,33 +270,25 @@ internal sealed partial class SessionTable(MqttOptions options, SubscriptionTrie
     }
 
     /// <summary>
-    /// Since when a session has no connection, as it is stored: it is counted by a clock that never jumps, and told by the wall's clock.
+    /// Since when a session has no connection, as it is stored: it is counted by a clock that never jumps.
     /// </summary>
-    /// <returns>Unix milliseconds; 0 if it has one, or the wall's clock was never set.</returns>
+    /// <returns>A stamp; 0 if it has one, or nobody will be able to tell.</returns>
     public long LeftAtOf(Session session)
     {
-        long now = time.GetUtcNow().ToUnixTimeMilliseconds();
-        return session.Connection is not null || now < FirstTrustedTime
-            ? 0 : now - (long)time.GetElapsedTime(session.ExpiresFrom).TotalMilliseconds;
+        long leftAt = session.Connection is null ? _clock.StampOf(session.ExpiresFrom) : 0;
+        return _clock.IsTrusted || BootStamp.IsIn(leftAt) ? leftAt : 0;
     }
 
     /// <summary>
-    /// From when the expiry of a session counts that was read from the disk. It begins anew when the clock was set back since, or was never
-    /// set: nothing ends early by a clock that is wrong.
+    /// From when the expiry of a session counts that was read from the disk. It begins anew when the clock was set back since, or as long as
+    /// nobody knows how long ago that was: nothing ends early by a clock that is wrong.
     /// </summary>
-    public long ExpiresFromOf(Session session)
-    {
-        long now = time.GetUtcNow().ToUnixTimeMilliseconds();
-        bool isKnown = session.LeftAt >= FirstTrustedTime && now >= session.LeftAt;
-        return time.GetTimestamp() - (isKnown ? (long)((now - session.LeftAt) / 1000.0 * time.TimestampFrequency) : 0);
-    }
+    public long ExpiresFromOf(Session session) => Before(session.LeftAt == 0 ? null : _clock.AgeOf(session.LeftAt));
 
-    /// <summary>When a message came, as a timestamp of this process. A clock that was set back makes nothing younger than new.</summary>
-    private long ReceivedAt(long arrivedAt)
-    {
-        long age = Math.Max(0, time.GetUtcNow().ToUnixTimeMilliseconds() - arrivedAt);
-        return time.GetTimestamp() - (long)(age / 1000.0 * time.TimestampFrequency);
-    }
+    /// <summary>When a message came, as a timestamp of this process; now if nobody knows.</summary>
+    private long ReceivedAt(long arrivedAt) => Before(_clock.AgeOf(arrivedAt));
+
+    private long Before(TimeSpan? age) => time.GetTimestamp() - (long)((age ?? TimeSpan.Zero).TotalSeconds * time.TimestampFrequency);
 
     private static Will ReadWill(ref EntryReader reader)
     {

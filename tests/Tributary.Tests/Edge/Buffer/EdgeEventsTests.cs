@@ -61,5 +61,5 @@ public sealed class EdgeEventsTests : IAsyncDisposable
     }
 
     private void Add(string kind, string topic, int offset, string message) =>
-        _events.Add(new EdgeEvent(_bench.Time.GetUtcNow(), kind, topic, 0, offset, offset + 1, 1, message));
+        _events.Add(new EdgeEvent(_bench.Time.GetUtcNow().ToUnixTimeMilliseconds(), kind, topic, 0, offset, offset + 1, 1, message));
 }

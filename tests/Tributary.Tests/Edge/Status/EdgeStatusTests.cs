@@ -31,7 +31,10 @@ public sealed class EdgeStatusTests
             [new EventStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 6, TimeSpan.Zero), "hole", "telemetry-0", 44, 45, "damaged")]),
         new SourceStatus("broker:1883", true, ["a/#"], null, "the disk is full", 46, 47, 48, 49, 50, new Dictionary<string, long> { ["tooLarge"] = 51 }),
         new RoutesStatus(new RoutesFileStatus("routes.json", 52, 53, "no"), [new RouteCounts("pumps", 54, 55, 56, 57, 58, 59, 60, 61)]),
-        [new ProblemStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 7, TimeSpan.Zero), "warning", 106, "not allowed", 62)]);
+        [new ProblemStatus(new DateTimeOffset(2026, 1, 2, 3, 4, 7, TimeSpan.Zero), "warning", 106, "not allowed", 62)],
+        new ClockStatus(
+            true, "synchronization", new DateTimeOffset(2026, 1, 2, 3, 4, 7, TimeSpan.Zero), new DateTimeOffset(2026, 1, 2, 3, 4, 8, TimeSpan.Zero), 62.5,
+            false, 63.5, Guid.Parse("00000000-0000-0000-0000-000000000064"), 65.5, 66, 67.5, 68, 69, 80, 81, null));
 
     /// <summary>What scripts and dashboards of users read: a name changes only with a note in the changelog.</summary>
     [Fact]
@@ -221,7 +224,25 @@ public sealed class EdgeStatusTests
                   "message": "not allowed",
                   "count": 62
                 }
-              ]
+              ],
+              "clock": {
+                "trusted": true,
+                "by": "synchronization",
+                "since": "2026-01-02T03:04:07+00:00",
+                "time": "2026-01-02T03:04:08+00:00",
+                "errorSeconds": 62.5,
+                "synchronized": false,
+                "deviceOffsetSeconds": 63.5,
+                "bootId": "00000000-0000-0000-0000-000000000064",
+                "sinceBootSeconds": 65.5,
+                "jumps": 66,
+                "lastJumpSeconds": 67.5,
+                "waiting": 68,
+                "corrected": 69,
+                "estimated": 80,
+                "untrusted": 81,
+                "saveError": null
+              }
             }
             """,
             json);

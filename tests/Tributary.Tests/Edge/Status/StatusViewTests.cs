@@ -54,6 +54,9 @@ public sealed class StatusViewTests
                 Messages                   37 in, 41 out
                 Sessions                   50 kept, 52 messages waiting for them
 
+            Clock
+                Time                       known (synchronization), within 1 min 3 s
+
             Broker that messages are taken from
                 Broker                     broker:1883
                 Connection                 subscribed

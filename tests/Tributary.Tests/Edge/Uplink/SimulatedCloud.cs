@@ -12,6 +12,12 @@ internal sealed record CloudRecord(string Key, string Value, long Order)
 {
     /// <summary>The number that its value begins with; -1 if there is none.</summary>
     public long Id { get; } = long.TryParse(Value.Split(' ')[0], NumberStyles.None, CultureInfo.InvariantCulture, out long id) ? id : -1;
+
+    /// <summary>Unix milliseconds.</summary>
+    public long Timestamp { get; init; }
+
+    /// <summary>Number of its headers, and how they are encoded.</summary>
+    public (int Count, byte[] Bytes) Headers { get; init; } = (0, []);
 }
 
 /// <summary>
@@ -252,7 +258,11 @@ internal sealed class SimulatedCloud
                 {
                     return null;
                 }
-                records.Add(new CloudRecord(Encoding.UTF8.GetString(record.Key), value, ++cloud._order));
+                records.Add(new CloudRecord(Encoding.UTF8.GetString(record.Key), value, ++cloud._order)
+                {
+                    Timestamp = batch.BaseTimestamp + record.TimestampDelta,
+                    Headers = (record.HeaderCount, record.EncodedHeaders.ToArray()),
+                });
             }
             return reader.IsMalformed ? null : records;
         }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Tributary.Contracts.Kafka;
 using Tributary.Contracts.Records;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Uplink;
 using Tributary.Log.Storage;
 using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
@@ -107,7 +108,7 @@ internal sealed class SimulatedEdge
         }
         _life++;
         _incarnation = NewIncarnation();
-        _reader = new RoundReader(Log, _world.Options);
+        _reader = new RoundReader(Log, _world.Options, EdgeClock.Of(TimeProvider.System));
         int life = _life;
         LinkTurns turns = new LinkShare(CapSchedule.Always(null), TimeProvider.System).Join(
             "telemetry", LinkShare.DefaultPriority, () => _world.At(_world.Now, () => PumpIn(life)));

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Tributary.Contracts.Telemetry;
 using Tributary.Edge.Buffer;
+using Tributary.Edge.Clock;
 using Tributary.Edge.Ingest;
 using Tributary.Edge.Mqtt;
 using Tributary.Edge.Mqtt.Protocol;
@@ -22,23 +23,24 @@ internal sealed class SessionBench
 
     public SessionBench(
         MqttOptions options, IStorage storage, FakeTimeProvider? time = null, Action<BufferPartition>? opened = null, IIngest? ingest = null,
-        long minFreeBytes = 0, int reserveBytes = 0)
+        long minFreeBytes = 0, int reserveBytes = 0, EdgeClock? clock = null)
     {
         _storage = storage;
         Time = time ?? new FakeTimeProvider(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
         Options = options;
+        TimeProvider used = clock ?? (TimeProvider)Time;
         var settings = new EdgeBufferOptions { SegmentBytes = 64 << 10, MinFreeBytes = minFreeBytes, TailCacheBytes = 4 << 10 };
-        var events = new BufferEvents(Time, NullLogger.Instance);
+        var events = new BufferEvents(used, NullLogger.Instance);
         _directory = LogDirectory.Open(
-            _storage, "data", settings.ToDirectoryOptions() with { ReserveBytes = reserveBytes }, Time, events, hasThread: false);
-        Buffer = EdgeBuffer.Open(_directory, events, _storage, settings, Time, NullLoggerFactory.Instance);
+            _storage, "data", settings.ToDirectoryOptions() with { ReserveBytes = reserveBytes }, EdgeClock.Of(used).ForLog, events, hasThread: false);
+        Buffer = EdgeBuffer.Open(_directory, events, _storage, settings, used, NullLoggerFactory.Instance);
         if (opened is not null)
         {
             Buffer.Subscribe(opened); // before ingest listens to the log
         }
-        Store = SessionStore.Open(Buffer, _storage, options, Time, NullLoggerFactory.Instance);
+        Store = SessionStore.Open(Buffer, _storage, options, used, NullLoggerFactory.Instance);
         Ingest = ingest ?? new Ingestor(
-            RouteTable.Default, Buffer, new IngestOptions { EdgeId = "e", MaxBatchBytes = 4 << 10, MaxRecordBytes = 4 << 10 }, Time,
+            RouteTable.Default, Buffer, new IngestOptions { EdgeId = "e", MaxBatchBytes = 4 << 10, MaxRecordBytes = 4 << 10 }, used,
             NullLoggerFactory.Instance);
     }
 
@@ -55,10 +57,10 @@ internal sealed class SessionBench
     public long Refused { get; private set; }
 
     /// <summary>The process ends without a word, and another one begins.</summary>
-    public SessionBench Restart(IStorage? storage = null, MqttOptions? options = null)
+    public SessionBench Restart(IStorage? storage = null, MqttOptions? options = null, EdgeClock? clock = null)
     {
         Buffer.DisposeAsync().AsTask().GetAwaiter().GetResult();
-        return new SessionBench(options ?? Options, storage ?? _storage, Time);
+        return new SessionBench(options ?? Options, storage ?? _storage, Time, clock: clock);
     }
 
     public BenchClient Connect(string clientId, string? user = null, bool isClean = false, uint expiry = uint.MaxValue, Will? will = null)
