@@ -59,8 +59,8 @@ internal sealed record Manifest
 
     /// <summary>
     /// Whether records below <paramref name="endOffset"/>, the end of a segment, can go: they lie below the start, and the state of
-    /// producers, at the start and anywhere above it, follows without them from a snapshot. If not, one more segment stays until the
-    /// start has passed a snapshot.
+    /// producers, at the start and anywhere above it, follows without them from a snapshot, or there are none. If not, one more segment
+    /// stays until the start has passed a snapshot.
     /// </summary>
     public static bool CanSpare(ImmutableArray<SnapshotPoint> snapshots, long endOffset, long startOffset)
     {
@@ -68,7 +68,7 @@ internal sealed record Manifest
         {
             if (point.Offset >= endOffset)
             {
-                return point.Offset <= startOffset;
+                return point.Offset <= startOffset || point.Producers == 0;
             }
         }
         return false;
