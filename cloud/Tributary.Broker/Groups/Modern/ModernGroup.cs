@@ -17,7 +17,9 @@ namespace Tributary.Broker.Groups.Modern;
 /// for the session timeout, or doesn't give up in its rebalance timeout what it has to, is removed.
 /// <para>The rules are Kafka's, with these differences. A request of a member of a group that doesn't exist is answered with
 /// UNKNOWN_MEMBER_ID, so that the member joins again, and not with GROUP_ID_NOT_FOUND, which ends clients. A static member that joins
-/// again under the id that it has is not refused. Joining (epoch 0) sets all that a member says, and does not keep what is left out.
+/// again under the id that it has is not refused. Joining (epoch 0) sets all that a member says, and does not keep what is left out. A member
+/// is told its partitions until it says that it has just them, and not once: clients that lose the answer don't all ask again (librdkafka
+/// doesn't), and would keep what others wait for until the rebalance timeout.
 /// Kafka's own hole is kept: what a member says that it has is believed, so one that was told of a partition and hasn't taken it yet, as when the
 /// answer was lost on its way, is taken not to have it when the partition moves on, and may read it until it is answered next.</para>
 /// </remarks>
@@ -301,11 +303,13 @@ internal sealed partial class ModernGroup : IGroupMachine
         {
             Change(member);
         }
-        bool hasMoved = Follow(now, member, readsOther || (Generation == 0), Owned(request));
+        HashSet<AssignedPartition>? owned = Owned(request);
+        bool hasMoved = Follow(now, member, readsOther || (Generation == 0), owned);
+        member.IsHeard = owned?.SetEquals(member.Assigned) ?? (member.IsHeard && !hasMoved);
         Touch(now, member);
         bool isWhole = request.RebalanceTimeoutMs != -1 && request.TopicPartitions is not null
             && (request.SubscribedTopicNames is not null || request.SubscribedTopicRegex is not null);
-        Tell(member, new GroupAnswer(token) { Heard = Answer(member, joins || isWhole || hasMoved) });
+        Tell(member, new GroupAnswer(token) { Heard = Answer(member, joins || isWhole || !member.IsHeard) });
         return ErrorCode.None;
     }
 

@@ -122,6 +122,9 @@ internal sealed class ModernMember
     /// <summary>Number of the record that has its last change: it is told nothing before that is stored.</summary>
     public long ChangedIn { get; set; }
 
+    /// <summary>It has said that it has just what it was last assigned, so the answer with that has reached it.</summary>
+    public bool IsHeard { get; set; }
+
     public bool IsClassic => Classic is not null;
 
     public bool IsAway => Epoch == AwayEpoch;

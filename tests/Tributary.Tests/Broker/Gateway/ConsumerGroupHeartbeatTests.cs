@@ -25,9 +25,11 @@ public sealed class ConsumerGroupHeartbeatTests : IAsyncLifetime
         Assert.Equal((1, 5000), (member.Epoch, member.Last.HeartbeatIntervalMs));
         Assert.Equal([0, 1, 2, 3], member.Partitions);
         Assert.Equal(ErrorCode.None, await member.LiveAsync());
-        Assert.Null(member.Last.Assignment);
+        Assert.NotNull(member.Last.Assignment); // it has not said that it heard of it
         Assert.Equal(ErrorCode.None, await member.TellAsync());
         Assert.NotNull(member.Last.Assignment); // a whole request gets a whole answer
+        Assert.Equal(ErrorCode.None, await member.LiveAsync());
+        Assert.Null(member.Last.Assignment);
         Assert.Equal(ErrorCode.None, await member.LeaveAsync());
         Assert.Equal(-1, member.Last.MemberEpoch);
         (member.Epoch, member.Owned) = (1, []);
@@ -203,6 +205,33 @@ public sealed class ConsumerGroupHeartbeatTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Who_does_not_hear_what_it_shall_give_up_is_told_again_though_it_asks_for_nothing()
+    {
+        await using ConsumerTestMember first = Member();
+        await using ConsumerTestMember second = Member();
+        await first.JoinAsync();
+        await first.TellAsync();
+        await second.JoinAsync();
+        (Guid, int)[] all = first.Owned;
+        await first.LiveAsync();
+        Assert.Equal(2, first.Owned.Length);
+        first.Owned = all; // the answer was lost on its way
+        await first.LiveAsync();
+        Assert.Equal(2, first.Owned.Length);
+        await first.TellAsync();
+        Assert.Equal(2, first.Epoch);
+
+        await second.LiveAsync();
+        Assert.Equal((2, 2), (second.Epoch, second.Owned.Length));
+        second.Owned = [];
+        await second.LiveAsync(); // what it gets likewise
+        Assert.Equal(2, second.Owned.Length);
+        await second.TellAsync();
+        await second.LiveAsync();
+        Assert.Null(second.Last.Assignment);
+    }
+
+    [Fact]
     public async Task Who_does_not_give_up_in_its_rebalance_timeout_is_removed()
     {
         await using ConsumerTestMember first = Member();
@@ -340,6 +369,7 @@ public sealed class ConsumerGroupHeartbeatTests : IAsyncLifetime
         await first.LiveAsync();
         await first.TellAsync();
         await second.LiveAsync();
+        await second.TellAsync();
         Assert.Equal((2, 2), (first.Epoch, second.Epoch));
         Assert.Equal((2, 2), (first.Owned.Length, second.Owned.Length));
     }

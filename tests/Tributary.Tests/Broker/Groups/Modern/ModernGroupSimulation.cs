@@ -53,7 +53,7 @@ internal sealed class ModernGroupSimulation
         [
             .. Enumerable.Range(0, 6).Select<int, SimulatedConsumer>(n => n < classics
                 ? new SimulatedClassicConsumer(n, n % 3 == 1 ? $"static-{n}" : null, isCooperative: seed % 2 == 0)
-                : new SimulatedModernConsumer(n, n % 3 == 1 ? $"static-{n}" : null, tellsAll: n % 2 == 0)),
+                : new SimulatedModernConsumer(n, n % 3 == 1 ? $"static-{n}" : null, tellsAll: n % 2 == 0, asksAgain: n is 0 or 1 or 4)),
         ];
         foreach (SimulatedConsumer member in _members)
         {

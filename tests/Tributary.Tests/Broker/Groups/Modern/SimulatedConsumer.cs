@@ -43,9 +43,15 @@ internal abstract class SimulatedConsumer(int number, string? instance)
     public OffsetCommitRequest Commit() => new() { GroupId = "g", GenerationId = Epoch, MemberId = Id, GroupInstanceId = Instance };
 }
 
-/// <summary>A consumer of the newer protocol: it gives up before it takes, and tells what it has when that has changed, or always.</summary>
-internal sealed class SimulatedModernConsumer(int number, string? instance, bool tellsAll) : SimulatedConsumer(number, instance)
+/// <summary>
+/// A consumer of the newer protocol: it gives up before it takes, and tells what it has when that has changed, or always. When an answer does
+/// not come it asks for all, or goes on as if nothing had been.
+/// </summary>
+internal sealed class SimulatedModernConsumer(int number, string? instance, bool tellsAll, bool asksAgain) : SimulatedConsumer(number, instance)
 {
+    /// <summary>Longer than the calm at the end: who was not told what to give up isn't just removed.</summary>
+    private const int LongTimeoutMs = 300_000;
+
     private HashSet<AssignedPartition>? _wanted;
     private bool _tells = true;
     private int _lives;
@@ -75,7 +81,7 @@ internal sealed class SimulatedModernConsumer(int number, string? instance, bool
             MemberId = Id,
             MemberEpoch = Epoch,
             InstanceId = Instance,
-            RebalanceTimeoutMs = tells ? 15_000 : -1,
+            RebalanceTimeoutMs = !tells ? -1 : asksAgain ? 15_000 : LongTimeoutMs,
             SubscribedTopicNames = tells && Pattern is null ? Topics : Pattern is null ? null : [],
             SubscribedTopicRegex = tells ? Pattern ?? "" : null,
             ServerAssignor = joins ? (Number % 4 == 3 ? "range" : "uniform") : null,
@@ -96,7 +102,7 @@ internal sealed class SimulatedModernConsumer(int number, string? instance, bool
 
     public override void LoseAnswer()
     {
-        if (Token != 0)
+        if (Token != 0 && asksAgain)
         {
             (_tells, _wanted) = (true, null); // it does not know what the group knows, and asks for all of it
         }
