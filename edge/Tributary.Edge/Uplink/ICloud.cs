@@ -12,6 +12,9 @@ internal class CloudException : IOException
     public CloudException(string message, Exception inner) : base(message, inner) { }
 }
 
+/// <summary>No connection comes about: nobody is there, or nobody knows where.</summary>
+internal sealed class CloudUnreachableException(string message, Exception inner) : CloudException(message, inner);
+
 /// <summary>
 /// Trying again will do no good until somebody changes something, here or there: who the other is or who we are is not accepted. It is
 /// tried again, at a slow pace.

@@ -374,6 +374,7 @@ internal sealed class KafkaCloud : ICloud
 
     private async Task<KafkaNode> ConnectAsync(NodeEndpoint endpoint, NodeTries tries)
     {
+        bool isForgotten;
         try
         {
             KafkaNode node = await KafkaNode.ConnectAsync(endpoint, _tls, _options, _counters, _time, _stopping.Token);
@@ -383,13 +384,22 @@ internal sealed class KafkaCloud : ICloud
             lock (_lock)
             {
                 tries.Told = null;
+                tries.Connected(Now);
+                isForgotten = !_nodes.TryGetValue(endpoint, out NodeTries? current) || current != tries;
             }
+            if (isForgotten)
+            {
+                const string left = "the node has left the cluster while it was connected to";
+                node.Drop(left);
+                throw new CloudException($"{endpoint}: {left}");
+            }
+            _counters.Succeeded();
             return node;
         }
         catch (CloudException e)
         {
             bool isAdvertised = endpoint != _bootstrap;
-            CloudException explained = isAdvertised ? AdvertisedAddress.Explain(_bootstrap, endpoint, e) : e;
+            CloudException explained = isAdvertised && e is CloudUnreachableException ? AdvertisedAddress.Explain(_bootstrap, endpoint, e) : e;
             bool isNews;
             lock (_lock)
             {

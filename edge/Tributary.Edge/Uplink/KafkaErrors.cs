@@ -51,6 +51,16 @@ internal static class KafkaErrors
         [ErrorCode.SecurityDisabled] = "security is switched off there",
     }.ToFrozenDictionary();
 
+    /// <summary>Errors that are found before a batch is written: whoever gets one knows that it is not there.</summary>
+    private static readonly FrozenSet<ErrorCode> BeforeWriting = FrozenSet.Create(
+        ErrorCode.CorruptMessage, ErrorCode.MessageTooLarge, ErrorCode.RecordListTooLarge, ErrorCode.InvalidRecord, ErrorCode.InvalidTimestamp,
+        ErrorCode.InvalidTopicException, ErrorCode.NotEnoughReplicas, ErrorCode.TopicAuthorizationFailed, ErrorCode.ClusterAuthorizationFailed,
+        ErrorCode.InvalidRequiredAcks, ErrorCode.PolicyViolation, ErrorCode.UnsupportedVersion, ErrorCode.UnsupportedForMessageFormat,
+        ErrorCode.UnsupportedCompressionType, ErrorCode.SecurityDisabled);
+
+    /// <summary>Whether a batch may be in the cloud though it was answered with this error.</summary>
+    public static bool MayBeThere(ErrorCode error) => error != ErrorCode.None && !BeforeWriting.Contains(error);
+
     /// <summary>What to do about the answer to a batch.</summary>
     public static ProduceReaction ToProduce(ErrorCode error) => error switch
     {

@@ -272,6 +272,11 @@ internal sealed class KafkaNode : ICloudNode, IAsyncDisposable
                 throw new KafkaProtocolException("ResponseHeader", 0, "has another checksum than the response, which was damaged on its way: use TLS where the network does that");
             }
             _answersWithChecks |= check is not null;
+            if (_answersWithChecks && _versions.Count > 0 && !TellsOfProducers)
+            {
+                // The answer to ApiVersions has no checksum, and Tributary serves it.
+                throw new KafkaProtocolException("ApiVersionsResponse", 0, "did not tell of DescribeProducers, which the node serves: it was damaged on its way");
+            }
             return KafkaFrame.ReadResponse<TResponse>(content, version);
         }
         catch (KafkaProtocolException e)

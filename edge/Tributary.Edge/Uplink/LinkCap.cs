@@ -17,6 +17,9 @@ internal sealed class LinkCap(CapSchedule schedule, TimeProvider time)
     /// <summary>The cap, bytes each second; null for none.</summary>
     public long? BytesPerSecond { get; private set; } = schedule.At(time.GetUtcNow());
 
+    /// <summary>The cap by the clock of now, whether anybody sends or not.</summary>
+    public long? Current => schedule.At(time.GetUtcNow());
+
     /// <summary>Most bytes of a round: it must fit into the bucket.</summary>
     public long MostOfRound => BytesPerSecond is { } cap ? Math.Max(LinkModel.LeastRound, cap / BurstShare) : long.MaxValue;
 

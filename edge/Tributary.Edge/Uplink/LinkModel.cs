@@ -35,8 +35,10 @@ internal sealed class LinkModel
     private static readonly TimeSpan DeadAge = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan LeastElapsed = TimeSpan.FromMicroseconds(100);
     private readonly RateWindow _rates = new();
+    private readonly LinkedList<SentRound> _open = new();
     private long _window = LeastWindow;
     private long _delivered;
+    private long _stuck;
     private TimeSpan _deliveredAt;
     private TimeSpan _firstSentAt;
     private TimeSpan _progressAt;
@@ -65,6 +67,9 @@ internal sealed class LinkModel
     /// <summary>Bytes on their way.</summary>
     public long InFlight { get; private set; }
 
+    /// <summary>Those of them that the link is taken to be busy with: all but what waits for a node that does not answer while others do.</summary>
+    public long Busy => InFlight - _stuck;
+
     /// <summary>What the link carries, bytes each second; 0 before it is known.</summary>
     public double Rate => _rates.Highest;
 
@@ -87,7 +92,9 @@ internal sealed class LinkModel
 
     /// <summary>Since when nothing has been answered though something is on its way.</summary>
     /// <returns>When that is long enough to believe that it won't be; null if nothing is on its way.</returns>
-    public TimeSpan? StalledAt => InFlight == 0 ? null : _progressAt + Longer(LeastStall, 4 * _trip);
+    public TimeSpan? StalledAt => Busy == 0 ? null : _progressAt + Stall;
+
+    private TimeSpan Stall => Longer(LeastStall, 4 * _trip);
 
     /// <summary>The link may carry more than before: looks for it fast.</summary>
     public void Restart()
@@ -104,7 +111,7 @@ internal sealed class LinkModel
     /// <param name="isLimited">Whether more was waiting, of anybody.</param>
     public SentRound Sent(TimeSpan now, long bytes, bool isFull, bool isLimited)
     {
-        if (InFlight == 0)
+        if (Busy == 0)
         {
             _deliveredAt = now;
             _firstSentAt = now;
@@ -112,12 +119,14 @@ internal sealed class LinkModel
         }
         bool isProbe = _probe switch
         {
-            Probe.Half => InFlight <= Window,
-            Probe.Single => InFlight == 0,
+            Probe.Half => Busy <= Window,
+            Probe.Single => Busy == 0,
             _ => false,
         };
         InFlight += bytes;
-        return new SentRound(bytes, now, _delivered, _deliveredAt, _firstSentAt, isFull, isLimited, isProbe);
+        var round = new SentRound(bytes, now, _delivered, _deliveredAt, _firstSentAt, isFull, isLimited, isProbe);
+        _open.AddLast(round);
+        return round;
     }
 
     /// <summary>A round was answered, whatever the answer said.</summary>
@@ -126,6 +135,11 @@ internal sealed class LinkModel
         if (!Take(now, round))
         {
             return;
+        }
+        NoteStuck(round);
+        if (round.IsStuck)
+        {
+            return; // its node was late, not the link
         }
         _delivered += round.Bytes;
         _deliveredAt = now;
@@ -147,11 +161,11 @@ internal sealed class LinkModel
 
     /// <summary>
     /// A round will not be answered. Those that were on their way together are one loss: the link is taken for a quarter of what it was, and for
-    /// an unknown one if it had been silent for long.
+    /// an unknown one if it had been silent for long. One whose node did not answer while others did says nothing of the link.
     /// </summary>
     public void Lost(TimeSpan now, SentRound round)
     {
-        if (!Take(now, round) || round.SentAt < _lossAt)
+        if (!Take(now, round) || round.SentAt < _lossAt || round.IsStuck)
         {
             return;
         }
@@ -171,7 +185,9 @@ internal sealed class LinkModel
         if (round.IsOpen)
         {
             round.IsOpen = false;
+            _open.Remove(round);
             InFlight -= round.Bytes;
+            _stuck -= round.IsStuck ? round.Bytes : 0;
         }
     }
 
@@ -183,6 +199,19 @@ internal sealed class LinkModel
         Forget(round);
         _progressAt = isOpen ? now : _progressAt;
         return isOpen;
+    }
+
+    /// <summary>What was sent long before a round that is answered now has no part in what the link carries.</summary>
+    private void NoteStuck(SentRound answered)
+    {
+        for (LinkedListNode<SentRound>? node = _open.First; node is not null && node.Value.SentAt + Stall < answered.SentAt; node = node.Next)
+        {
+            if (!node.Value.IsStuck)
+            {
+                node.Value.IsStuck = true;
+                _stuck += node.Value.Bytes;
+            }
+        }
     }
 
     private TimeSpan RateLife()

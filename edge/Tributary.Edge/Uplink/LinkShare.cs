@@ -12,7 +12,8 @@ internal readonly record struct LinkShareStatus(long? CapBytesPerSecond, long In
 /// under one lock; callers give the time, as passed since <see cref="Origin"/>. Wakes are called outside of the lock, from any thread.
 /// <para>
 /// Invariants. (1) What is on its way stays within <see cref="LinkModel.Window"/>, but for the half of a round, a single large record, and
-/// a round for each partition that has none on its way while the link is silent: one dead node must not stop the others. (2) Every
+/// a round for each partition that has none on its way while the link is silent: one dead node must not stop the others. Rounds that it
+/// leaves unanswered while others are answered don't count, and their partition gets no turn before they end. (2) Every
 /// byte on its way belongs to a round that is answered or lost, at the latest when its partition's <see cref="LinkTurns"/> is disposed.
 /// (3) Whoever is refused is woken when that may have changed, or has a time at which to ask again.
 /// </para>
@@ -31,6 +32,10 @@ internal sealed class LinkShare
     /// <summary>Priority unless the topic says otherwise.</summary>
     public const int DefaultPriority = 5;
 
+    /// <summary>A link that carries less, bytes each second, is none.</summary>
+    private const double LeastRate = 4 << 10;
+
+    private const double SlowerThanSeen = 4;
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(1);
     private readonly Lock _lock = new();
     private readonly LinkModel _model = new();
@@ -59,7 +64,19 @@ internal sealed class LinkShare
         {
             lock (_lock)
             {
-                return new LinkShareStatus(_cap.BytesPerSecond, _model.InFlight, _model.Window, (long)_model.Rate);
+                return new LinkShareStatus(_cap.Current, _model.InFlight, _model.Window, (long)_model.Rate);
+            }
+        }
+    }
+
+    /// <summary>How long what is on its way may take on the link itself, if that carries a quarter of what it was last seen to.</summary>
+    public TimeSpan TransferTime
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return TimeSpan.FromSeconds(_model.Busy / Math.Max(LeastRate, _model.Rate / SlowerThanSeen));
             }
         }
     }
@@ -97,10 +114,12 @@ internal sealed class LinkShare
             }
             Enter(member);
             int before = _waiting.Count(other => other != member && other.IsBefore(member));
-            if (!HasRoom(before) && !MayPassSilence(member, now))
+            bool hasRoom = HasRoom(before);
+            if (member.Rounds.Exists(round => round.IsStuck) || (!hasRoom && !MayPassSilence(member, now)))
             {
-                return new LinkGrant(0, AskAgain(before, now));
+                return new LinkGrant(0, 0, AskAgain(before, now));
             }
+            member.PassesSilence = !hasRoom;
             _waiting.Remove(member);
             _clock = Math.Max(_clock, member.Flow.Clock);
             member.LastGrant = ++_grants;
@@ -109,7 +128,7 @@ internal sealed class LinkShare
             _cap.Take(member.Reserved);
             // What the cap or the number of waiting ones means has changed for the others.
             woken = Woken();
-            grant = new LinkGrant(Math.Max(1, (long)(member.Reserved / member.Flow.WireShare)), now);
+            grant = new LinkGrant(Math.Max(1, (long)(member.Reserved / member.Flow.WireShare)), member.Reserved, now);
         }
         Wake(woken);
         return grant;
@@ -143,7 +162,8 @@ internal sealed class LinkShare
             Flow flow = member.Flow;
             flow.Clock += wireBytes / flow.Weight;
             flow.NoteShare(logBytes, wireBytes);
-            round = _model.Sent(now, wireBytes, hasMore, hasMore || _waiting.Count > 0);
+            // How fast one round comes through while others wait for their answers says nothing of what the link carries.
+            round = _model.Sent(now, wireBytes, hasMore, !member.PassesSilence && (hasMore || _waiting.Count > 0));
             member.Rounds.Add(round);
             member.HasMore = hasMore;
             woken = Woken();
@@ -225,7 +245,7 @@ internal sealed class LinkShare
     private bool HasRoom(int before)
     {
         long round = RoundBytes;
-        long onTheirWay = _model.InFlight + _reserved;
+        long onTheirWay = _model.Busy + _reserved;
         bool fits = (onTheirWay == 0 && before == 0) || onTheirWay + (before * round) <= _model.Window - (round / 2);
         return fits && _cap.Has((before + 1) * round);
     }
@@ -312,6 +332,9 @@ internal sealed class LinkShare
 
         public bool HasMore { get; set; }
 
+        /// <summary>Whether its turn is beyond the window, since nothing is answered.</summary>
+        public bool PassesSilence { get; set; }
+
         public bool HasLeft { get; set; }
 
         public bool IsBefore(Member other) => MemberOrder.Instance.Compare(this, other) < 0;
@@ -332,8 +355,9 @@ internal sealed class LinkShare
 
 /// <summary>The answer to a partition that asks for its turn.</summary>
 /// <param name="LogBytes">Bytes of the log for a round; 0 if it must wait.</param>
+/// <param name="WireBytes">Bytes that it may have on the wire, about; 0 if it must wait.</param>
 /// <param name="AskAgainAt">When to ask again at the latest, if it must.</param>
-internal readonly record struct LinkGrant(long LogBytes, TimeSpan AskAgainAt);
+internal readonly record struct LinkGrant(long LogBytes, long WireBytes, TimeSpan AskAgainAt);
 
 /// <summary>A partition's part in <see cref="LinkShare"/>. One thread at a time; another one may be at work for other partitions.</summary>
 internal sealed class LinkTurns : IDisposable
@@ -365,6 +389,9 @@ internal sealed class LinkTurns : IDisposable
 
     /// <summary>A round will not be answered.</summary>
     public void Lost(TimeSpan now, SentRound round) => _share.Ended(_member, now, round, isAnswered: false);
+
+    /// <inheritdoc cref="LinkShare.TransferTime"/>
+    public TimeSpan TransferTime => _share.TransferTime;
 
     /// <summary>Gives everything back.</summary>
     public void Dispose() => _share.Leave(_member);

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Pipelines;
+using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
@@ -20,8 +21,16 @@ internal sealed class NodeConnection : IAsyncDisposable
     /// <summary>Requests that may wait for their answer.</summary>
     public const int MaxPending = 4096;
 
+    /// <summary>Addresses of a name that are tried, in the order of the resolver.</summary>
+    private const int MaxAddresses = 8;
+
     private const int LengthSize = sizeof(int);
     private static readonly string TooMany = $"more than {MaxPending} requests wait for the connection";
+    private const int TcpInfo = 11;
+
+    /// <summary>Place of <c>tcpi_bytes_acked</c> (Linux 4.1 and later).</summary>
+    private const int BytesAckedAt = 120;
+
     private readonly Socket _socket;
     private readonly TimeProvider _time;
     private readonly int _maxResponseBytes;
@@ -36,6 +45,7 @@ internal sealed class NodeConnection : IAsyncDisposable
     private string? _failure;
     private string? _hint;
     private bool _isHolding;
+    private long _enqueued;
 
     private NodeConnection(Socket socket, SslStream? tls, int maxResponseBytes, TimeProvider time)
     {
@@ -70,16 +80,13 @@ internal sealed class NodeConnection : IAsyncDisposable
     public static async Task<NodeConnection> ConnectAsync(
         NodeEndpoint endpoint, TlsClient? tls, UplinkOptions options, TimeProvider time, CancellationToken cancellation)
     {
-        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        Socket? socket = null;
         SslStream? encrypted = null;
         using var timer = new CancellationTokenSource(options.ConnectTimeout, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, cancellation);
-        bool isConnected = false;
         try
         {
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-            await socket.ConnectAsync(endpoint.Host, endpoint.Port, both.Token);
-            isConnected = true;
+            socket = await ConnectSocketAsync(endpoint, options.ConnectTimeout, time, both.Token);
             if (tls is not null)
             {
                 encrypted = await tls.HandshakeAsync(new FirstBytesStream(new NetworkStream(socket, ownsSocket: false)), endpoint, both.Token);
@@ -87,16 +94,18 @@ internal sealed class NodeConnection : IAsyncDisposable
         }
         catch (Exception e)
         {
-            socket.Dispose();
+            socket?.Dispose();
             cancellation.ThrowIfCancellationRequested();
             throw e switch
             {
-                OperationCanceledException when isConnected => new CloudException(
+                OperationCanceledException when socket is not null => new CloudException(
                     $"the TLS handshake with {endpoint} took more than {options.ConnectTimeout.TotalSeconds:0.#} s: its port may be one without TLS (setting uplink:tls:enabled)", e),
-                OperationCanceledException => new CloudException($"can't connect to {endpoint} within {options.ConnectTimeout.TotalSeconds:0.#} s", e),
-                SocketException { SocketErrorCode: SocketError.HostNotFound or SocketError.TryAgain or SocketError.NoData } => new CloudException(
+                OperationCanceledException or TimeoutException => new CloudUnreachableException(
+                    $"can't connect to {endpoint} within {options.ConnectTimeout.TotalSeconds:0.#} s", e),
+                SocketException { SocketErrorCode: SocketError.HostNotFound or SocketError.TryAgain or SocketError.NoData } => new CloudUnreachableException(
                     $"can't connect to {endpoint}: the name {endpoint.Host} can't be resolved ({e.Message})", e),
                 CloudException => e,
+                _ when socket is null => new CloudUnreachableException($"can't connect to {endpoint}: {e.Message}", e),
                 _ => new CloudException($"can't connect to {endpoint}: {e.Message}", e), // whatever it is, it is tried again
             };
         }
@@ -108,6 +117,49 @@ internal sealed class NodeConnection : IAsyncDisposable
         };
         connection._loops = connection.RunAsync();
         return connection;
+    }
+
+    /// <summary>
+    /// Tries the addresses of a name one after the other, each for its part of the time that is left: one that swallows everything must not
+    /// take it all, or the next one is never tried.
+    /// </summary>
+    private static async Task<Socket> ConnectSocketAsync(NodeEndpoint endpoint, TimeSpan timeout, TimeProvider time, CancellationToken cancellation)
+    {
+        long begun = time.GetTimestamp();
+        IPAddress[] all = IPAddress.TryParse(endpoint.Host, out IPAddress? address) ? [address] : await Dns.GetHostAddressesAsync(endpoint.Host, cancellation);
+        IPAddress[] addresses = all.Length > MaxAddresses ? all[..MaxAddresses] : all;
+        for (int i = 0; ; i++)
+        {
+            bool isLast = i >= addresses.Length - 1;
+            TimeSpan part = (timeout - time.GetElapsedTime(begun)) / Math.Max(1, addresses.Length - i);
+            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            using var timer = new CancellationTokenSource(isLast || part < TimeSpan.Zero ? Timeout.InfiniteTimeSpan : part, time);
+            using var both = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, cancellation);
+            try
+            {
+                KeepAlive(socket);
+                await socket.ConnectAsync(addresses.Length == 0 ? throw new SocketException((int)SocketError.HostNotFound) : addresses[i], endpoint.Port, both.Token);
+                return socket;
+            }
+            catch (Exception e) when (!isLast && !cancellation.IsCancellationRequested && e is SocketException or OperationCanceledException)
+            {
+                socket.Dispose();
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
+        }
+    }
+
+    /// <summary>What lies between forgets connections that are silent for minutes, and rarely says so: they are kept in use, or found out.</summary>
+    private static void KeepAlive(Socket socket)
+    {
+        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 60);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 10);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
     }
 
     /// <summary>Adds what it means if the node closes the connection before its next answer.</summary>
@@ -140,7 +192,7 @@ internal sealed class NodeConnection : IAsyncDisposable
             {
                 if (_outgoing.Writer.TryWrite(held.Frame))
                 {
-                    _pending.Enqueue(held.Pending);
+                    Expect(held.Pending);
                 }
                 else
                 {
@@ -152,11 +204,11 @@ internal sealed class NodeConnection : IAsyncDisposable
     }
 
     /// <summary>Sends a frame, which it takes over, and gives the response's bytes from behind the correlation id.</summary>
-    /// <exception cref="CloudException">The connection is lost, or no answer came within <paramref name="timeout"/>, which ends
-    /// it.</exception>
+    /// <exception cref="CloudException">The connection is lost, or no answer came within <paramref name="timeout"/>, which ends it; while the
+    /// other side's system still takes bytes of the request the time begins anew, as a large one on a slow link needs long.</exception>
     public async Task<ReadOnlyMemory<byte>> RequestAsync(RequestFrame frame, int correlationId, TimeSpan timeout, bool isUrgent = false)
     {
-        var pending = new Pending(correlationId);
+        var pending = new Pending(correlationId, frame.Size);
         string? refused;
         lock (_lock)
         {
@@ -167,15 +219,40 @@ internal sealed class NodeConnection : IAsyncDisposable
             frame.Dispose();
             throw new CloudException(refused);
         }
+        for (long taken = BytesTaken(); ;)
+        {
+            try
+            {
+                return await pending.Answer.Task.WaitAsync(timeout, _time).ConfigureAwait(false);
+            }
+            catch (TimeoutException)
+            {
+                long before = taken;
+                taken = BytesTaken();
+                if (taken > before && before < pending.EndsAt)
+                {
+                    continue;
+                }
+                string reason = $"no answer within {timeout.TotalSeconds:0.#} s";
+                Drop(reason);
+                throw new CloudException(reason);
+            }
+        }
+    }
+
+    /// <summary>Bytes of the connection that the other side's system has acknowledged (Linux, <c>tcp_info</c>); −1 if that can't be told.</summary>
+    private long BytesTaken()
+    {
+        Span<byte> info = stackalloc byte[BytesAckedAt + sizeof(long)];
         try
         {
-            return await pending.Answer.Task.WaitAsync(timeout, _time).ConfigureAwait(false);
+            return _socket.GetRawSocketOption((int)SocketOptionLevel.Tcp, TcpInfo, info) == info.Length
+                ? BitConverter.ToInt64(info[BytesAckedAt..])
+                : -1;
         }
-        catch (TimeoutException)
+        catch (Exception e) when (e is SocketException or ObjectDisposedException or PlatformNotSupportedException)
         {
-            string reason = $"no answer within {timeout.TotalSeconds:0.#} s";
-            Drop(reason);
-            throw new CloudException(reason);
+            return -1;
         }
     }
 
@@ -228,8 +305,15 @@ internal sealed class NodeConnection : IAsyncDisposable
         {
             return TooMany;
         }
-        _pending.Enqueue(pending);
+        Expect(pending);
         return null;
+    }
+
+    private void Expect(Pending pending)
+    {
+        _enqueued += pending.Size;
+        pending.EndsAt = _enqueued;
+        _pending.Enqueue(pending);
     }
 
     private async Task RunAsync()
@@ -255,7 +339,7 @@ internal sealed class NodeConnection : IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or SocketException or InvalidOperationException or AuthenticationException)
         {
-            Drop(e.Message);
+            Drop($"{(e.InnerException ?? e).Message}{Hint()}");
         }
         finally
         {
@@ -368,7 +452,7 @@ internal sealed class NodeConnection : IAsyncDisposable
     {
         lock (_lock)
         {
-            return _hint;
+            return _pending.Count > 0 ? _hint : null; // a node may close a connection that nobody uses
         }
     }
 
@@ -379,9 +463,14 @@ internal sealed class NodeConnection : IAsyncDisposable
         return BinaryPrimitives.ReadInt32BigEndian(four);
     }
 
-    private sealed class Pending(int correlationId)
+    private sealed class Pending(int correlationId, int size)
     {
         public int CorrelationId { get; } = correlationId;
+
+        public int Size { get; } = size;
+
+        /// <summary>Where it ends among the bytes of the connection; without those that TLS adds.</summary>
+        public long EndsAt { get => Volatile.Read(ref field); set => Volatile.Write(ref field, value); } = long.MaxValue;
 
         public TaskCompletionSource<ReadOnlyMemory<byte>> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }

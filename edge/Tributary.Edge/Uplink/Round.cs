@@ -32,6 +32,9 @@ internal sealed class RoundBatch(int target, long baseOrdinal, int records, long
     /// <summary>Whether the cloud has answered, whatever it said.</summary>
     public bool IsAnswered { get; set; }
 
+    /// <summary>Whether the cloud has answered with an error and may have it nevertheless.</summary>
+    public bool MayBeThere { get; set; }
+
     /// <summary>Whether the cloud has acknowledged it.</summary>
     public bool IsAcked { get; set; }
 

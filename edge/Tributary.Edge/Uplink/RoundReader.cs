@@ -14,10 +14,11 @@ namespace Tributary.Edge.Uplink;
 /// <param name="ProducerEpoch">Its epoch.</param>
 /// <param name="MaxBatchRecords">Most records of a batch.</param>
 /// <param name="MaxBytes">Most bytes of local log; one record may exceed it.</param>
+/// <param name="WireBytes">Bytes that it should have when it is compressed, about: twice as many are too many, unless it is one record.</param>
 /// <param name="SendsUndated">Whether records whose time is not known are sent with what the clock said; else the round ends before them.</param>
 internal sealed record RoundRequest(
     long From, long UpTo, Numbering Numbering, long[] NextOrdinals, long[] Covered, long ProducerId, short ProducerEpoch,
-    int MaxBatchRecords, int MaxBytes, bool SendsUndated = false);
+    int MaxBatchRecords, int MaxBytes, long WireBytes = long.MaxValue / 2, bool SendsUndated = false);
 
 /// <summary>
 /// Makes rounds: reads a contiguous range of the local log and merges its records into one batch for each target. Not safe for
@@ -29,13 +30,36 @@ internal sealed record RoundRequest(
 internal sealed class RoundReader(IUplinkSource source, UplinkOptions options, EdgeClock clock) : IDisposable
 {
     private const int MaxIdleBuilders = 16;
+
+    /// <summary>How often a round that is too large is read again.</summary>
+    private const int MaxShorter = 3;
+
     private readonly RecordScanner _scanner = new(source, options.ReadBytes);
     private readonly Stack<RecordBatchBuilder> _idle = new();
     private byte[] _headers = [];
 
-    /// <summary>Reads a round. It may be shorter than asked for, and empty only at a hole or before a record whose time is not known.</summary>
+    /// <summary>
+    /// Reads a round. It may be shorter than asked for, and empty only at a hole or before a record whose time is not known. One that
+    /// compresses much worse than the ones before is read again, shorter, or it would take the link for longer than its turn is.
+    /// </summary>
     /// <exception cref="IOException">The log can't be read at the moment.</exception>
     public Round Read(RoundRequest request)
+    {
+        Round round = ReadOnce(request);
+        for (int again = 0; again < MaxShorter && IsTooLarge(round, request.WireBytes); again++)
+        {
+            round.ReleaseBytes();
+            request = request with { MaxBytes = (int)Math.Max(1, round.Bytes * request.WireBytes / WireBytesOf(round)) };
+            round = ReadOnce(request);
+        }
+        return round;
+    }
+
+    private static bool IsTooLarge(Round round, long wireBytes) => WireBytesOf(round) > 2 * wireBytes && round.Batches.Sum(batch => batch.Records) > 1;
+
+    private static long WireBytesOf(Round round) => round.Batches.Sum(batch => (long)batch.Size);
+
+    private Round ReadOnce(RoundRequest request)
     {
         var gathering = new Gathering(this, request);
         try

@@ -36,6 +36,9 @@ internal sealed class SentRound(
     /// <summary>Whether the link's queue was drained before it.</summary>
     public bool IsProbe => isProbe;
 
+    /// <summary>Whether rounds that were sent much later were answered and it was not: its node does not answer, and the link is not to blame.</summary>
+    public bool IsStuck { get; set; }
+
     /// <summary>Whether it is still on its way.</summary>
     public bool IsOpen { get; set; } = true;
 }

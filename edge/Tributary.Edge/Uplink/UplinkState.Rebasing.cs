@@ -152,7 +152,7 @@ internal sealed partial class UplinkState
     {
         _located = (resume, _, holeEnd) =>
         {
-            if (holeEnd >= 0)
+            if (holeEnd >= 0 && ordinals.Where((first, i) => first < _covered[i]).Any())
             {
                 Notice(UplinkNoticeKind.MayRepeat, "records behind a hole in the local log may come twice", offset: holeEnd);
             }
@@ -270,7 +270,7 @@ internal sealed partial class UplinkState
         _ackedOrdinals = new long[targets];
         _covered = new long[targets];
         _sentEnd = Math.Max(plan.Start, plan.Resume.Max());
-        _mayHaveSent = false;
+        _isUncertain = false;
         _newCount = plan.Replacement is null && plan.Cause != RebaseCause.PartitionCount ? _newCount : 0;
         _isVerified = true;
         _mustSave = true;

@@ -6,6 +6,7 @@ internal sealed partial class UplinkState
     private Func<long[], long[], long, UplinkAction.Locate?>? _located;
     private UplinkAction.Locate? _locate;
     private CloudPosition[] _positions = [];
+    private long _untoldAt = -1;
 
     // Whether the producer epoch is one of a former process, which nothing was sent under by this one.
     private bool _isInheritedEpoch;
@@ -22,7 +23,7 @@ internal sealed partial class UplinkState
         bool topicReplaced = _identity.TopicId != Guid.Empty && metadata.TopicId != Guid.Empty && metadata.TopicId != _identity.TopicId;
         if (Phase == UplinkPhase.Sending)
         {
-            if (clusterReplaced || topicReplaced || metadata.Partitions < _numbering.Targets)
+            if (clusterReplaced || topicReplaced || (metadata.Partitions < _numbering.Targets && !IsSameTopic(metadata)))
             {
                 BeginDrain("the topic was replaced");
             }
@@ -30,6 +31,11 @@ internal sealed partial class UplinkState
             {
                 NoteCount(metadata.Partitions);
             }
+            return;
+        }
+        if (!clusterReplaced && metadata.Partitions < _numbering.Targets && IsSameTopic(metadata))
+        {
+            Doubt(now, $"the cloud names {metadata.Partitions} partitions of the topic, which has {_numbering.Targets}: a node lags behind");
             return;
         }
         if (!Accept(metadata, clusterReplaced, topicReplaced))
@@ -60,7 +66,7 @@ internal sealed partial class UplinkState
         _identity = _identity with { ProducerId = producerId, ProducerEpoch = producerEpoch, EpochStart = _acked, UnresolvedEnd = -1 };
         _mustSave = true;
         _sentEnd = _acked;
-        _mayHaveSent = false;
+        _isUncertain = false;
         _step = Step.Positions; // to claim it
     }
 
@@ -85,9 +91,12 @@ internal sealed partial class UplinkState
                 Fenced(now);
                 return;
             }
-            bool isForgotten = position.Epoch < 0 && (next > 0 || (position.IsUntold && _mayHaveSent)) && position.LogEnd >= _cloudEnds[i];
+            bool isForgotten = position.LogEnd >= _cloudEnds[i] && (position.IsUntold ? _isUncertain : position.Epoch < 0 && next > 0);
             forgotten |= isForgotten;
-            _covered[i] = isForgotten ? next : position.Epoch == _identity.ProducerEpoch ? CoveredOrdinal(next, position.LastSequence) : 0;
+            _covered[i] = isForgotten ? next
+                : position.IsUntold ? Math.Max(0, next - Math.Max(0, _cloudEnds[i] - position.LogEnd))
+                : position.Epoch == _identity.ProducerEpoch ? CoveredOrdinal(next, position.LastSequence)
+                : 0;
             lost |= _covered[i] < next;
         }
         if ((lost || forgotten || _pending is not null) && WaitsForQuiet(now))
@@ -100,7 +109,8 @@ internal sealed partial class UplinkState
         }
         else if (lost)
         {
-            LocateHeld(Math.Max(_startOffset, _identity.EpochStart), forgotten);
+            NoteUntold();
+            LocateHeld(Math.Max(_startOffset, _identity.EpochStart), forgotten || positions.Any(position => position.IsUntold));
         }
         else if (forgotten)
         {
@@ -124,12 +134,13 @@ internal sealed partial class UplinkState
         : position.Claim == ClaimState.Unknown ? DeliveryPromise.ExactlyOnceWhileRemembered
         : DeliveryPromise.ExactlyOnce;
 
-    /// <summary>What was sent and not acknowledged is sent again, whether the cluster has it or not.</summary>
+    /// <summary>What was sent and not acknowledged is sent again, whether the cluster has it or not. Told once for each place where that is.</summary>
     private void NoteUntold()
     {
         bool isInDoubt = Math.Max(_sentEnd, _isInheritedEpoch ? _flushedEnd : 0) > _acked;
-        if (isInDoubt && _positions.Any(position => position.IsUntold))
+        if (isInDoubt && _acked != _untoldAt && _positions.Any(position => position.IsUntold))
         {
+            _untoldAt = _acked;
             const string message = "the cluster can't tell what it has of a producer, so records that were under way are sent again and may come twice";
             Notice(UplinkNoticeKind.MayRepeat, message, offset: _acked);
         }
@@ -213,7 +224,7 @@ internal sealed partial class UplinkState
     }
 
     private UplinkAction.AskMetadata AskMetadata() =>
-        new(_ticket, _identity.TopicId == Guid.Empty || _options.OnTopicRecreated == OnReplaced.Follow);
+        new(_ticket, (_identity.TopicId == Guid.Empty && _cloudEnds.All(end => end == 0)) || _options.OnTopicRecreated == OnReplaced.Follow);
 
     private void BeginResolve()
     {
@@ -255,6 +266,10 @@ internal sealed partial class UplinkState
             BeginSending(now);
         }
     }
+
+    /// <summary>A topic never loses partitions: one that has fewer is told by a node that does not know better yet.</summary>
+    private bool IsSameTopic(TopicMetadata metadata) =>
+        metadata.Partitions > 0 && metadata.TopicId != Guid.Empty && metadata.TopicId == _identity.TopicId;
 
     private bool Accept(TopicMetadata metadata, bool clusterReplaced, bool topicReplaced)
     {

@@ -32,7 +32,6 @@ internal sealed partial class UplinkState
             _next = round.End;
             _nextOrdinals = round.NextOrdinals;
             _sentEnd = Math.Max(_sentEnd, round.End);
-            _mayHaveSent = true;
         }
         if (round.HoleEnd > round.End)
         {
@@ -66,6 +65,7 @@ internal sealed partial class UplinkState
         }
         _now = now;
         batch.IsAnswered = true;
+        batch.MayBeThere = KafkaErrors.MayBeThere(error);
         if (--round.Unanswered == 0 && round.OnLink is { } sent)
         {
             _turns.Answered(now, sent);
@@ -80,7 +80,7 @@ internal sealed partial class UplinkState
                 PopAcked();
                 break;
             case ProduceReaction.Refuse:
-            case ProduceReaction.RefuseLater when ++_corruptTries >= MaxCorruptTries:
+            case ProduceReaction.RefuseLater when Phase == UplinkPhase.Sending && ++_corruptTries >= MaxCorruptTries:
                 Refused(batch, error);
                 break;
             default:
@@ -223,7 +223,7 @@ internal sealed partial class UplinkState
         }
         return new UplinkAction.ReadRound(new RoundRequest(
             _next, ReadLimit(), _numbering, _nextOrdinals, _covered, _identity.ProducerId, _identity.ProducerEpoch,
-            isSplitting ? _splitRecords : int.MaxValue, (int)Math.Min(turn.LogBytes, _options.MaxRoundBytes), SendsUndated(now)));
+            isSplitting ? _splitRecords : int.MaxValue, (int)Math.Min(turn.LogBytes, _options.MaxRoundBytes), turn.WireBytes, SendsUndated(now)));
     }
 
     /// <summary>Whether records waited long enough for their time, with the cloud there.</summary>
@@ -332,7 +332,8 @@ internal sealed partial class UplinkState
         {
             return null;
         }
-        TimeSpan limit = _lastProgress + _options.ProgressTimeout;
+        // A large record on a slow link takes its time.
+        TimeSpan limit = _lastProgress + _options.ProgressTimeout + _turns.TransferTime;
         if (now < limit)
         {
             return Sleep(limit);

@@ -51,7 +51,7 @@ internal sealed partial class UplinkState
     private long[] _nextOrdinals;
     private long[] _covered;
     private long _sentEnd;
-    private bool _mayHaveSent; // under this producer epoch, by this process or a former one
+    private bool _isUncertain; // whether something was sent in this epoch of which nobody but the cluster knows what became of it
     private bool _isVerified;
     private int _newCount;
     private long _startOffset;
@@ -113,7 +113,7 @@ internal sealed partial class UplinkState
         if (checkpoint.ProducerId >= 0)
         {
             _isInheritedEpoch = true;
-            _mayHaveSent = true;
+            _isUncertain = true;
             _doubtUntil = now + options.QuietPeriod;
             if (_sentEnd < _acked)
             {
@@ -303,6 +303,7 @@ internal sealed partial class UplinkState
     {
         foreach (Round round in _rounds)
         {
+            _isUncertain |= round.Batches.Any(batch => batch.IsAcked || batch.MayBeThere || !batch.IsAnswered);
             round.IsDropped = true;
             round.ReleaseBytes();
             if (round is { OnLink: { } sent, Unanswered: > 0 })

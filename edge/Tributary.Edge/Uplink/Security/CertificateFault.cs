@@ -46,14 +46,17 @@ internal static class CertificateFault
 
     private static string InTime(X509Certificate2[] elements, DateTimeOffset now)
     {
-        string clock = $"this device's clock says {At(now.UtcDateTime)}";
         if (Array.Find(elements, element => element.NotBefore.ToUniversalTime() > now.UtcDateTime) is { } early)
         {
-            return $"the certificate of {Name(early.Subject)} is not valid before {At(early.NotBefore)}, and {clock}: the clock may be wrong";
+            return $"the certificate of {Name(early.Subject)} is not valid before {At(early.NotBefore)}, and {Clock(now, early.NotBefore)}: the clock may be wrong";
         }
         X509Certificate2 late = Array.Find(elements, element => element.NotAfter.ToUniversalTime() < now.UtcDateTime) ?? elements[0];
-        return $"the certificate of {Name(late.Subject)} expired at {At(late.NotAfter)}, and {clock}: it must be renewed there, unless the clock is wrong";
+        return $"the certificate of {Name(late.Subject)} expired at {At(late.NotAfter)}, and {Clock(now, late.NotAfter)}: it must be renewed there, unless the clock is wrong";
     }
+
+    /// <summary>To the minute only where that matters: the sentence is news each time that it changes.</summary>
+    private static string Clock(DateTimeOffset now, DateTime limit) => "this device's clock says " + now.UtcDateTime.ToString(
+        now.UtcDateTime.Date == limit.ToUniversalTime().Date ? "yyyy-MM-dd HH:mm'Z'" : "yyyy-MM-dd", CultureInfo.InvariantCulture);
 
     private static string Untrusted(X509Certificate2 last, X509Certificate2 certificate, UplinkTlsOptions options)
     {

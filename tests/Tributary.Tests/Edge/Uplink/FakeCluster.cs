@@ -352,8 +352,9 @@ internal sealed class FakeBroker : IAsyncDisposable
                 _connections[socket] = Task.Run(() => ServeAsync(socket));
             }
         }
-        catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
         {
+            // Stopped; the last kind before it accepts.
         }
     }
 

@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Net;
+using System.Net.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
 using Tributary.Contracts.Kafka.Messages;
 using Tributary.Contracts.Records;
@@ -288,6 +291,69 @@ public sealed class KafkaCloudTests : IAsyncLifetime
         CloudPosition[] positions = await cloud.GetPositionsAsync(Topic, 1000, default, 2, CancellationToken.None);
 
         Assert.Equal([CloudPosition.Untold, CloudPosition.Untold with { LogEnd = 3 }], positions);
+    }
+
+    [Fact]
+    public async Task A_request_that_is_still_on_its_way_is_waited_for_and_one_that_has_arrived_is_not()
+    {
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { ReceiveBufferSize = 16 << 10 };
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        var options = UplinkSimulation.DefaultOptions with { ConnectTimeout = TimeSpan.FromSeconds(20) };
+        var endpoint = new NodeEndpoint("127.0.0.1", ((IPEndPoint)listener.LocalEndPoint!).Port);
+        await using NodeConnection connection = await NodeConnection.ConnectAsync(endpoint, null, options, TimeProvider.System, CancellationToken.None);
+        using Socket server = await listener.AcceptAsync();
+
+        byte[] bytes = ArrayPool<byte>.Shared.Rent(8 << 20);
+        var batch = new RoundBatch(0, 0, 1, 0, 0, bytes, bytes.Length);
+        var request = new ProduceRequest
+        {
+            Acks = -1,
+            TopicData =
+            [
+                new ProduceRequest.TopicProduceData
+                {
+                    Name = Topic,
+                    PartitionData = [new ProduceRequest.PartitionProduceData { Index = 0, Records = new BatchRecords(batch) }],
+                },
+            ],
+        };
+        var timeout = TimeSpan.FromSeconds(1);
+        long began = TimeProvider.System.GetTimestamp();
+        Task<ReadOnlyMemory<byte>> answer = connection.RequestAsync(RequestFrame.Of(request, 9, 7, "c"), 7, timeout);
+        byte[] buffer = new byte[64 << 10];
+        int read = 0;
+        while (TimeProvider.System.GetElapsedTime(began) < 4 * timeout)
+        {
+            read += await server.ReceiveAsync(buffer.AsMemory(), SocketFlags.None);
+            await Task.Delay(50); // the link's pace
+        }
+        Assert.InRange(read, 1, bytes.Length - 1);
+        Assert.False(answer.IsCompleted, $"{answer.Exception}");
+        while (read < bytes.Length)
+        {
+            read += await server.ReceiveAsync(buffer.AsMemory(), SocketFlags.None);
+        }
+        CloudException late = await Assert.ThrowsAsync<CloudException>(() => answer);
+        Assert.Contains("no answer within 1 s", late.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_node_that_lets_in_and_closes_is_tried_at_the_pace_of_one_that_is_away()
+    {
+        await using var cluster = new FakeCluster(brokers: 1, partitions: 1) { Script = _ => Fault.None };
+        var minutes = TimeSpan.FromMinutes(10);
+        KafkaCloud cloud = Connect(Options with { CloudPort = cluster.Brokers[0].Port, FirstBackoff = minutes, MaxBackoff = minutes, StablePeriod = minutes });
+        cluster.Script = request => request.ApiKey == MetadataRequest.ApiKey ? Fault.CloseBefore : Fault.None;
+        for (int i = 0; i < 4; i++)
+        {
+            await Assert.ThrowsAnyAsync<CloudException>(() => cloud.GetMetadataAsync(Topic, allowCreate: true, CancellationToken.None));
+            await Until(() => !cloud.IsConnected);
+        }
+        int asked = cluster.Requests.Count;
+        await Assert.ThrowsAnyAsync<CloudException>(() => cloud.InitProducerIdAsync(CancellationToken.None));
+
+        Assert.Equal(asked, cluster.Requests.Count);
     }
 
     [Fact]

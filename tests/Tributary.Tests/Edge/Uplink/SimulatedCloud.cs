@@ -48,6 +48,9 @@ internal sealed class SimulatedCloud
     /// <summary>Whether it can say how far it has what a producer sent; not so at clusters without DescribeProducers.</summary>
     public bool TellsOfProducers { get; set; } = true;
 
+    /// <summary>Partitions that metadata name at most: those of a node that lags behind.</summary>
+    public int ToldPartitions { get; set; } = int.MaxValue;
+
     public long NewProducerId() => ++_lastProducerId;
 
     public void SetPartitions(int count)

@@ -131,6 +131,14 @@ internal sealed class SimulatedEdge
     }
 
     /// <summary>Takes in a batch of records; they are flushed by <see cref="FlushLog"/>.</summary>
+    /// <summary>Takes in one large record.</summary>
+    public void IngestLarge(int bytes)
+    {
+        long id = _world.NextId();
+        Log.Append([("device-0", id, new string('x', bytes))]);
+        _unflushed.Add((id, "device-0"));
+    }
+
     public void Ingest(int count, bool isPoisoned = false)
     {
         var records = new List<(string Key, long Id, string Remark)>();
@@ -237,7 +245,7 @@ internal sealed class SimulatedEdge
             case UplinkAction.AskMetadata ask:
                 Ask(ask.Ticket, () =>
                 {
-                    var metadata = new TopicMetadata(_world.Cloud.ClusterId, _world.Cloud.TopicId, _world.Cloud.Partitions.Count);
+                    var metadata = new TopicMetadata(_world.Cloud.ClusterId, _world.Cloud.TopicId, Math.Min(_world.Cloud.ToldPartitions, _world.Cloud.Partitions.Count));
                     return () => state.OnMetadata(_world.Now, ask.Ticket, metadata);
                 });
                 break;

@@ -1,5 +1,6 @@
 using Tributary.Edge.Uplink;
 using Xunit;
+using ErrorCode = Tributary.Contracts.Kafka.ErrorCode;
 
 namespace Tributary.Tests.Edge.Uplink;
 
@@ -46,6 +47,77 @@ public sealed class UplinkFaultTests
         Assert.Null(simulation.FindFault());
         Assert.True(simulation.IsSettled());
         Assert.InRange(simulation.State.Retries, 0, 10);
+    }
+
+    [Fact]
+    public void A_record_that_needs_longer_than_the_timeouts_on_the_link_arrives()
+    {
+        UplinkSimulation simulation = Running(partitions: 2);
+        simulation.Options = simulation.Options with { MaxBatchBytes = 1 << 20, MaxRoundBytes = 4 << 20 };
+        simulation.Kill();
+        simulation.Start();
+        simulation.BytesPerSecond = 5_000;
+        simulation.Edge.IngestLarge(100_000); // 20 s, and progress is waited for for 5
+        simulation.Ingest(20);
+        simulation.FlushLog();
+        Settle(simulation);
+
+        Assert.Null(simulation.FindFault());
+        Assert.InRange(simulation.State.Retries, 0, 1);
+    }
+
+    [Fact]
+    public void A_cluster_that_can_not_tell_and_refuses_for_long_gets_no_new_producers_and_nothing_is_said_to_come_twice()
+    {
+        UplinkSimulation simulation = Running(partitions: 2, tells: false);
+        Send(simulation, 40);
+        long id = simulation.State.ProducerId;
+        simulation.ProduceError = ErrorCode.NotEnoughReplicas;
+        simulation.Ingest(20);
+        simulation.FlushLog();
+        simulation.Run(TimeSpan.FromMinutes(10));
+        simulation.ProduceError = ErrorCode.None;
+        Settle(simulation);
+
+        Assert.Null(simulation.FindFault());
+        Assert.Equal(id, simulation.State.ProducerId);
+        Assert.DoesNotContain(simulation.Notices, notice => notice.Kind is UplinkNoticeKind.MayRepeat or UplinkNoticeKind.NewEpoch);
+    }
+
+    [Fact]
+    public void What_a_cluster_that_can_not_tell_loses_is_sent_again_as_far_as_it_is_held_and_no_more_is_reported()
+    {
+        UplinkSimulation simulation = Running(partitions: 1, tells: false);
+        Send(simulation, 300);
+        SimulatedCloud.SimulatedPartition partition = simulation.Cloud.Partitions[0];
+        partition.LoseFrom(partition.CommittedEnd - 1);
+        int lost = simulation.Flushed.Count - Ids(simulation).Count;
+        Assert.InRange(lost, 1, 100);
+        simulation.CutLink(TimeSpan.FromMilliseconds(10));
+        simulation.Ingest(10);
+        simulation.FlushLog();
+        Settle(simulation);
+
+        Assert.Equal(lost, simulation.State.GapTotal);
+        Assert.Equal(300 + 10 - lost, Ids(simulation).Distinct().Count());
+    }
+
+    [Fact]
+    public void A_node_that_names_fewer_partitions_lags_behind_and_is_asked_again()
+    {
+        UplinkSimulation simulation = Running(partitions: 2);
+        simulation.Cloud.SetPartitions(4);
+        Send(simulation, 40);
+        simulation.Run(TimeSpan.FromSeconds(5));
+        Send(simulation, 40);
+        simulation.Cloud.ToldPartitions = 2;
+        simulation.CutLink(TimeSpan.FromMilliseconds(10));
+        simulation.Run(TimeSpan.FromSeconds(20));
+        Assert.NotEqual(UplinkPhase.Stopped, simulation.State.Phase);
+        simulation.Cloud.ToldPartitions = int.MaxValue;
+        Send(simulation, 40);
+
+        Assert.Null(simulation.FindFault());
     }
 
     [Fact]
@@ -392,9 +464,10 @@ public sealed class UplinkFaultTests
     public void The_covered_ordinal_is_the_one_nearest_to_what_was_acknowledged(long next, int lastSequence, long covered) =>
         Assert.Equal(covered, UplinkState.CoveredOrdinal(next, lastSequence));
 
-    private static UplinkSimulation Running(int partitions)
+    private static UplinkSimulation Running(int partitions, bool tells = true)
     {
         var simulation = new UplinkSimulation(seed: 4, partitions: partitions);
+        (simulation.Cloud.KnowsClaims, simulation.Cloud.TellsOfProducers) = (tells, tells);
         simulation.Start();
         Assert.True(simulation.RunUntil(() => simulation.State.Phase == UplinkPhase.Sending, Long));
         return simulation;

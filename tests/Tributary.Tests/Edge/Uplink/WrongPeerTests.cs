@@ -75,7 +75,7 @@ public sealed class WrongPeerTests : IAsyncDisposable
     public async Task A_name_that_does_not_exist_is_told_as_such()
     {
         KafkaCloud cloud = Connect("no-such-host.invalid", 9092);
-        string reason = (await Assert.ThrowsAsync<CloudException>(() => MetadataAsync(cloud))).Message;
+        string reason = (await Assert.ThrowsAnyAsync<CloudException>(() => MetadataAsync(cloud))).Message;
         Assert.Contains("no-such-host.invalid:9092", reason, StringComparison.Ordinal);
         Assert.Contains("can't be resolved", reason, StringComparison.Ordinal);
     }
@@ -93,7 +93,7 @@ public sealed class WrongPeerTests : IAsyncDisposable
         for (int i = 0; i < 3; i++)
         {
             await MetadataAsync(cloud);
-            reason = (await Assert.ThrowsAsync<CloudException>(() => cloud.GetLeaderAsync(FakeCluster.Topic, 0, CancellationToken.None).AsTask())).Message;
+            reason = (await Assert.ThrowsAnyAsync<CloudException>(() => cloud.GetLeaderAsync(FakeCluster.Topic, 0, CancellationToken.None).AsTask())).Message;
         }
         Assert.Contains(what, reason, StringComparison.Ordinal);
         Assert.Contains(flaw, reason, StringComparison.Ordinal);
@@ -135,7 +135,7 @@ public sealed class WrongPeerTests : IAsyncDisposable
         {
             for (int i = 0; i < 100; i++)
             {
-                await Assert.ThrowsAsync<CloudException>(() => MetadataAsync(cloud));
+                await Assert.ThrowsAnyAsync<CloudException>(() => MetadataAsync(cloud));
             }
             Assert.Equal(tries, peer.Connections);
             time.Advance(TimeSpan.FromSeconds(10));
@@ -169,7 +169,7 @@ public sealed class WrongPeerTests : IAsyncDisposable
     {
         KafkaCloud cloud = Connect("127.0.0.1", port, tls ? new UplinkTlsOptions() : null);
         cloud.Start();
-        string reason = (await Assert.ThrowsAsync<CloudException>(() => MetadataAsync(cloud))).Message;
+        string reason = (await Assert.ThrowsAnyAsync<CloudException>(() => MetadataAsync(cloud))).Message;
         await Waiting.Until(() => _logger.Lines.Any(line => line.Text.Contains("can't be reached", StringComparison.Ordinal)));
         Assert.NotNull(_counters.LastError);
         return reason;
@@ -231,7 +231,7 @@ public sealed class WrongPeerTests : IAsyncDisposable
                     }
                 }
             }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            catch (Exception e) when (e is SocketException or ObjectDisposedException or InvalidOperationException) // the last: stopped before it accepts
             {
             }
         }

@@ -3,13 +3,18 @@ using Tributary.Contracts.Records;
 using Tributary.Log;
 using Tributary.Log.Compaction;
 using Tributary.Log.Storage;
+using Tributary.Tests.Edge.Mqtt.Support;
 using Tributary.Tests.Log.Support;
 using Xunit;
 using static Tributary.Tests.Log.Support.LogHarness;
 
 namespace Tributary.Tests.Log.Compaction;
 
-/// <summary>What a round of compaction may allocate, however many records it is about. On files: those in memory grow by what is written.</summary>
+/// <summary>
+/// What a round of compaction may allocate, however many records it is about. On files: those in memory grow by what is written. Alone:
+/// what others allocate has the pools of all give their buffers up.
+/// </summary>
+[Collection(AloneCollection.Name)]
 public sealed class CompactionAllocationTests : IDisposable
 {
     private const int FewBatches = 20;
