@@ -51,7 +51,7 @@ internal static class EdgeCommand
         {
             return Say(WrongUsage, e.Message);
         }
-        using var loggers = new StandardErrorLogger(options.LogLevel, TimeProvider.System, Console.OpenStandardError());
+        using var loggers = new StandardErrorLogger(options.LogLevel, TimeProvider.System, Console.OpenStandardError(), options.LogFormat);
         try
         {
             return await RunAsync(options, unknown, loggers);

@@ -46,6 +46,9 @@ internal sealed record EdgeOptions
     /// <summary>The least level that is logged.</summary>
     public required LogLevel LogLevel { get; init; }
 
+    /// <summary>How its lines look.</summary>
+    public LogFormat LogFormat { get; init; } = LogFormat.Text;
+
     /// <summary>The file that says what becomes of messages; null without one.</summary>
     public string? RoutesFile { get; init; }
 
@@ -91,6 +94,7 @@ internal sealed record EdgeOptions
             Listeners = Listening(values, source is not null),
             Http = ListeningToHttp(values),
             LogLevel = values.Word("log:level", LogLevel.Information),
+            LogFormat = values.Word("log:format", LogFormat.Text),
             RoutesFile = routesFile,
             Routes = routes,
             Ingest = ingest,

@@ -1,12 +1,21 @@
-using System.Globalization;
 using System.Text;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 
 namespace Tributary.Edge.Host;
 
+/// <summary>How lines of the log look.</summary>
+internal enum LogFormat
+{
+    /// <summary>Time, level, part of the program, id and message.</summary>
+    Text,
+
+    /// <summary>A JSON object in each line, with the values of the message by name.</summary>
+    Json,
+}
+
 /// <summary>
-/// Logs to standard error, one line for each message. Whoever logs never waits: the log's writer thread must not hang on a pipe that
+/// Logs to standard error, one line for each message, as text or as JSON. Whoever logs never waits: the log's writer thread must not hang on a pipe that
 /// nobody reads. Up to <see cref="MaxWaiting"/> lines wait; further ones are dropped and counted. Callable from any thread; disposing
 /// writes what waits.
 /// </summary>
@@ -20,6 +29,7 @@ internal sealed class StandardErrorLogger : ILoggerProvider, ILoggerFactory
         new BoundedChannelOptions(MaxWaiting) { SingleReader = true });
 
     private readonly LogLevel _least;
+    private readonly LogFormat _format;
     private readonly TimeProvider _time;
     private readonly Stream _to;
     private readonly Task _writing;
@@ -28,9 +38,11 @@ internal sealed class StandardErrorLogger : ILoggerProvider, ILoggerFactory
     /// <param name="least">The least level of our own messages; of libraries only warnings and worse are logged.</param>
     /// <param name="time">Clock of the lines.</param>
     /// <param name="to">Where they go.</param>
-    public StandardErrorLogger(LogLevel least, TimeProvider time, Stream to)
+    /// <param name="format">How they look.</param>
+    public StandardErrorLogger(LogLevel least, TimeProvider time, Stream to, LogFormat format = LogFormat.Text)
     {
         _least = least;
+        _format = format;
         _time = time;
         _to = to;
         _writing = Task.Run(WriteAsync);
@@ -54,16 +66,6 @@ internal sealed class StandardErrorLogger : ILoggerProvider, ILoggerFactory
         _writing.Wait(LastWords);
     }
 
-    private static string Word(LogLevel level) => level switch
-    {
-        LogLevel.Trace => "trace",
-        LogLevel.Debug => "debug",
-        LogLevel.Information => "info",
-        LogLevel.Warning => "warn",
-        LogLevel.Error => "error",
-        _ => "fatal",
-    };
-
     private async Task WriteAsync()
     {
         try
@@ -73,7 +75,8 @@ internal sealed class StandardErrorLogger : ILoggerProvider, ILoggerFactory
                 await _to.WriteAsync(Encoding.UTF8.GetBytes(line)).ConfigureAwait(false);
                 if (Interlocked.Exchange(ref _dropped, 0) is > 0 and long dropped)
                 {
-                    string told = Line(LogLevel.Warning, 0, nameof(StandardErrorLogger), $"{dropped} messages were dropped: nobody read them in time", null);
+                    string told = Line(new LogLine(
+                        _time.GetUtcNow(), LogLevel.Warning, default, nameof(StandardErrorLogger), $"{dropped} messages were dropped: nobody read them in time"));
                     await _to.WriteAsync(Encoding.UTF8.GetBytes(told)).ConfigureAwait(false);
                 }
             }
@@ -84,20 +87,14 @@ internal sealed class StandardErrorLogger : ILoggerProvider, ILoggerFactory
         }
     }
 
-    private void Add(LogLevel level, int id, string category, string message, Exception? exception)
+    private string Line(in LogLine line) => _format == LogFormat.Json ? line.ToJson() : line.ToText();
+
+    private void Add(in LogLine line)
     {
-        if (!_lines.Writer.TryWrite(Line(level, id, category, message, exception)))
+        if (!_lines.Writer.TryWrite(Line(line)))
         {
             Interlocked.Increment(ref _dropped);
         }
-    }
-
-    private string Line(LogLevel level, int id, string category, string message, Exception? exception)
-    {
-        string text = exception is null ? message : $"{message}: {exception}";
-        string oneLine = text.ReplaceLineEndings(" | ");
-        string at = _time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture);
-        return id == 0 ? $"{at} {Word(level)} {category}: {oneLine}\n" : $"{at} {Word(level)} {category} {id}: {oneLine}\n";
     }
 
     private sealed class Category(StandardErrorLogger owner, string name, LogLevel least) : ILogger
@@ -112,7 +109,8 @@ internal sealed class StandardErrorLogger : ILoggerProvider, ILoggerFactory
         {
             if (IsEnabled(logLevel))
             {
-                owner.Add(logLevel, eventId.Id, name, formatter(state, exception), exception);
+                owner.Add(new LogLine(
+                    owner._time.GetUtcNow(), logLevel, eventId, name, formatter(state, exception), exception, state as IReadOnlyList<KeyValuePair<string, object?>>));
             }
         }
     }

@@ -1,7 +1,10 @@
 using System.Text;
+using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;
+using Tributary.Edge;
 using Tributary.Edge.Host;
+using Tributary.Edge.Uplink;
 using Xunit;
 
 namespace Tributary.Tests.Edge.Host;
@@ -21,6 +24,29 @@ public sealed class StandardErrorLoggerTests
         }
 
         Assert.Equal("2026-01-02T03:04:05.678Z warn EdgeBuffer 42: two | lines\n", Encoding.UTF8.GetString(to.ToArray()));
+    }
+
+    [Fact]
+    public void As_JSON_a_message_has_its_id_name_level_and_values()
+    {
+        var to = new MemoryStream();
+        using (var logger = new StandardErrorLogger(LogLevel.Debug, Time, to, LogFormat.Json))
+        {
+            ILogger log = logger.CreateLogger("Tributary.Edge.Uplink.KafkaCloud");
+            log.CloudDisconnected(new NodeEndpoint("cloud", 9092), "two\n\"lines\"");
+            log.UplinkBegins("telemetry", 1, 2, 3, 4, 5);
+            log.PageFailed("/", new IOException("why"));
+        }
+        string[] lines = Encoding.UTF8.GetString(to.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+        Assert.Equal(
+            """{"time":"2026-01-02T03:04:05.678Z","level":"information","category":"KafkaCloud","event":312,"name":"CloudDisconnected","message":"Cloud: the connection to cloud:9092 is gone: two\n\"lines\"","values":{"endpoint":"cloud:9092","reason":"two\n\"lines\""}}""",
+            lines[0]);
+        Assert.Contains(""" "values":{"topic":"telemetry","partition":1,"acked":2,"flushedEnd":3,"producerId":4,"producerEpoch":5}}""".Trim(), lines[1], StringComparison.Ordinal);
+        JsonElement failed = JsonDocument.Parse(lines[2]).RootElement;
+        Assert.Equal("error", failed.GetProperty("level").GetString());
+        Assert.StartsWith("System.IO.IOException: why", failed.GetProperty("exception").GetString(), StringComparison.Ordinal);
+        Assert.Equal(3, lines.Length);
     }
 
     [Fact]
