@@ -35,6 +35,12 @@ internal sealed record UplinkOptions
     /// <summary>Refused records above the acknowledged offset beyond which the uplink stops.</summary>
     public const int MaxRefusedHeld = 65_536;
 
+    /// <summary>Bytes of acknowledged records after which the checkpoint is saved at <see cref="BusyCheckpointInterval"/>: space is given back soon.</summary>
+    public const long CheckpointBytes = 1 << 20;
+
+    /// <summary>Time between two saves of the checkpoint while much is acknowledged.</summary>
+    public static readonly TimeSpan BusyCheckpointInterval = TimeSpan.FromSeconds(1);
+
     /// <summary>Least cap: less could not carry a round in the time that a request has.</summary>
     public const long LeastBytesPerSecond = 1_000;
 
@@ -107,8 +113,11 @@ internal sealed record UplinkOptions
     /// <summary>Time without failure after which waits begin small again.</summary>
     public TimeSpan StablePeriod { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Time between two saves of the checkpoint while nothing but the acknowledged offset changes.</summary>
-    public TimeSpan CheckpointInterval { get; init; } = TimeSpan.FromSeconds(1);
+    /// <summary>
+    /// Time between two saves of the checkpoint while nothing but the acknowledged offset changes, and that by less than
+    /// <see cref="CheckpointBytes"/>.
+    /// </summary>
+    public TimeSpan CheckpointInterval { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Time between two looks at the topic's partition count.</summary>
     public TimeSpan MetadataRefresh { get; init; } = TimeSpan.FromMinutes(5);

@@ -137,6 +137,7 @@ internal sealed partial class UplinkState
             _isSavingIdentity = _mustSave;
             _mustSave = false;
             _savingTicket = ++_lastSaveTicket;
+            _bytesSinceSave = 0;
             return new UplinkAction.Save(_savingTicket, Snapshot());
         }
         if (_savingTicket != 0)
@@ -176,11 +177,15 @@ internal sealed partial class UplinkState
         {
             return false;
         }
-        if (now - _lastSave >= _options.CheckpointInterval)
+        // A save costs some twenty blocks of the disk. Of a few records it is worth little: whoever starts again asks the cloud for the rest.
+        TimeSpan interval = _bytesSinceSave >= UplinkOptions.CheckpointBytes && _options.CheckpointInterval > UplinkOptions.BusyCheckpointInterval
+            ? UplinkOptions.BusyCheckpointInterval
+            : _options.CheckpointInterval;
+        if (now - _lastSave >= interval)
         {
             return true;
         }
-        Sleep(_lastSave + _options.CheckpointInterval);
+        Sleep(_lastSave + interval);
         return false;
     }
 
@@ -350,6 +355,7 @@ internal sealed partial class UplinkState
             _rounds.RemoveFirst();
             NoteCovered(round);
             _acked = round.End;
+            _bytesSinceSave += round.Bytes;
             _ackedOrdinals = round.NextOrdinals;
             foreach (RoundBatch batch in round.Batches)
             {

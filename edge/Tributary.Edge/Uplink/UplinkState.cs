@@ -69,6 +69,7 @@ internal sealed partial class UplinkState
     private bool _mustSave;
     private long _savingTicket;
     private TimeSpan _lastSave;
+    private long _bytesSinceSave;
     private UplinkCheckpoint _saved;
     private long _trimmed;
     private int _splitRecords = int.MaxValue;

@@ -442,10 +442,14 @@ internal sealed class SimulatedEdge
         }
     }
 
+    /// <summary>Checkpoints that were saved.</summary>
+    public int Saves { get; private set; }
+
     private void Save(UplinkState state, UplinkAction.Save save)
     {
         var file = new CheckpointFile(_world.Planted == Planted.CheckpointNotDurable ? new UnsyncedStorage(_storage) : _storage, "p");
         file.Save(save.Checkpoint);
+        Saves++;
         state.OnSaved(_world.Now, save.Ticket, save.Checkpoint);
     }
 

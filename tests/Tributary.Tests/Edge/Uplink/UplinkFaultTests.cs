@@ -121,6 +121,37 @@ public sealed class UplinkFaultTests
     }
 
     [Fact]
+    public void A_trickle_of_records_is_saved_now_and_then_and_much_of_them_each_second()
+    {
+        UplinkSimulation simulation = Running(partitions: 1);
+        simulation.Options = simulation.Options with { CheckpointInterval = TimeSpan.FromSeconds(30), MaxBatchBytes = 1 << 20, MaxRoundBytes = 4 << 20 };
+        simulation.Kill();
+        simulation.Start();
+        Send(simulation, 10);
+        Assert.InRange(SavesIn(seconds: 300, recordsEach: 10), 9, 11);
+        // More than a mebibyte each second.
+        Assert.InRange(SavesIn(seconds: 5, recordsEach: 20_000), 3, 7);
+        simulation.Run(TimeSpan.FromSeconds(31));
+        Assert.Equal(simulation.Flushed.Count, simulation.Log.StartOffset);
+        Assert.Null(simulation.FindFault());
+
+        int SavesIn(int seconds, int recordsEach)
+        {
+            int before = simulation.Edge.Saves;
+            for (int i = 0; i < seconds; i++)
+            {
+                for (int left = recordsEach; left > 0; left -= 20)
+                {
+                    simulation.Ingest(Math.Min(20, left));
+                    simulation.FlushLog();
+                }
+                simulation.Run(TimeSpan.FromSeconds(1));
+            }
+            return simulation.Edge.Saves - before;
+        }
+    }
+
+    [Fact]
     public void A_gap_in_the_cloud_begins_a_new_epoch_and_nothing_comes_twice()
     {
         UplinkSimulation simulation = Running(partitions: 3);
