@@ -6,7 +6,7 @@ Command[] benchmarks =
 [
     LogBenchmark.Create(), CommitBenchmark.Create(), FlushBenchmark.Create(), ReadBenchmark.Create(), IngestBenchmark.Create(), ConnectionsBenchmark.Create(),
     OfflineBenchmark.Create(), ProduceBenchmark.Create(), FetchBenchmark.Create(), ClientBenchmark.Create(), LatencyBenchmark.Create(), StartBenchmark.Create(), TopicsBenchmark.Create(),
-    GroupsBenchmark.Create(), TransactionsBenchmark.Create(), CompactionBenchmark.Create(),
+    GroupsBenchmark.Create(), TransactionsBenchmark.Create(), CompactionBenchmark.Create(), WearBenchmark.Create(),
     MicroBenchmark.Create(),
 ];
 var list = new Command("list", "Says what benchmarks there are");
