@@ -196,7 +196,7 @@ public sealed class UntrustedClockTests : IDisposable
         using var reader = new RoundReader(
             new LogSource(bench.Log("telemetry")), Uplink.UplinkSimulation.DefaultOptions, clock);
         return reader.Read(new RoundRequest(
-            0, bench.Log("telemetry").FlushedEnd, new Numbering([new CountInForce(0, 1)], [0], []), [0], [0], 1, 0, int.MaxValue, 1 << 20, sendsUndated));
+            0, bench.Log("telemetry").FlushedEnd, new Numbering([new CountInForce(0, 1)], [0], []), [0], [0], 1, 0, int.MaxValue, 1 << 20, SendsUndated: sendsUndated));
     }
 
     private static (long Timestamp, string Headers) Decode(Round round)
