@@ -19,6 +19,7 @@ public sealed class EdgeDiskFaultTests(SharedCloud cloud) : IClassFixture<Shared
     private static readonly Dictionary<string, string> Settings = new()
     {
         ["TRIBUTARY__BUFFER__SEGMENTBYTES"] = "64KiB",
+        ["TRIBUTARY__UPLINK__CHECKPOINTINTERVAL"] = "1s", // what is acknowledged is given back by it
         ["TRIBUTARY__INGEST__MAXBATCHBYTES"] = "4KiB",
         ["TRIBUTARY__INGEST__MAXRECORDBYTES"] = "2KiB",
         ["TRIBUTARY__UPLINK__QUIETPERIOD"] = "200ms",
